@@ -1,0 +1,2 @@
+//! The systemd user session of a job's user.
+#![forbid(unsafe_code)]

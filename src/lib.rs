@@ -1,0 +1,1 @@
+//! The Slurm face of the plugin: callbacks, arguments, environment, log bridge.
