@@ -1,1 +1,20 @@
-//! The Slurm face of the plugin: callbacks, arguments, environment, log bridge.
+//! The Slurm plugin `spank_linger.so`: a live systemd user session for a job.
+//!
+//! This crate is the Slurm face: which callback does what, the arguments in
+//! plugstack.conf, the job's environment, the log. What a session is and how it
+//! is opened and closed is in the crate `user-session`.
+#![deny(unsafe_code)]
+
+mod arguments;
+mod environment;
+mod host;
+mod job;
+mod policy;
+mod step;
+
+// The symbols of Slurm's API exist in Slurm's processes only, so a test program
+// cannot link what calls them.
+#[cfg(not(test))]
+mod log_bridge;
+#[cfg(not(test))]
+mod spank;

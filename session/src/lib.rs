@@ -1,2 +1,25 @@
-//! The systemd user session of a job's user.
+//! The systemd user session of a batch job's user, on one node.
+//!
+//! A *session* is the user's systemd manager with its runtime directory and
+//! bus. A *lease* is one job's claim on it: the first lease opens the session,
+//! the last one closes it and puts the node back as it was. This crate knows no
+//! Slurm; the outside (D-Bus, file system roots) is passed in.
 #![forbid(unsafe_code)]
+
+mod budget;
+mod bus;
+mod closing;
+mod error;
+mod live;
+mod opening;
+mod roots;
+mod sessions;
+mod store;
+mod systemd;
+
+pub use budget::Budget;
+pub use error::{Error, Result};
+pub use live::{NotLive, Viewpoint, check as check_live};
+pub use roots::Roots;
+pub use sessions::{Job, Sessions};
+pub use store::Lease;

@@ -1,0 +1,31 @@
+//! The time one callback may take, everything included.
+
+use std::time::{Duration, Instant};
+
+/// A deadline together with the duration it was made from, so that a message
+/// can name the setting an admin knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    total: Duration,
+    deadline: Instant,
+}
+
+impl Budget {
+    /// Starts the clock now.
+    #[must_use]
+    pub fn starting_now(total: Duration) -> Self {
+        Self { total, deadline: Instant::now() + total }
+    }
+
+    /// The whole budget, as configured.
+    #[must_use]
+    pub fn total(self) -> Duration {
+        self.total
+    }
+
+    /// The instant at which it is used up.
+    #[must_use]
+    pub fn deadline(self) -> Instant {
+        self.deadline
+    }
+}

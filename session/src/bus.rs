@@ -1,0 +1,249 @@
+//! systemd and logind over the system bus.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use futures_core::Stream;
+use zbus::{Connection, DynamicType, MatchRule, Message, MessageStream, OwnedObjectPath};
+use zruntime::SharedRuntime;
+
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::roots::Roots;
+use crate::systemd::{Manager, Systemd, UserState};
+
+/// A D-Bus interface on its object.
+struct Object {
+    service: &'static str,
+    path: &'static str,
+    interface: &'static str,
+}
+
+const SYSTEMD: Object = Object {
+    service: "org.freedesktop.systemd1",
+    path: "/org/freedesktop/systemd1",
+    interface: "org.freedesktop.systemd1.Manager",
+};
+
+const LOGIND: Object = Object {
+    service: "org.freedesktop.login1",
+    path: "/org/freedesktop/login1",
+    interface: "org.freedesktop.login1.Manager",
+};
+
+/// One row of ListUnitsByNames: name, description, load, active and sub state,
+/// followed unit, path, job id, job type, job path (org.freedesktop.systemd1(5)).
+type UnitRow =
+    (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+/// What we are doing, kept where a timeout can read it.
+type Doing = RefCell<String>;
+
+/// The system bus, connected to when it is first needed.
+pub(crate) struct Bus<'a> {
+    address: String,
+    connection: Option<Connection>,
+    runtime: SharedRuntime,
+    doing: &'a Doing,
+    watched: Vec<MessageStream>,
+}
+
+/// Runs `work` on this thread and within the budget: no version of zbus bounds
+/// the connect and the handshake, and a bus that accepts and stays silent must
+/// not hang a node.
+///
+/// # Errors
+/// Those of `work`, or [`Error::Late`] naming what it was at.
+pub(crate) fn within<T>(
+    budget: Budget,
+    roots: &Roots,
+    work: impl AsyncFnOnce(&mut Bus<'_>) -> Result<T>,
+) -> Result<T> {
+    let doing = Doing::default();
+    zbus::block_on(async {
+        let runtime = SharedRuntime::current();
+        let runtime = runtime.map_err(|error| Error::bus("start the event loop")(error.into()))?;
+        let mut bus = Bus::new(roots, runtime.clone(), &doing);
+        let done = runtime.timeout_at(budget.deadline(), work(&mut bus)).await;
+        done.unwrap_or_else(|_| Err(Error::Late { doing: doing.take(), total: budget.total() }))
+    })
+}
+
+impl<'a> Bus<'a> {
+    /// The address is fixed: DBUS_SYSTEM_BUS_ADDRESS in a job's environment must
+    /// not decide whom root talks to.
+    fn new(roots: &Roots, runtime: SharedRuntime, doing: &'a Doing) -> Self {
+        let address = format!("unix:path={}", roots.system_bus.display());
+        Self { address, connection: None, runtime, doing, watched: Vec::new() }
+    }
+
+    async fn connection(&mut self) -> Result<&Connection> {
+        let connection = match self.connection.take() {
+            Some(connected) => connected,
+            None => self.connect().await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let doing = format!("connect to {}", self.address);
+        self.doing.replace(doing.clone());
+        let address = self.address.as_str();
+        zbus::connection::Builder::address(address).build().await.map_err(Error::bus(doing))
+    }
+
+    async fn call<B>(
+        &mut self,
+        doing: String,
+        object: &Object,
+        method: &str,
+        arguments: &B,
+    ) -> Result<Message>
+    where
+        B: serde::Serialize + DynamicType,
+    {
+        let connection = self.connection().await?.clone();
+        self.doing.replace(doing.clone());
+        let Object { service, path, interface } = *object;
+        let reply = connection.call_method(Some(service), path, Some(interface), method, arguments);
+        reply.await.map_err(Error::bus(doing))
+    }
+
+    async fn watch_signal(&mut self, object: &Object, signal: &str, arg: (u8, &str)) -> Result<()> {
+        let doing = format!("watch {signal}");
+        let connection = self.connection().await?.clone();
+        self.doing.replace(doing.clone());
+        let rule = signal_rule(object, signal, arg).map_err(Error::bus(&*doing))?;
+        let stream = MessageStream::for_match_rule(rule, &connection, None).await;
+        self.watched.push(stream.map_err(Error::bus(doing))?);
+        Ok(())
+    }
+}
+
+fn signal_rule<'m>(
+    object: &Object,
+    signal: &'m str,
+    (index, value): (u8, &'m str),
+) -> zbus::Result<MatchRule<'m>> {
+    let rule = MatchRule::builder()
+        .msg_type(zbus::message::Type::Signal)
+        .sender(object.service)
+        .path(object.path)
+        .interface(object.interface)
+        .member(signal);
+    if value.starts_with('/') { rule.arg_path(index, value) } else { rule.arg(index, value) }
+        .build()
+}
+
+impl Systemd for Bus<'_> {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {
+        let doing = format!("turn linger {} for uid {uid}", if on { "on" } else { "off" });
+        self.call(doing, &LOGIND, "SetUserLinger", &(uid, on, false)).await?;
+        Ok(())
+    }
+
+    async fn manager(&mut self, uid: u32) -> Result<Manager> {
+        let unit = unit_name(uid);
+        let doing = format!("ask systemd for {unit}");
+        let reply = self.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", &(vec![unit],)).await?;
+        let (rows,): (Vec<UnitRow>,) = reply.body().deserialize().map_err(Error::bus(&*doing))?;
+        let row = rows.into_iter().next().ok_or(zbus::Error::InvalidReply);
+        let (_, _, load, active, _, _, _, job, job_type, _) = row.map_err(Error::bus(doing))?;
+        Ok(Manager { load, active, job: (job != 0).then_some(job_type) })
+    }
+
+    async fn start_manager(&mut self, uid: u32) -> Result<()> {
+        let unit = unit_name(uid);
+        self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", &(unit, "replace")).await?;
+        Ok(())
+    }
+
+    async fn kill_manager(&mut self, uid: u32) -> Result<()> {
+        let unit = unit_name(uid);
+        let (doing, sigkill) = (format!("kill {unit}"), 9_i32);
+        self.call(doing, &SYSTEMD, "KillUnit", &(unit, "all", sigkill)).await?;
+        Ok(())
+    }
+
+    async fn user(&mut self, uid: u32) -> Result<Option<UserState>> {
+        let doing = format!("ask logind for uid {uid}");
+        let connection = self.connection().await?.clone();
+        self.doing.replace(doing.clone());
+        let path = format!("/org/freedesktop/login1/user/_{uid}");
+        let reply = connection.call_method(
+            Some(LOGIND.service),
+            path.as_str(),
+            Some("org.freedesktop.DBus.Properties"),
+            "Get",
+            &("org.freedesktop.login1.User", "State"),
+        );
+        let reply = match reply.await {
+            Err(error) if is_no_such_user(&error) => return Ok(None),
+            reply => reply.map_err(Error::bus(&*doing))?,
+        };
+        let state: zbus::OwnedVariant = reply.body().deserialize().map_err(Error::bus(&*doing))?;
+        let state = String::try_from(state).map_err(Error::bus(doing))?;
+        Ok(Some(user_state(&state)))
+    }
+
+    async fn watch(&mut self, uid: u32) -> Result<()> {
+        let user = format!("/org/freedesktop/login1/user/_{uid}");
+        self.watch_signal(&SYSTEMD, "JobRemoved", (2, &unit_name(uid))).await?;
+        self.watch_signal(&LOGIND, "UserRemoved", (1, &user)).await?;
+        self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &()).await?;
+        Ok(())
+    }
+
+    async fn changed(&mut self, what: &str, until: Instant) -> Result<bool> {
+        self.doing.replace(what.to_owned());
+        let runtime = self.runtime.clone();
+        let any = poll_fn(|context| {
+            let ready = self.watched.iter_mut().find_map(|stream| {
+                match Pin::new(stream).poll_next(context) {
+                    Poll::Ready(message) => Some(message),
+                    Poll::Pending => None,
+                }
+            });
+            ready.map_or(Poll::Pending, Poll::Ready)
+        });
+        match runtime.timeout_at(until, any).await {
+            Err(_late) => Ok(false),
+            Ok(Some(Ok(_signal))) => Ok(true),
+            Ok(Some(Err(error))) => Err(Error::bus("wait for systemd")(error)),
+            Ok(None) => Err(Error::bus("wait for systemd")(zbus::Error::InputOutput(
+                std::sync::Arc::new(std::io::ErrorKind::ConnectionReset.into()),
+            ))),
+        }
+    }
+}
+
+fn unit_name(uid: u32) -> String {
+    format!("user@{uid}.service")
+}
+
+/// The object of a user whom logind does not know does not exist; which error
+/// says so changed with the release.
+fn is_no_such_user(error: &zbus::Error) -> bool {
+    const NAMES: [&str; 2] =
+        ["org.freedesktop.login1.NoSuchUser", "org.freedesktop.DBus.Error.UnknownObject"];
+    match error {
+        zbus::Error::MethodError(name, ..) => NAMES.contains(&name.as_str()),
+        zbus::Error::FDO(error) => matches!(**error, zbus::fdo::Error::UnknownObject(_)),
+        _ => false,
+    }
+}
+
+fn user_state(state: &str) -> UserState {
+    match state {
+        "closing" => UserState::Closing,
+        "online" | "active" => UserState::LoggedIn,
+        _ => UserState::Other,
+    }
+}

@@ -1,0 +1,91 @@
+//! What can go wrong, as chains that read left to right in one line.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::live::NotLive;
+
+/// This crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a session could not be opened, closed or accounted for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No account, or the name service failed: see nsswitch.conf(5).
+    #[error("look up uid {uid}: {cause}")]
+    NoUser {
+        /// The uid asked for.
+        uid: u32,
+        /// What the name service said.
+        cause: String,
+    },
+    /// A file of ours, or one that systemd keeps.
+    #[error("{doing} {}: {source}", path.display())]
+    File {
+        /// The attempt, as a verb.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Something is where our state should be, and it is not ours to trust.
+    #[error("{}: {problem}", path.display())]
+    Untrusted {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong with it, and the cure.
+        problem: String,
+    },
+    /// The system bus, or what answers on it, refused.
+    #[error("{doing}: {cause}")]
+    Bus {
+        /// The attempt.
+        doing: String,
+        /// The answer.
+        cause: String,
+    },
+    /// The time ran out.
+    #[error("{doing}: no end within timeout={}", total.as_secs())]
+    Late {
+        /// What was going on when it did.
+        doing: String,
+        /// The whole budget.
+        total: Duration,
+    },
+    /// systemd ran the start job and the unit is not up.
+    #[error("start user@{uid}.service: it is {state}; see 'journalctl -u user@{uid}.service'")]
+    ManagerFailed {
+        /// Whose user manager.
+        uid: u32,
+        /// The unit's ActiveState (systemd.unit(5)) instead of `active`.
+        state: String,
+    },
+    /// systemd says the session is up, and a look at it says it is not.
+    #[error(transparent)]
+    NotLive(#[from] NotLive),
+}
+
+impl Error {
+    /// Adds to an I/O error what was tried and on which file.
+    pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { doing, path, source }
+    }
+
+    /// Names the attempt that the bus refused.
+    pub(crate) fn bus(doing: impl Into<String>) -> impl FnOnce(zbus::Error) -> Self {
+        let doing = doing.into();
+        move |error| Self::Bus { doing, cause: bus_cause(&error) }
+    }
+}
+
+/// The human part of a bus error: the reply's text without its error name.
+fn bus_cause(error: &zbus::Error) -> String {
+    match error {
+        zbus::Error::MethodError(_, Some(text), _) => text.trim_end_matches('.').to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,139 @@
+//! Is the session usable now? Asked of the file system, as a task will see it.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
+/// Whose eyes look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewpoint {
+    /// Root, before the job: look, and touch nothing that the user controls.
+    Root,
+    /// The user, in the job's own mount namespace: also connect to the bus.
+    User,
+}
+
+/// Why a session is not usable, for the person who reads it.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{} {problem}", path.display())]
+pub struct NotLive {
+    path: PathBuf,
+    problem: &'static str,
+}
+
+/// Checks that `dir` is a live runtime directory of `uid`: a mount of its own,
+/// the user's, closed to others, with the bus and the manager's socket in it.
+///
+/// # Errors
+/// The first thing that is missing or wrong, with its path.
+pub fn check(dir: &Path, uid: u32, seen_by: Viewpoint) -> Result<(), NotLive> {
+    let found = look(dir)?;
+    require(found.is_dir(), dir, "is not a directory")?;
+    require(found.uid() == uid, dir, "belongs to somebody else")?;
+    require(found.mode() & 0o777 == 0o700, dir, "is not closed to others (mode 0700)")?;
+    require(is_mount(dir, &found)?, dir, "is not mounted: a leftover of an ended session")?;
+    require_socket(&dir.join("systemd/private"))?;
+    let bus = dir.join("bus");
+    require_socket(&bus)?;
+    match seen_by {
+        Viewpoint::Root => Ok(()),
+        Viewpoint::User => require(answers(&bus), &bus, "refuses connections"),
+    }
+}
+
+fn require(holds: bool, path: &Path, problem: &'static str) -> Result<(), NotLive> {
+    if holds { Ok(()) } else { Err(NotLive { path: path.to_owned(), problem }) }
+}
+
+/// Does not follow symbolic links: below the runtime directory the user decides
+/// where they lead.
+fn look(path: &Path) -> Result<Metadata, NotLive> {
+    fs::symlink_metadata(path).map_err(|error| NotLive {
+        path: path.to_owned(),
+        problem: match error.kind() {
+            io::ErrorKind::NotFound => "does not exist",
+            _ => "cannot be read",
+        },
+    })
+}
+
+fn require_socket(path: &Path) -> Result<(), NotLive> {
+    require(look(path)?.file_type().is_socket(), path, "is not a socket")
+}
+
+/// After an unclean end the directory may stay behind without its tmpfs.
+fn is_mount(dir: &Path, found: &Metadata) -> Result<bool, NotLive> {
+    let parent = look(dir.parent().unwrap_or(dir))?;
+    Ok(parent.dev() != found.dev())
+}
+
+/// A full backlog (EAGAIN) is an answer too: somebody listens.
+fn answers(bus: &Path) -> bool {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let connected = socket(AddressFamily::Unix, SockType::Stream, flags, None)
+        .and_then(|fd| UnixAddr::new(bus).and_then(|address| connect(fd.as_raw_fd(), &address)));
+    matches!(connected, Ok(()) | Err(Errno::EAGAIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
+    fn me() -> u32 {
+        nix::unistd::getuid().as_raw()
+    }
+
+    /// Show that each thing a session needs is missed by name.
+    #[test]
+    fn names_what_is_missing() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("1000");
+        assert_eq!(check(&dir, me(), Viewpoint::Root).unwrap_err().problem, "does not exist");
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        let open = check(&dir, me(), Viewpoint::Root).unwrap_err();
+        assert!(open.problem.contains("mode 0700"), "{open}");
+        let other = check(&dir, me() + 1, Viewpoint::Root).unwrap_err();
+        assert!(other.problem.contains("somebody else"), "{other}");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+        let leftover = check(&dir, me(), Viewpoint::Root).unwrap_err();
+        assert!(leftover.problem.contains("not mounted"), "{leftover}");
+    }
+
+    /// Show that a socket file without a listener does not count as a bus.
+    #[test]
+    fn a_dead_socket_does_not_answer() {
+        let root = tempfile::tempdir().unwrap();
+        let bus = root.path().join("bus");
+        let listener = UnixListener::bind(&bus).unwrap();
+        assert!(answers(&bus));
+        drop(listener);
+        assert!(require_socket(&bus).is_ok());
+        assert!(!answers(&bus));
+    }
+
+    /// Show that a bus whose backlog is full is not waited for.
+    #[test]
+    fn a_busy_bus_answers_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let bus = root.path().join("bus");
+        let _listener = UnixListener::bind(&bus).unwrap();
+        let clients = (0..200)
+            .map_while(|_| {
+                let client =
+                    socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_NONBLOCK, None);
+                let client = client.unwrap();
+                connect(client.as_raw_fd(), &UnixAddr::new(&bus).unwrap()).ok().map(|()| client)
+            })
+            .collect::<Vec<_>>();
+        assert!(!clients.is_empty());
+        assert!(answers(&bus));
+    }
+}

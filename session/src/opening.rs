@@ -1,0 +1,106 @@
+//! Opens a session and waits until it is live.
+
+use std::time::{Duration, Instant};
+
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::sessions::User;
+use crate::store::{Locked, Undo};
+use crate::systemd::{Manager, Systemd, UserState};
+
+/// A signal may be lost with the daemon that sends it, so the state is asked for
+/// at least this often.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// Opens the session of `user` unless it is open. Nothing is done twice: every
+/// step first looks whether it is needed.
+///
+/// # Errors
+/// What systemd or logind answered; or what is missing although they said yes.
+pub(crate) async fn open(
+    systemd: &mut impl Systemd,
+    user: &User<'_>,
+    state: &Locked,
+    budget: Budget,
+) -> Result<()> {
+    remember(user, state)?;
+    if user.lingers()? && user.check_live().is_ok() && systemd.manager(user.uid).await?.is_up() {
+        return Ok(());
+    }
+    systemd.watch(user.uid).await?;
+    wait_out_closing(systemd, user.uid).await?;
+    systemd.set_linger(user.uid, true).await?;
+    start(systemd, user.uid, budget).await?;
+    Ok(user.check_live()?)
+}
+
+/// Writes down, before anything is changed, how linger was. A record that is
+/// there already is from a job that could not undo it: it still holds.
+fn remember(user: &User<'_>, state: &Locked) -> Result<()> {
+    if state.undo()?.is_some() {
+        return Ok(());
+    }
+    state.put_undo(&Undo { name: user.name.clone(), linger_before: user.lingers()? })
+}
+
+/// A session that is being taken down still shows a bus, and a start queued on
+/// top of its stop was seen to hang for 90 s (systemd 257). So first its end.
+///
+/// A user within logind's UserStopDelaySec after a logout is closing as well,
+/// but with a manager that is up: turning linger on keeps it.
+async fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
+    loop {
+        let manager = systemd.manager(uid).await?;
+        let closing = systemd.user(uid).await? == Some(UserState::Closing);
+        if !manager.is_stopping() && (!closing || manager.is_up()) {
+            return Ok(());
+        }
+        let recheck = systemd.now() + RECHECK;
+        systemd.changed("wait for the end of the session before", recheck).await?;
+    }
+}
+
+/// Starts the manager, and once more if the first start hangs: half of the
+/// budget for each.
+async fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<()> {
+    let half = systemd.now() + (budget.deadline() - systemd.now()) / 2;
+    systemd.start_manager(uid).await?;
+    if let Some(manager) = settled(systemd, uid, half).await? {
+        return require_up(uid, manager);
+    }
+    log::warn!("uid {uid}: start user@{uid}.service: hangs, killing it to start it again");
+    systemd.kill_manager(uid).await?;
+    settled(systemd, uid, budget.deadline()).await?;
+    systemd.start_manager(uid).await?;
+    match settled(systemd, uid, budget.deadline()).await? {
+        Some(manager) => require_up(uid, manager),
+        None => Err(Error::Late { doing: starting(uid), total: budget.total() }),
+    }
+}
+
+fn require_up(uid: u32, manager: Manager) -> Result<()> {
+    if manager.is_up() {
+        return Ok(());
+    }
+    let state = if manager.load == "loaded" { manager.active } else { manager.load };
+    Err(Error::ManagerFailed { uid, state })
+}
+
+/// Waits until no job is left for the manager; `None` if `until` comes first.
+async fn settled(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Manager>> {
+    loop {
+        let manager = systemd.manager(uid).await?;
+        if manager.is_up() || manager.is_down() {
+            return Ok(Some(manager));
+        }
+        if systemd.now() >= until {
+            return Ok(None);
+        }
+        let recheck = until.min(systemd.now() + RECHECK);
+        systemd.changed(&starting(uid), recheck).await?;
+    }
+}
+
+fn starting(uid: u32) -> String {
+    format!("wait for user@{uid}.service to start")
+}

@@ -1,0 +1,195 @@
+//! The plugin's arguments in plugstack.conf: `key=value`, one table.
+
+use std::time::Duration;
+
+use log::LevelFilter;
+
+/// Which jobs get a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Every job that does not say `--user-session=no`.
+    Always,
+    /// Jobs that say `--user-session=yes`.
+    OptIn,
+    /// None: the plugin does nothing at all.
+    Off,
+}
+
+/// What a job without its session means to the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnError {
+    /// The job runs, and is told.
+    Warn,
+    /// The job's steps on this node fail, and say why.
+    Fail,
+    /// The prolog or epilog fails, and Slurm drains the node.
+    Drain,
+}
+
+/// The arguments after parsing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    pub(crate) mode: Mode,
+    pub(crate) timeout: Duration,
+    pub(crate) on_error: OnError,
+    pub(crate) min_uid: u32,
+    pub(crate) log_level: LevelFilter,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Always,
+            // A cold start takes 0.3 s, a closing session before it 1 s, and a
+            // start that hangs is begun again half-way.
+            timeout: Duration::from_secs(15),
+            on_error: OnError::Warn,
+            // The first uid of ordinary users: login.defs(5), UID_MIN.
+            min_uid: 1000,
+            log_level: LevelFilter::Info,
+        }
+    }
+}
+
+/// One row of the table. `set` answers None for a value it does not take.
+struct Key {
+    name: &'static str,
+    takes: &'static str,
+    set: fn(&mut Arguments, &str) -> Option<()>,
+}
+
+const KEYS: [Key; 6] = [
+    Key { name: "mode", takes: "always, opt-in or off", set: set_mode },
+    Key { name: "session", takes: "linger", set: |_, value| (value == "linger").then_some(()) },
+    Key { name: "timeout", takes: "whole seconds, 1 to 3600", set: set_timeout },
+    Key { name: "on_error", takes: "warn, fail or drain", set: set_on_error },
+    Key { name: "min_uid", takes: "a uid", set: set_min_uid },
+    Key { name: "log_level", takes: "error, warn, info, debug or trace", set: set_log_level },
+];
+
+/// Reads the arguments of the plugin's line in plugstack.conf.
+///
+/// # Errors
+/// The first argument that is unknown, repeated or has a bad value, with what
+/// would be right.
+pub(crate) fn parse<'a>(given: impl IntoIterator<Item = &'a str>) -> Result<Arguments, String> {
+    let mut arguments = Arguments::default();
+    let mut seen = Vec::new();
+    for argument in given {
+        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+        let key = KEYS.iter().find(|key| key.name == name).ok_or_else(|| unknown(argument))?;
+        if seen.contains(&name) {
+            return Err(wrong(argument, "this key is given twice; keep one"));
+        }
+        (key.set)(&mut arguments, value)
+            .ok_or_else(|| wrong(argument, &format!("{name} takes {}", key.takes)))?;
+        seen.push(name);
+    }
+    Ok(arguments)
+}
+
+fn unknown(argument: &str) -> String {
+    let known = KEYS.map(|key| key.name).join(", ");
+    wrong(argument, &format!("no such argument in this version; it knows {known}"))
+}
+
+fn wrong(argument: &str, cure: &str) -> String {
+    format!("plugstack.conf: argument '{argument}': {cure}")
+}
+
+fn set_mode(arguments: &mut Arguments, value: &str) -> Option<()> {
+    arguments.mode = match value {
+        "always" => Mode::Always,
+        "opt-in" => Mode::OptIn,
+        "off" => Mode::Off,
+        _ => return None,
+    };
+    Some(())
+}
+
+fn set_timeout(arguments: &mut Arguments, value: &str) -> Option<()> {
+    let seconds = number(value)?;
+    arguments.timeout = Duration::from_secs(seconds.into());
+    (1..=3600).contains(&seconds).then_some(())
+}
+
+fn set_on_error(arguments: &mut Arguments, value: &str) -> Option<()> {
+    arguments.on_error = match value {
+        "warn" => OnError::Warn,
+        "fail" => OnError::Fail,
+        "drain" => OnError::Drain,
+        _ => return None,
+    };
+    Some(())
+}
+
+fn set_min_uid(arguments: &mut Arguments, value: &str) -> Option<()> {
+    arguments.min_uid = number(value)?;
+    Some(())
+}
+
+fn set_log_level(arguments: &mut Arguments, value: &str) -> Option<()> {
+    arguments.log_level = match value {
+        "error" => LevelFilter::Error,
+        "warn" => LevelFilter::Warn,
+        "info" => LevelFilter::Info,
+        "debug" => LevelFilter::Debug,
+        "trace" => LevelFilter::Trace,
+        _ => return None,
+    };
+    Some(())
+}
+
+/// Digits only: `parse` alone would take a `+`.
+fn number(value: &str) -> Option<u32> {
+    value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Show that no argument means the documented defaults.
+    #[test]
+    fn nothing_means_defaults() {
+        let defaults = parse([]).unwrap();
+        assert_eq!(defaults, Arguments::default());
+        assert_eq!(defaults.timeout.as_secs(), 15);
+    }
+
+    /// Show that every key changes what it names.
+    #[test]
+    fn every_key_is_read() {
+        let line = "mode=opt-in session=linger timeout=30 on_error=drain min_uid=0 log_level=trace";
+        let expected = Arguments {
+            mode: Mode::OptIn,
+            timeout: Duration::from_secs(30),
+            on_error: OnError::Drain,
+            min_uid: 0,
+            log_level: LevelFilter::Trace,
+        };
+        assert_eq!(parse(line.split(' ')), Ok(expected));
+    }
+
+    /// Show that what is wrong is named, together with what would be right.
+    #[test]
+    fn an_error_names_the_argument_and_the_cure() {
+        for (given, named, cure) in [
+            ("frobnicate=1", "'frobnicate=1'", "it knows mode, session"),
+            ("confine=memory", "'confine=memory'", "no such argument in this version"),
+            ("session=manager", "'session=manager'", "session takes linger"),
+            ("mode", "'mode'", "always, opt-in or off"),
+            ("timeout=0", "'timeout=0'", "1 to 3600"),
+            ("timeout=+5", "'timeout=+5'", "1 to 3600"),
+            ("timeout=99999999999", "'timeout=99999999999'", "1 to 3600"),
+            ("min_uid=-1", "'min_uid=-1'", "a uid"),
+            ("min_uid=", "'min_uid='", "a uid"),
+            ("on_error=panic", "'on_error=panic'", "warn, fail or drain"),
+            ("log_level=loud", "'log_level=loud'", "error, warn"),
+        ] {
+            let error = parse([given]).unwrap_err();
+            assert!(error.contains(named) && error.contains(cure), "{given}: {error}");
+        }
+        assert!(parse(["mode=off", "mode=off"]).unwrap_err().contains("twice"));
+    }
+}

@@ -1,0 +1,174 @@
+//! The callbacks that Slurm calls, and nothing that could be decided elsewhere.
+#![allow(unsafe_code)]
+
+use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+
+use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
+use user_session::{Job, Roots, Sessions};
+
+use crate::arguments::{self, Arguments};
+use crate::host::Host;
+use crate::policy::{OPTION, Wish};
+use crate::step::{Plan, Task};
+use crate::{job, log_bridge, step};
+
+SPANK_PLUGIN!(b"linger", RELEASE, Linger);
+
+/// Slurm compares major and minor with its own and refuses the plugin when they
+/// differ. The micro is free.
+const RELEASE: u32 = release(env!("SLURM_MAJOR")) << 16 | release(env!("SLURM_MINOR")) << 8;
+
+/// SLURM_EXTERN_CONT in slurm.h: the step that holds the job's processes that
+/// are in no step of their own.
+const EXTERN_STEP: u32 = 0xffff_fffc;
+
+const fn release(digits: &str) -> u32 {
+    match u32::from_str_radix(digits, 10) {
+        Ok(number) => number,
+        Err(_) => 0,
+    }
+}
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// The plugin in one of Slurm's processes. What a step decides as root is kept
+/// for its tasks, which are forked from it.
+#[derive(Default)]
+struct Linger {
+    step: Option<(Job, Arguments, Plan)>,
+}
+
+// SAFETY: the trait asks for a plugin that is fit to be called in a forked
+// child; no thread outlives a callback here, and no lock is held between two.
+unsafe impl Plugin for Linger {
+    fn setup(&mut self, _spank: &mut SpankHandle<'_>) -> Outcome {
+        log_bridge::install();
+        set_hook(Box::new(|panic| log::error!("bug in this plugin: {panic}")));
+        Ok(())
+    }
+
+    fn report_error(&self, _spank: &mut SpankHandle<'_>, error: &dyn Error) {
+        log::error!("{error}");
+    }
+
+    fn init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
+        guarded(|| match spank.context()? {
+            Context::Local | Context::Allocator => register_option(spank),
+            Context::Remote => register_option(spank),
+            Context::Slurmd => start_of_slurmd(spank),
+            Context::JobScript => Ok(()),
+        })
+    }
+
+    fn init_post_opt(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
+        guarded(|| match spank.context()? {
+            Context::Local | Context::Allocator => check_wish(spank),
+            Context::Remote if spank.job_stepid()? != EXTERN_STEP => {
+                self.step = Some(plan_step(spank)?);
+                Ok(())
+            }
+            _ => Ok(()),
+        })
+    }
+
+    fn job_prolog(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
+        guarded(|| {
+            let arguments = read_arguments(spank)?;
+            let job = this_job(spank)?;
+            Ok(job::begin(&arguments, &sessions(&arguments), job, wish(spank))?)
+        })
+    }
+
+    fn job_epilog(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
+        guarded(|| {
+            // With a bad argument there is still a lease to drop.
+            let arguments = read_arguments(spank).unwrap_or_default();
+            Ok(job::end(&arguments, &sessions(&arguments), this_job(spank)?)?)
+        })
+    }
+
+    fn task_init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
+        guarded(|| {
+            let Some((job, arguments, plan)) = &self.step else { return Ok(()) };
+            let dir = Roots::default().runtime_dir(job.uid);
+            let is_first = spank.task_id()? == 0;
+            let task = Task { job: *job, dir: &dir, is_first };
+            Ok(step::enter(plan, arguments, &task, &mut Step(spank))?)
+        })
+    }
+}
+
+/// slurm-spank catches a panic too, but refuses every callback after it.
+fn guarded(callback: impl FnOnce() -> Outcome) -> Outcome {
+    catch_unwind(AssertUnwindSafe(callback)).unwrap_or_else(|_| Err("stopped by a bug".into()))
+}
+
+fn register_option(spank: &mut SpankHandle<'_>) -> Outcome {
+    let usage = "systemd user session for the job, for rootless Podman and systemctl --user";
+    spank.register_option(SpankOption::new(OPTION).takes_value("yes|no").usage(usage))?;
+    Ok(())
+}
+
+fn check_wish(spank: &SpankHandle<'_>) -> Outcome {
+    Wish::parse(spank.get_option_value_lossy(OPTION).as_deref())?;
+    Ok(())
+}
+
+fn start_of_slurmd(spank: &SpankHandle<'_>) -> Outcome {
+    let arguments = read_arguments(spank)?;
+    let settled = sessions(&arguments).settle();
+    settled.unwrap_or_else(|error| log::error!("settle what ended jobs left: {error}"));
+    Ok(())
+}
+
+fn plan_step(spank: &SpankHandle<'_>) -> Result<(Job, Arguments, Plan), Box<dyn Error>> {
+    let arguments = read_arguments(spank)?;
+    let job = this_job(spank)?;
+    let plan = step::plan(&arguments, &sessions(&arguments), job, wish(spank));
+    Ok((job, arguments, plan))
+}
+
+fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> {
+    let arguments = arguments::parse(spank.plugin_argv()?)?;
+    log::set_max_level(arguments.log_level);
+    Ok(arguments)
+}
+
+fn sessions(arguments: &Arguments) -> Sessions {
+    Sessions { roots: Roots::default(), timeout: arguments.timeout }
+}
+
+fn this_job(spank: &SpankHandle<'_>) -> Result<Job, Box<dyn Error>> {
+    Ok(Job { id: spank.job_id()?, uid: spank.job_uid()? })
+}
+
+/// A wish that is neither yes nor no was refused at submission, unless the
+/// plugin is `optional`: then it counts as none.
+fn wish(spank: &SpankHandle<'_>) -> Wish {
+    Wish::parse(spank.get_option_value_lossy(OPTION).as_deref()).unwrap_or_else(|problem| {
+        log::warn!("{problem}; going on as if it were not given");
+        Wish::None
+    })
+}
+
+/// The running step, for the decisions.
+struct Step<'a, 'b>(&'a SpankHandle<'b>);
+
+impl Host for Step<'_, '_> {
+    fn env(&self, name: &str) -> Option<String> {
+        self.0.getenv_os(name).ok()?.map(|value| value.to_string_lossy().into_owned())
+    }
+
+    fn set_env(&mut self, name: &str, value: &str) -> Result<(), String> {
+        self.0.setenv(name, value, true).map_err(|error| format!("set {name}: {error}"))
+    }
+
+    fn unset_env(&mut self, name: &str) -> Result<(), String> {
+        self.0.unsetenv(name).map_err(|error| format!("unset {name}: {error}"))
+    }
+
+    fn tell(&mut self, line: &str) {
+        slurm_spank::slurm_spank_log(line);
+    }
+}
