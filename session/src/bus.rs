@@ -13,7 +13,7 @@ use zruntime::SharedRuntime;
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::roots::Roots;
-use crate::systemd::{Manager, Systemd, UserState};
+use crate::systemd::{Systemd, Unit, Units};
 
 /// A D-Bus interface on its object.
 struct Object {
@@ -112,30 +112,24 @@ impl<'a> Bus<'a> {
         reply.await.map_err(Error::bus(doing))
     }
 
-    async fn watch_signal(&mut self, object: &Object, signal: &str, arg: (u8, &str)) -> Result<()> {
-        let doing = format!("watch {signal}");
+    /// The sender is checked by the bus daemon, which knows who owns a name.
+    async fn watch_jobs(&mut self, unit: &str) -> Result<()> {
+        let doing = format!("watch {unit}");
         let connection = self.connection().await?.clone();
         self.doing.replace(doing.clone());
-        let rule = signal_rule(object, signal, arg).map_err(Error::bus(&*doing))?;
+        let rule = MatchRule::builder()
+            .msg_type(zbus::message::Type::Signal)
+            .sender(SYSTEMD.service)
+            .path(SYSTEMD.path)
+            .interface(SYSTEMD.interface)
+            .member("JobRemoved")
+            .arg(2, unit)
+            .build()
+            .map_err(Error::bus(&*doing))?;
         let stream = MessageStream::for_match_rule(rule, &connection, None).await;
         self.watched.push(stream.map_err(Error::bus(doing))?);
         Ok(())
     }
-}
-
-fn signal_rule<'m>(
-    object: &Object,
-    signal: &'m str,
-    (index, value): (u8, &'m str),
-) -> zbus::Result<MatchRule<'m>> {
-    let rule = MatchRule::builder()
-        .msg_type(zbus::message::Type::Signal)
-        .sender(object.service)
-        .path(object.path)
-        .interface(object.interface)
-        .member(signal);
-    if value.starts_with('/') { rule.arg_path(index, value) } else { rule.arg(index, value) }
-        .build()
 }
 
 impl Systemd for Bus<'_> {
@@ -149,30 +143,31 @@ impl Systemd for Bus<'_> {
         Ok(())
     }
 
-    async fn manager(&mut self, uid: u32) -> Result<Manager> {
-        let unit = unit_name(uid);
-        let doing = format!("ask systemd for {unit}");
-        let reply = self.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", &(vec![unit],)).await?;
-        let (rows,): (Vec<UnitRow>,) = reply.body().deserialize().map_err(Error::bus(&*doing))?;
-        let row = rows.into_iter().next().ok_or(zbus::Error::InvalidReply);
-        let (_, _, load, active, _, _, _, job, job_type, _) = row.map_err(Error::bus(doing))?;
-        Ok(Manager { load, active, job: (job != 0).then_some(job_type) })
+    async fn units(&mut self, uid: u32) -> Result<Units> {
+        let names = [manager_name(uid), runtime_dir_name(uid)];
+        let doing = format!("ask systemd for {}", names[0]);
+        let reply = self.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", &(&names[..],)).await?;
+        let rows: Vec<UnitRow> = reply.body().deserialize().map_err(Error::bus(&*doing))?;
+        let (manager, runtime_dir) = (find(&rows, &names[0]), find(&rows, &names[1]));
+        let both = manager.zip(runtime_dir).ok_or(zbus::Error::InvalidReply);
+        let (manager, runtime_dir) = both.map_err(Error::bus(doing))?;
+        Ok(Units { manager, runtime_dir })
     }
 
     async fn start_manager(&mut self, uid: u32) -> Result<()> {
-        let unit = unit_name(uid);
+        let unit = manager_name(uid);
         self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", &(unit, "replace")).await?;
         Ok(())
     }
 
     async fn kill_manager(&mut self, uid: u32) -> Result<()> {
-        let unit = unit_name(uid);
+        let unit = manager_name(uid);
         let (doing, sigkill) = (format!("kill {unit}"), 9_i32);
         self.call(doing, &SYSTEMD, "KillUnit", &(unit, "all", sigkill)).await?;
         Ok(())
     }
 
-    async fn user(&mut self, uid: u32) -> Result<Option<UserState>> {
+    async fn is_logged_in(&mut self, uid: u32) -> Result<bool> {
         let doing = format!("ask logind for uid {uid}");
         let connection = self.connection().await?.clone();
         self.doing.replace(doing.clone());
@@ -185,19 +180,21 @@ impl Systemd for Bus<'_> {
             &("org.freedesktop.login1.User", "State"),
         );
         let reply = match reply.await {
-            Err(error) if is_no_such_user(&error) => return Ok(None),
+            Err(error) if is_no_such_user(&error) => return Ok(false),
             reply => reply.map_err(Error::bus(&*doing))?,
         };
         let state: zbus::OwnedVariant = reply.body().deserialize().map_err(Error::bus(&*doing))?;
         let state = String::try_from(state).map_err(Error::bus(doing))?;
-        Ok(Some(user_state(&state)))
+        // sd_uid_get_state(3); the others are offline, opening, lingering, closing.
+        Ok(matches!(state.as_str(), "online" | "active"))
     }
 
     async fn watch(&mut self, uid: u32) -> Result<()> {
-        let user = format!("/org/freedesktop/login1/user/_{uid}");
-        self.watch_signal(&SYSTEMD, "JobRemoved", (2, &unit_name(uid))).await?;
-        self.watch_signal(&LOGIND, "UserRemoved", (1, &user)).await?;
-        self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &()).await?;
+        if self.watched.is_empty() {
+            self.watch_jobs(&manager_name(uid)).await?;
+            self.watch_jobs(&runtime_dir_name(uid)).await?;
+            self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &()).await?;
+        }
         Ok(())
     }
 
@@ -224,8 +221,18 @@ impl Systemd for Bus<'_> {
     }
 }
 
-fn unit_name(uid: u32) -> String {
+fn manager_name(uid: u32) -> String {
     format!("user@{uid}.service")
+}
+
+fn runtime_dir_name(uid: u32) -> String {
+    format!("user-runtime-dir@{uid}.service")
+}
+
+fn find(rows: &[UnitRow], unit: &str) -> Option<Unit> {
+    let (_, _, load, active, _, _, _, job, job_type, _) = rows.iter().find(|row| row.0 == unit)?;
+    let job = (*job != 0).then(|| job_type.clone());
+    Some(Unit { load: load.clone(), active: active.clone(), job })
 }
 
 /// The object of a user whom logind does not know does not exist; which error
@@ -237,13 +244,5 @@ fn is_no_such_user(error: &zbus::Error) -> bool {
         zbus::Error::MethodError(name, ..) => NAMES.contains(&name.as_str()),
         zbus::Error::FDO(error) => matches!(**error, zbus::fdo::Error::UnknownObject(_)),
         _ => false,
-    }
-}
-
-fn user_state(state: &str) -> UserState {
-    match state {
-        "closing" => UserState::Closing,
-        "online" | "active" => UserState::LoggedIn,
-        _ => UserState::Other,
     }
 }

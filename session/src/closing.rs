@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::sessions::User;
 use crate::store::Undo;
-use crate::systemd::{Systemd, UserState};
+use crate::systemd::Systemd;
 
 /// See `opening`: a lost signal must cost a second, not the budget.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -27,15 +27,12 @@ pub(crate) async fn close(systemd: &mut impl Systemd, user: &User<'_>, undo: &Un
     if undo.linger_before { Ok(()) } else { wait_until_gone(systemd, user.uid).await }
 }
 
-/// A user who is logged in keeps the session; it ends with that login.
+/// A user who is logged in keeps the session; it ends with that login. logind
+/// itself forgets the user only UserStopDelaySec (10 s) later: not waited for.
 async fn wait_until_gone(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
-    loop {
-        match systemd.user(uid).await? {
-            Some(UserState::LoggedIn) => return Ok(()),
-            None if systemd.manager(uid).await?.is_down() => return Ok(()),
-            _ => {}
-        }
+    while !systemd.units(uid).await?.are_down() && !systemd.is_logged_in(uid).await? {
         let recheck = systemd.now() + RECHECK;
         systemd.changed(&format!("wait for the session of uid {uid} to end"), recheck).await?;
     }
+    Ok(())
 }

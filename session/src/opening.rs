@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::sessions::User;
 use crate::store::{Locked, Undo};
-use crate::systemd::{Manager, Systemd, UserState};
+use crate::systemd::{Systemd, Units};
 
 /// A signal may be lost with the daemon that sends it, so the state is asked for
 /// at least this often.
@@ -24,7 +24,7 @@ pub(crate) async fn open(
     budget: Budget,
 ) -> Result<()> {
     remember(user, state)?;
-    if user.lingers()? && user.check_live().is_ok() && systemd.manager(user.uid).await?.is_up() {
+    if user.lingers()? && user.check_live().is_ok() && systemd.units(user.uid).await?.are_up() {
         return Ok(());
     }
     systemd.watch(user.uid).await?;
@@ -45,19 +45,12 @@ fn remember(user: &User<'_>, state: &Locked) -> Result<()> {
 
 /// A session that is being taken down still shows a bus, and a start queued on
 /// top of its stop was seen to hang for 90 s (systemd 257). So first its end.
-///
-/// A user within logind's UserStopDelaySec after a logout is closing as well,
-/// but with a manager that is up: turning linger on keeps it.
 async fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
-    loop {
-        let manager = systemd.manager(uid).await?;
-        let closing = systemd.user(uid).await? == Some(UserState::Closing);
-        if !manager.is_stopping() && (!closing || manager.is_up()) {
-            return Ok(());
-        }
+    while systemd.units(uid).await?.are_stopping() {
         let recheck = systemd.now() + RECHECK;
         systemd.changed("wait for the end of the session before", recheck).await?;
     }
+    Ok(())
 }
 
 /// Starts the manager, and once more if the first start hangs: half of the
@@ -65,33 +58,34 @@ async fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
 async fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<()> {
     let half = systemd.now() + (budget.deadline() - systemd.now()) / 2;
     systemd.start_manager(uid).await?;
-    if let Some(manager) = settled(systemd, uid, half).await? {
-        return require_up(uid, manager);
+    if let Some(units) = settled(systemd, uid, half).await? {
+        return require_up(uid, units);
     }
     log::warn!("uid {uid}: start user@{uid}.service: hangs, killing it to start it again");
     systemd.kill_manager(uid).await?;
     settled(systemd, uid, budget.deadline()).await?;
     systemd.start_manager(uid).await?;
     match settled(systemd, uid, budget.deadline()).await? {
-        Some(manager) => require_up(uid, manager),
+        Some(units) => require_up(uid, units),
         None => Err(Error::Late { doing: starting(uid), total: budget.total() }),
     }
 }
 
-fn require_up(uid: u32, manager: Manager) -> Result<()> {
-    if manager.is_up() {
+fn require_up(uid: u32, units: Units) -> Result<()> {
+    if units.are_up() {
         return Ok(());
     }
+    let manager = units.manager;
     let state = if manager.load == "loaded" { manager.active } else { manager.load };
     Err(Error::ManagerFailed { uid, state })
 }
 
 /// Waits until no job is left for the manager; `None` if `until` comes first.
-async fn settled(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Manager>> {
+async fn settled(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Units>> {
     loop {
-        let manager = systemd.manager(uid).await?;
-        if manager.is_up() || manager.is_down() {
-            return Ok(Some(manager));
+        let units = systemd.units(uid).await?;
+        if units.are_settled() {
+            return Ok(Some(units));
         }
         if systemd.now() >= until {
             return Ok(None);

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use crate::error::Result;
 
-/// The unit `user@<uid>.service`, in systemd's words (systemctl(1)).
+/// A unit in systemd's words (systemctl(1)).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Manager {
+pub(crate) struct Unit {
     /// LoadState: `loaded`, `masked`, `not-found`, …
     pub(crate) load: String,
     /// ActiveState: `active`, `activating`, `deactivating`, `inactive`, `failed`.
@@ -15,32 +15,49 @@ pub(crate) struct Manager {
     pub(crate) job: Option<String>,
 }
 
-impl Manager {
-    /// Up, and nobody is about to change that.
-    pub(crate) fn is_up(&self) -> bool {
+impl Unit {
+    fn is_up(&self) -> bool {
         self.active == "active" && self.job.is_none()
     }
 
-    /// Neither up nor on the way to either side.
-    pub(crate) fn is_down(&self) -> bool {
+    fn is_down(&self) -> bool {
         matches!(self.active.as_str(), "inactive" | "failed") && self.job.is_none()
     }
 
-    /// On its way down.
-    pub(crate) fn is_stopping(&self) -> bool {
+    fn is_stopping(&self) -> bool {
         self.active == "deactivating" || self.job.as_deref() == Some("stop")
     }
 }
 
-/// What logind says of a user that it knows (sd_uid_get_state(3)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UserState {
-    /// No session any more, and what is left is being taken down.
-    Closing,
-    /// Logged in on this node: `online` or `active`.
-    LoggedIn,
-    /// Anything else: `lingering`, `opening`, `offline`.
-    Other,
+/// The units of a user's session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Units {
+    /// `user@<uid>.service`.
+    pub(crate) manager: Unit,
+    /// `user-runtime-dir@<uid>.service`: up before the manager, down after it.
+    pub(crate) runtime_dir: Unit,
+}
+
+impl Units {
+    /// Up, and nobody is about to change that.
+    pub(crate) fn are_up(&self) -> bool {
+        self.manager.is_up() && !self.runtime_dir.is_stopping()
+    }
+
+    /// Nothing there and nothing on the way.
+    pub(crate) fn are_down(&self) -> bool {
+        self.manager.is_down() && self.runtime_dir.is_down()
+    }
+
+    /// On the way down.
+    pub(crate) fn are_stopping(&self) -> bool {
+        self.manager.is_stopping() || self.runtime_dir.is_stopping()
+    }
+
+    /// No job left for the manager.
+    pub(crate) fn are_settled(&self) -> bool {
+        self.manager.is_up() || self.manager.is_down()
+    }
 }
 
 /// The outside: systemd, logind and the clock.
@@ -53,8 +70,8 @@ pub(crate) trait Systemd {
     /// `login1.Manager.SetUserLinger`. Returns before anything has happened.
     async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()>;
 
-    /// The user's manager as it is now.
-    async fn manager(&mut self, uid: u32) -> Result<Manager>;
+    /// The user's units as they are now.
+    async fn units(&mut self, uid: u32) -> Result<Units>;
 
     /// Queues its start; joins a start that is queued already.
     async fn start_manager(&mut self, uid: u32) -> Result<()>;
@@ -62,10 +79,10 @@ pub(crate) trait Systemd {
     /// SIGKILL to all its processes.
     async fn kill_manager(&mut self, uid: u32) -> Result<()>;
 
-    /// What logind knows of the user; `None` if it does not know the user.
-    async fn user(&mut self, uid: u32) -> Result<Option<UserState>>;
+    /// Whether logind counts a login of the user on this node, by ssh or cron.
+    async fn is_logged_in(&mut self, uid: u32) -> Result<bool>;
 
-    /// Has changes of this user reported from now on.
+    /// Has changes of the user's units reported from now on.
     async fn watch(&mut self, uid: u32) -> Result<()>;
 
     /// Waits for the next report, for the sake of `what`; false if `until` comes
