@@ -1,2 +1,33 @@
-//! The project's own tooling.
-fn main() {}
+//! The command `cargo xtask`.
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own tooling.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Make and drive test nodes: virtual machines with Slurm, systemd and Podman.
+    #[command(subcommand)]
+    Vm(xtask::vm::Task),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = xtask::interrupt::watch().and_then(|()| match arguments.task {
+        Task::Vm(task) => xtask::vm::run(task),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,21 @@
+# What a test node does not need costs seconds on an emulated CPU.
+unneeded="apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
+    e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service
+    systemd-hwdb-update.service systemd-journal-flush.service systemd-random-seed.service
+    systemd-pstore.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
+    systemd-firstboot.service systemd-timesyncd.service systemd-networkd.service
+    systemd-network-generator.service systemd-networkd.socket
+    systemd-ask-password-console.path systemd-ask-password-wall.path
+    sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount
+    modprobe@efi_pstore.service modprobe@drm.service modprobe@configfs.service
+    podman-auto-update.timer podman.socket podman.service podman-restart.service
+    podman-clean-transient.service netavark-dhcp-proxy.service
+    netavark-dhcp-proxy.socket"
+# shellcheck disable=SC2086
+systemctl mask --quiet $unneeded
+
+# The key that both nodes of a cluster share.
+dd if=/dev/urandom of=/etc/munge/munge.key bs=128 count=1 status=none
+chown munge:munge /etc/munge/munge.key
+chmod 400 /etc/munge/munge.key
+systemctl enable --quiet munge ssh slurmctld slurmd

@@ -1,0 +1,299 @@
+//! Test nodes as one thing: brought up, talked to, ended.
+use std::env;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::accel::Accel;
+use crate::cache::Cache;
+use crate::image::Image;
+use crate::machine::{Machine, Plan};
+use crate::progress::Step;
+use crate::state::{MOST_NODES, State};
+use crate::suite::Suite;
+use crate::{interrupt, plugin, process, ssh, tools};
+
+const MEMORY_OVERRIDE: &str = "LINGER_NODE_MEMORY";
+/// slurm.conf promises 1800 MB of it.
+const LEAST_MEMORY: u32 = 2048;
+/// An emulated node takes 15 s on an idle host.
+const BOOT: Duration = Duration::from_secs(240);
+const IDLE: Duration = Duration::from_secs(120);
+const KNOCK: Duration = Duration::from_secs(1);
+const KNOCK_AGAIN: Duration = Duration::from_millis(200);
+const SSH_CONFIG: &str = "ssh_config";
+
+/// How to bring a cluster up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its name; by default the suite's, with the process id for a cluster that ends with us.
+    pub name: Option<String>,
+    /// One node, or two in one network.
+    pub nodes: u8,
+    /// Whether it stays when this process ends. One that does not is to be brought up from the
+    /// main thread: the kernel ends it with the thread that started it.
+    pub stay: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { name: None, nodes: 1, stay: false }
+    }
+}
+
+/// Nodes that run. Dropping it ends them, unless they were brought up to stay and are ready.
+pub struct Cluster {
+    suite: Suite,
+    state: State,
+    ssh_config: PathBuf,
+    machines: Vec<Machine>,
+    ends: bool,
+}
+
+impl Cluster {
+    /// Build what is missing, boot, and wait until every node is idle.
+    ///
+    /// # Errors
+    /// A tool is missing, the build failed, or a node did not get ready in time; then with the
+    /// end of its console.
+    pub fn up(suite: Suite, options: &Options) -> Result<Self> {
+        ensure!((1..=MOST_NODES).contains(&options.nodes), "a cluster has one or two nodes");
+        let version = tools::ensure_all()?;
+        let cache = Cache::open()?;
+        let image = Image::ensure(&cache, suite)?;
+        let accel = Accel::choose(&cache, &image, &version)?;
+        let name = name_of(suite, options);
+        let state = State::of(&name)?;
+        state.claim(&name, suite, options.nodes)?;
+        let mut cluster = Self {
+            suite,
+            ssh_config: state.path(SSH_CONFIG),
+            state,
+            machines: Vec::new(),
+            ends: true,
+        };
+        let step = Step::start(format!("booting {name} ({})", accel.name()));
+        cluster.boot(&name, &image, accel, options, &cache.ssh_key()?)?;
+        drop(image);
+        cluster.wait_ready()?;
+        step.done();
+        cluster.ends = !options.stay;
+        Ok(cluster)
+    }
+
+    /// The running cluster of that name, brought up to stay by an earlier run.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn attach(name: &str) -> Result<Self> {
+        let state = State::of(name)?;
+        let Some((suite, nodes)) = state.cluster() else { bail!("no node {name} is up") };
+        let machines = state.machines(name);
+        ensure!(
+            machines.len() == usize::from(nodes),
+            "{name} has stopped; `cargo xtask vm down {name}` cleans up"
+        );
+        Ok(Self { suite, ssh_config: state.path(SSH_CONFIG), state, machines, ends: false })
+    }
+
+    /// The Debian release of the nodes.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The names of the nodes: n1, n2.
+    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.machines.iter().map(|machine| machine.node.as_str())
+    }
+
+    /// A configuration for ssh that knows every node by its name: all that a test needs.
+    #[must_use]
+    pub fn ssh_config(&self) -> &Path {
+        &self.ssh_config
+    }
+
+    /// `ssh` with that configuration.
+    #[must_use]
+    pub fn ssh(&self) -> Command {
+        ssh::command(&self.ssh_config)
+    }
+
+    /// Run a shell command on a node (`n1`, or `alice@n1`) and give what it wrote, whatever its
+    /// exit status.
+    ///
+    /// # Errors
+    /// It did not end in time; then with the end of the node's console.
+    pub fn run(&self, node: &str, script: &str, timeout: Duration) -> Result<Output> {
+        process::capture(self.ssh().args([node, script]), timeout)
+            .with_context(|| format!("{node}: {script}"))
+            .map_err(|error| self.with_consoles(error))
+    }
+
+    /// Run a shell command that has to succeed, and give its standard output.
+    ///
+    /// # Errors
+    /// It failed, or did not end in time.
+    pub fn must_run(&self, node: &str, script: &str, timeout: Duration) -> Result<String> {
+        let output = self.run(node, script, timeout)?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "{node}: {script}: {}: {}",
+            output.status,
+            complaint.trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Put a built plugin into every node, restart slurmd, and wait until every node is idle.
+    ///
+    /// # Errors
+    /// A node did not take it or did not come back.
+    pub fn push_plugin(&self, file: &Path) -> Result<()> {
+        plugin::push(self, file)
+    }
+
+    /// Take the power from a node and give it back, and wait until every node is idle.
+    ///
+    /// # Errors
+    /// There is no such node, or it did not come back.
+    pub fn reset(&self, node: &str) -> Result<()> {
+        let found = self.machines.iter().find(|machine| machine.node == node);
+        let machine = found.with_context(|| format!("no node {node}"))?;
+        ssh::close(&self.ssh_config, &self.state.ssh_sockets());
+        machine.reset()?;
+        self.wait_ready()
+    }
+
+    /// Wait until every node is idle.
+    ///
+    /// # Errors
+    /// One did not get so in time.
+    pub fn wait_idle(&self) -> Result<()> {
+        self.nodes().try_for_each(|node| self.must_run(node, "linger-node-ready", IDLE).map(drop))
+    }
+
+    /// The ends of the nodes' serial consoles.
+    #[must_use]
+    pub fn consoles(&self) -> String {
+        self.machines.iter().map(Machine::console_tail).collect::<Vec<_>>().join("\n")
+    }
+
+    /// End the nodes, and say what went wrong where a drop would not.
+    ///
+    /// # Errors
+    /// The state directory cannot be removed.
+    pub fn down(mut self) -> Result<()> {
+        self.ends = false;
+        self.end()
+    }
+
+    fn boot(
+        &mut self,
+        name: &str,
+        image: &Image,
+        accel: Accel,
+        options: &Options,
+        key: &Path,
+    ) -> Result<()> {
+        let plan = Plan {
+            name,
+            state: &self.state,
+            image,
+            accel,
+            nodes: options.nodes,
+            memory: memory()?,
+            stay: options.stay,
+        };
+        let mut ports = Vec::new();
+        for number in 1..=options.nodes {
+            let port = free_port()?;
+            self.machines.push(Machine::start(&plan, number, port)?);
+            ports.push((format!("n{number}"), port));
+        }
+        self.state.write(SSH_CONFIG, &ssh::config(&ports, key, &self.state.path("")))?;
+        let ports = ports.iter().map(|(_, port)| port.to_string()).collect::<Vec<_>>();
+        self.state.write("ports", &ports.join("\n"))
+    }
+
+    fn wait_ready(&self) -> Result<()> {
+        let deadline = Instant::now() + BOOT;
+        let knocked =
+            self.state.ports().into_iter().try_for_each(|port| self.knock(port, deadline));
+        knocked.map_err(|error| self.with_consoles(error))?;
+        self.wait_idle()
+    }
+
+    /// QEMU accepts a connection before the guest does, so only sshd's greeting counts.
+    fn knock(&self, port: u16, deadline: Instant) -> Result<()> {
+        while !greets(port) {
+            interrupt::check()?;
+            ensure!(self.machines.iter().all(Machine::alive), "a node has stopped");
+            ensure!(Instant::now() < deadline, "the node does not boot: {}", process::late(BOOT));
+            thread::sleep(KNOCK_AGAIN);
+        }
+        Ok(())
+    }
+
+    fn with_consoles(&self, error: anyhow::Error) -> anyhow::Error {
+        // On Ctrl-C nobody asks what the guest is doing.
+        if interrupt::check().is_err() {
+            error
+        } else {
+            anyhow::anyhow!("{error:#}\n{}", self.consoles())
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        for machine in &mut self.machines {
+            machine.end();
+        }
+        // The shared connections end with their machines.
+        self.state.remove()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.ends
+            && let Err(error) = self.end()
+        {
+            eprintln!("warning: {error:#}");
+        }
+    }
+}
+
+fn name_of(suite: Suite, options: &Options) -> String {
+    match &options.name {
+        Some(name) => name.clone(),
+        None if options.stay => suite.name().to_owned(),
+        None => format!("{}-{}", suite.name(), std::process::id()),
+    }
+}
+
+fn memory() -> Result<u32> {
+    let Ok(text) = env::var(MEMORY_OVERRIDE) else { return Ok(LEAST_MEMORY) };
+    let memory =
+        text.parse().with_context(|| format!("{MEMORY_OVERRIDE} is a number of megabytes"))?;
+    ensure!(memory >= LEAST_MEMORY, "{MEMORY_OVERRIDE} is {LEAST_MEMORY} at least");
+    Ok(memory)
+}
+
+/// Free now; should another program take it before QEMU does, QEMU says so and ends.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn greets(port: u16) -> bool {
+    let mut greeting = [0; 4];
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    stream.set_read_timeout(Some(KNOCK)).is_ok()
+        && stream.read_exact(&mut greeting).is_ok()
+        && greeting == *b"SSH-"
+}

@@ -1,0 +1,155 @@
+//! A node's disk, kernel and initrd, built once for each recipe.
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::unistd::Uid;
+
+use crate::cache::{Cache, Lock};
+use crate::node_files::FILES;
+use crate::progress::Step;
+use crate::recipe::{IMAGE_SIZE, MKE2FS_OPTIONS, Recipe};
+use crate::sources::Archive;
+use crate::suite::Suite;
+use crate::{process, tools};
+
+const BUILD: Duration = Duration::from_secs(20 * 60);
+const UNPACK: Duration = Duration::from_secs(5 * 60);
+const LOG_LINES: usize = 15;
+
+/// An image in the cache, held against removal while this lives.
+pub(crate) struct Image {
+    directory: PathBuf,
+    _lock: Lock,
+}
+
+impl Image {
+    /// The image of the suite's recipe, built if the cache does not have it.
+    pub(crate) fn ensure(cache: &Cache, suite: Suite) -> Result<Self> {
+        let recipe = Recipe { suite, authorized_key: cache.ssh_public_key()? };
+        let lock = cache.lock(suite.name())?;
+        let directory = cache.path(&recipe.image_name());
+        if !directory.exists() {
+            let step = Step::start(format!("building node {}", suite.name()));
+            build(cache, &recipe, &directory)?;
+            step.done();
+        }
+        Ok(Self { directory, _lock: lock })
+    }
+
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.directory.join("root.ext4")
+    }
+
+    pub(crate) fn kernel(&self) -> PathBuf {
+        self.directory.join("kernel")
+    }
+
+    pub(crate) fn initrd(&self) -> PathBuf {
+        self.directory.join("initrd")
+    }
+}
+
+/// Into a directory of another name, renamed when all is there.
+fn build(cache: &Cache, recipe: &Recipe, directory: &Path) -> Result<()> {
+    remove_others(cache, recipe)?;
+    let partial = directory.with_extension("partial");
+    stage(&partial.join("node"), recipe)?;
+    let log = cache.path(&format!("{}.log", recipe.suite.name()));
+    let outcome = bootstrap(recipe, &partial, &log)
+        .with_context(|| tail_of_log(&log))
+        .and_then(|()| unpack(&partial));
+    if let Err(error) = outcome {
+        let _ = fs::remove_dir_all(&partial);
+        return Err(error);
+    }
+    fs::rename(&partial, directory).with_context(|| format!("make {}", directory.display()))
+}
+
+/// Images of the suite's former recipes, and what a killed build left.
+fn remove_others(cache: &Cache, recipe: &Recipe) -> Result<()> {
+    let prefix = format!("{}-", recipe.suite.name());
+    for entry in fs::read_dir(cache.directory())? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            fs::remove_dir_all(entry.path())
+                .with_context(|| format!("remove {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn stage(directory: &Path, recipe: &Recipe) -> Result<()> {
+    for (name, text) in
+        FILES.iter().copied().chain([("authorized_keys", recipe.authorized_key.as_str())])
+    {
+        let path = directory.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+        }
+        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// mmdebstrap cleans up when it is told to end, so it is when we are killed.
+fn bootstrap(recipe: &Recipe, partial: &Path, log: &Path) -> Result<()> {
+    let archive = Archive::of_host(&tools::codename()?)?;
+    let log = File::create(log).with_context(|| format!("write {}", log.display()))?;
+    let mode = if Uid::effective().is_root() { "root" } else { "unshare" };
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            "--pdeathsig",
+            "TERM",
+            "--",
+            "mmdebstrap",
+            "--format=null",
+            &format!("--mode={mode}"),
+        ])
+        .args(recipe.options())
+        .args(hooks(partial))
+        .args([recipe.suite.name(), "/dev/null", &archive.uri])
+        .env("MKE2FS_OPTIONS", MKE2FS_OPTIONS)
+        .env("IMAGE_SIZE", IMAGE_SIZE)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    process::run(&mut command, BUILD)
+}
+
+/// The namespaces of the hooks take their mounts with them.
+fn hooks(partial: &Path) -> [String; 4] {
+    let node = partial.join("node");
+    let tar = partial.join("image.tar");
+    [
+        format!("--customize-hook=copy-in '{}' /", node.display()),
+        "--customize-hook=unshare --mount sh \"$1/node/enter.sh\" \"$1\"".to_owned(),
+        "--customize-hook=unshare --mount sh \"$1/node/pack.sh\" \"$1\"".to_owned(),
+        format!("--customize-hook=download /out/image.tar '{}'", tar.display()),
+    ]
+}
+
+/// tar knows holes, mmdebstrap's `download` does not.
+fn unpack(partial: &Path) -> Result<()> {
+    let tar = partial.join("image.tar");
+    let mut command = Command::new("tar");
+    command.arg("-C").arg(partial).arg("--no-same-owner").arg("-xSf").arg(&tar);
+    process::read(&mut command, UNPACK)?;
+    fs::remove_file(&tar)?;
+    fs::remove_dir_all(partial.join("node")).context("remove the staged files")
+}
+
+fn tail_of_log(log: &Path) -> String {
+    format!("building the node failed; the end of {}:\n{}\n", log.display(), tail(log, LOG_LINES))
+}
+
+/// The last lines of a file; nothing if there is none.
+pub(crate) fn tail(path: &Path, lines: usize) -> String {
+    let text = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<_> = text.lines().collect();
+    all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+}

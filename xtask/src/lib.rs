@@ -1,0 +1,21 @@
+//! The project's own tooling: test nodes, the demo, the test run.
+#![forbid(unsafe_code)]
+
+mod accel;
+mod cache;
+pub mod cluster;
+mod image;
+pub mod interrupt;
+mod machine;
+mod node_files;
+mod plugin;
+pub mod process;
+pub mod progress;
+mod qemu;
+mod recipe;
+mod sources;
+mod ssh;
+mod state;
+pub mod suite;
+mod tools;
+pub mod vm;

@@ -1,0 +1,60 @@
+//! Putting a built plugin into the nodes.
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cluster::Cluster;
+use crate::process;
+
+const COPY: Duration = Duration::from_secs(60);
+const RESTART: Duration = Duration::from_secs(60);
+/// What an admin would write, for a checkout without the example.
+const PLAIN_LINE: &str = "optional spank_linger.so\n";
+const PUT_CONFIG: &str = "cat >/etc/slurm/plugstack.conf.d/linger.conf";
+
+/// Where cargo leaves the plugin.
+pub(crate) fn built() -> PathBuf {
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
+    target.join("release/libspank_linger.so")
+}
+
+/// Into every node, with the repository's plugstack line, and slurmd started anew: it looks for
+/// prologs only when it starts.
+pub(crate) fn push(cluster: &Cluster, plugin: &Path) -> Result<()> {
+    ensure!(plugin.exists(), "{} is not there: build it first", plugin.display());
+    let line = checkout().join("plugstack.conf.d/linger.conf");
+    for node in cluster.nodes() {
+        feed(cluster, node, "linger-node-plugin", plugin)
+            .with_context(|| format!("put the plugin into {node}"))?;
+        put_line(cluster, node, &line)?;
+        cluster.must_run(node, "systemctl restart slurmd", RESTART)?;
+    }
+    cluster.wait_idle()
+}
+
+fn checkout() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_path_buf()
+}
+
+fn put_line(cluster: &Cluster, node: &str, line: &Path) -> Result<()> {
+    if line.exists() {
+        return feed(cluster, node, PUT_CONFIG, line);
+    }
+    let script = format!("printf %s '{PLAIN_LINE}' | {PUT_CONFIG}");
+    cluster.must_run(node, &script, COPY).map(drop)
+}
+
+/// Run a command on the node with the file as its input.
+fn feed(cluster: &Cluster, node: &str, script: &str, file: &Path) -> Result<()> {
+    let input = File::open(file).with_context(|| format!("read {}", file.display()))?;
+    ensure!(fs::metadata(file)?.len() > 0, "{} is empty", file.display());
+    let mut ssh = cluster.ssh();
+    ssh.args([node, script]).stdin(Stdio::from(input));
+    process::run(&mut ssh, COPY)
+}
