@@ -49,7 +49,10 @@ unsafe impl Plugin for Linger {
     }
 
     fn report_error(&self, _spank: &mut SpankHandle<'_>, error: &dyn Error) {
-        log::error!("{error}");
+        let text = error.to_string();
+        if !text.is_empty() {
+            log::error!("{text}");
+        }
     }
 
     fn init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {

@@ -79,7 +79,8 @@ pub(crate) struct Task<'a> {
 /// Carries the plan out in a task's environment.
 ///
 /// # Errors
-/// The line the user is told, when the site wants the step to fail for it.
+/// When the site wants the step to fail for its missing session. Empty, because
+/// the user has been told.
 pub(crate) fn enter(
     plan: &Plan,
     arguments: &Arguments,
@@ -114,14 +115,14 @@ fn complain(
     if task.is_first && (tell || fails) {
         host.tell(&message(task.job, cause, fails));
     }
-    if fails { Err(format!("{}: no user session: {cause}", name(task.job))) } else { Ok(()) }
+    if fails { Err(String::new()) } else { Ok(()) }
 }
 
 fn message(job: Job, cause: &str, fails: bool) -> String {
     let effect = if fails {
-        "This site does not run jobs without one"
+        "This site runs no job without one"
     } else {
-        "Podman will do without systemd"
+        "Rootless Podman may warn or fail in this job"
     };
     format!(
         "linger: job {}: no user session on this node: {cause}. {effect}; \

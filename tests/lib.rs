@@ -1,1 +1,138 @@
-//! Tests on real nodes.
+//! A test node as the tests see it: commands, jobs, and what is left afterwards.
+//!
+//! `cargo xtask test` starts the nodes and says where they are in the
+//! environment: `LINGER_SSH_CONFIG`, a file for `ssh -F` that knows the hosts n1
+//! and n2; `LINGER_SUITE`, the node's Debian release; `LINGER_OTHER_PLUGIN`, a
+//! plugin file built for a Slurm release that the node does not run.
+// A test that cannot go on panics, and most sentences about an output end there.
+#![allow(clippy::expect_used, clippy::must_use_candidate, clippy::return_self_not_must_use)]
+
+mod jobs;
+mod output;
+
+pub use jobs::Batch;
+pub use output::Output;
+
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What an emulated node may take for anything that is not said to be longer.
+const PATIENCE_S: u32 = 120;
+
+/// The line an admin writes, with log lines that help when a test fails.
+pub const OPTIONAL: &str = "optional spank_linger.so log_level=debug";
+
+/// A node that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Node(&'static str);
+
+/// The first node, which also has the controller.
+pub const N1: Node = Node("n1");
+/// The second node of a cluster of two.
+pub const N2: Node = Node("n2");
+
+impl Node {
+    /// Runs a script of root's.
+    pub fn sh(self, script: &str) -> Output {
+        self.sh_within(PATIENCE_S, script)
+    }
+
+    /// Runs a script of root's that may take `seconds`.
+    ///
+    /// # Panics
+    /// When there is no node to run it on.
+    pub fn sh_within(self, seconds: u32, script: &str) -> Output {
+        self.feed(seconds, &["bash", "-s"], script.as_bytes())
+    }
+
+    fn feed(self, seconds: u32, command: &[&str], input: &[u8]) -> Output {
+        let config = env::var_os("LINGER_SSH_CONFIG")
+            .expect("no node: run these tests with 'cargo xtask test'");
+        let mut ssh = Command::new("timeout")
+            .args(["--kill-after=5", &seconds.to_string(), "ssh", "-F"])
+            .arg(config)
+            .arg(self.0)
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start ssh");
+        let mut stdin = ssh.stdin.take().expect("ssh's stdin is piped");
+        stdin.write_all(input).expect("send the input");
+        drop(stdin);
+        let output = ssh.wait_with_output().expect("wait for ssh");
+        Output::of(&String::from_utf8_lossy(input), &output)
+    }
+
+    /// Runs a script as a user who is not logged in: no PAM, no session.
+    pub fn sh_as(self, user: &str, script: &str) -> Output {
+        self.sh(&as_user(user, script))
+    }
+
+    /// Copies a file of this machine to the node.
+    ///
+    /// # Panics
+    /// When it cannot be read or sent.
+    pub fn put(self, file: &Path, to: &str) {
+        let content = fs::read(file).expect("read the file to send");
+        self.feed(PATIENCE_S, &["cat", ">", to], &content).ok();
+    }
+
+    /// Has the plugin's line in plugstack.conf be `line`, and slurmd know it.
+    pub fn configure(self, line: &str) {
+        const FILE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
+        let script =
+            format!("[ \"$(cat {FILE})\" = '{line}' ] || {{ echo '{line}' >{FILE}; {RESTART}; }}");
+        self.sh(&script).ok();
+        self.sh(WAIT_IDLE).ok();
+    }
+
+    /// Restarts slurmd and waits for the node.
+    pub fn restart_slurmd(self) {
+        self.sh(&format!("{RESTART}; {WAIT_IDLE}")).ok();
+    }
+
+    /// What a job must not change: who lingers, who has a session, our state.
+    pub fn snapshot(self) -> String {
+        self.sh(SNAPSHOT).ok().stdout
+    }
+
+    /// The node's state in Slurm's words.
+    pub fn state(self) -> String {
+        let script = format!("sinfo --noheader --nodes={} --format=%T", self.0);
+        self.sh(&script).ok().stdout.trim().to_owned()
+    }
+
+    /// What the plugin wrote to slurmd's log about a job.
+    pub fn log_of(self, job: u32) -> String {
+        self.sh(&format!("grep -F 'linger: job {job} ' /var/log/slurm/slurmd.log || true"))
+            .ok()
+            .stdout
+    }
+}
+
+/// A script in a script: as a user, in their home, with a clean environment.
+pub fn as_user(user: &str, script: &str) -> String {
+    format!(
+        "cd ~{user} && exec setpriv --reuid={user} --regid={user} --init-groups --reset-env \
+         bash -s <<'END_OF_USER_SCRIPT'\n{script}\nEND_OF_USER_SCRIPT\n"
+    )
+}
+
+const RESTART: &str = "systemctl restart slurmd";
+
+const WAIT_IDLE: &str = "for i in $(seq 300); do \
+    [ \"$(sinfo --noheader --format=%T | sort -u)\" = idle ] && exit 0; sleep 0.2; done; \
+    sinfo; exit 1";
+
+/// logind keeps a user 10 s longer than the session, so it is not asked.
+const SNAPSHOT: &str = "\
+    for dir in /var/lib/systemd/linger /run/user /run/spank-linger /var/lib/spank-linger; do \
+        echo $dir; ls $dir; done; \
+    systemctl list-units --all --plain --no-legend 'user@*' 'user-runtime-dir@*' \
+        | awk '$3 == \"active\" {print $1}'; \
+    find /run/systemd/system.control -name 'user-*' | sort";

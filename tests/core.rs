@@ -1,0 +1,204 @@
+//! What every supported release must do.
+// Tests say what they expect by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use cluster_tests::{Batch, N1, OPTIONAL, as_user};
+
+/// Prints the two variables and the first thing that is wrong with the session.
+const PROBE: &str = "echo \"dir=$XDG_RUNTIME_DIR bus=$DBUS_SESSION_BUS_ADDRESS\"; \
+    systemctl --user is-system-running --wait";
+
+/// What PROBE prints in a job of alice (uid 1001) that has its session.
+const LIVE: &str = "dir=/run/user/1001 bus=unix:path=/run/user/1001/bus\nrunning\n";
+
+/// Values as a login node's session has them.
+const STALE: &str = "XDG_RUNTIME_DIR=/run/user/4711 \
+    DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/4711/bus";
+
+/// Show that the tests see what is there without the plugin: no session.
+#[test]
+fn control_without_the_plugin_there_is_no_session() {
+    N1.configure("# nothing");
+    let job = Batch::of("alice", PROBE).submitted_with(STALE).run();
+    job.fails().says("dir=/run/user/4711");
+    let podman = Batch::of("alice", "podman info 2>&1").submitted_with(STALE).run();
+    podman.fails().says("/run/user/4711");
+}
+
+/// Show that the very first command of a batch job finds its session, and that
+/// nothing is left of it after the job.
+#[test]
+fn a_batch_job_has_a_live_session() {
+    N1.configure(OPTIONAL);
+    let before = N1.snapshot();
+    let first = "systemctl --user is-system-running --wait";
+    Batch::of("alice", first).run().ok().says("running");
+    Batch::of("alice", PROBE).run().ok().says(LIVE);
+    wait_until_left(&before);
+}
+
+/// Show that the session's variables reach the tasks of every kind of step, over
+/// stale values and where none are passed on.
+#[test]
+fn every_task_is_led_to_the_session() {
+    N1.configure(OPTIONAL);
+    Batch::of("alice", PROBE).submitted_with(STALE).run().ok().says(LIVE);
+    Batch::of("alice", PROBE).with("--export=NONE").submitted_with(STALE).run().ok().says(LIVE);
+    let both = format!("srun --ntasks=2 --overcommit --output=task%t bash -c '{PROBE}'; cat task?");
+    let step = Batch::of("alice", &both).run().ok();
+    assert_eq!(step.stdout, format!("{LIVE}{LIVE}"), "{step:?}");
+    let array = format!("({PROBE}) >array$SLURM_ARRAY_TASK_ID");
+    Batch::of("alice", &array).with("--array=1-2").run().ok();
+    N1.sh_as("alice", "cat array1 array2").ok().says(&format!("{LIVE}{LIVE}"));
+    for command in ["srun", "srun --export=NONE", "salloc --quiet srun"] {
+        let script = format!("env {STALE} {command} /bin/bash -c '{PROBE}'");
+        N1.sh_as("alice", &script).ok().says(LIVE);
+    }
+}
+
+/// Show that Podman uses systemd's cgroups, warns of nothing and runs.
+#[test]
+fn podman_uses_systemd_without_a_warning() {
+    N1.configure(OPTIONAL);
+    let script = "podman info --format '{{.Host.CgroupManager}}'\n\
+        podman run --rm --network=none localhost/busybox sh -c 'cat /proc/self/cgroup; echo in the container'";
+    let job = Batch::of("alice", script).submitted_with(STALE).run().ok();
+    let job = job.says("systemd\n").says("in the container").never_says("level=warning");
+    assert_eq!(job.stderr, "", "Podman said something");
+}
+
+/// Show that the session outlives the first of two jobs and ends with the second.
+#[test]
+fn the_last_of_two_jobs_closes_the_session() {
+    N1.configure(OPTIONAL);
+    let before = N1.snapshot();
+    let [first, second] =
+        ["sleep 300", "sleep 300"].map(|script| Batch::of("alice", script).start());
+    first.wait_running();
+    second.wait_running();
+    first.cancel();
+    Batch::of("alice", PROBE).run().ok().says(LIVE);
+    assert!(N1.snapshot().contains("user@1001.service"));
+    second.cancel();
+    wait_until_left(&before);
+}
+
+/// Show that a user who lingered before lingers afterwards, with the session
+/// never interrupted.
+#[test]
+fn a_lingering_user_stays_one() {
+    N1.configure(OPTIONAL);
+    N1.sh("loginctl enable-linger bob; systemctl start user@1002").ok();
+    let main_pid = "systemctl show --property=MainPID user@1002";
+    let (before, manager) = (N1.snapshot(), N1.sh(main_pid).ok().stdout);
+    Batch::of("bob", "systemctl --user is-system-running --wait").run().ok().says("running");
+    wait_until_left(&before);
+    N1.sh(main_pid).ok().says(&manager);
+    N1.sh(
+        "loginctl disable-linger bob; while systemctl is-active -q user@1002; do sleep 0.2; done",
+    )
+    .ok();
+}
+
+/// Show that who is not to have a session gets none, and no variable either.
+#[test]
+fn who_declines_gets_nothing() {
+    let nothing = "dir= bus=\n";
+    N1.configure(OPTIONAL);
+    let before = N1.snapshot();
+    let probe = "ls /run/user; echo \"dir=$XDG_RUNTIME_DIR bus=$DBUS_SESSION_BUS_ADDRESS\"";
+    let no = Batch::of("alice", probe).with("--user-session=no").submitted_with(STALE).run();
+    no.ok().says(nothing).never_says("1001");
+    Batch::of("svc", probe).submitted_with(STALE).run().ok().says(nothing).never_says("900");
+    Batch::of("alice", &format!("srun bash -c '{probe}'"))
+        .with("--user-session=no")
+        .run()
+        .ok()
+        .says(nothing);
+    wait_until_left(&before);
+    N1.configure("optional spank_linger.so mode=opt-in");
+    Batch::of("alice", probe).submitted_with(STALE).run().ok().says(nothing).never_says("1001");
+    Batch::of("alice", PROBE).with("--user-session=yes").run().ok().says(LIVE);
+    wait_until_left(&before);
+    N1.configure("optional spank_linger.so mode=off");
+    Batch::of("alice", probe).submitted_with(STALE).run().ok().says("dir=/run/user/4711");
+}
+
+/// Show that a job whose session cannot be opened runs, is told why, and leaves
+/// the node idle. Dave never had a session, so his Podman can do without.
+#[test]
+fn without_a_session_the_job_runs_and_is_told() {
+    N1.configure(OPTIONAL);
+    let before = N1.snapshot();
+    N1.sh("systemctl mask --runtime user@.service").ok();
+    let script = "echo \"dir=$XDG_RUNTIME_DIR bus=$DBUS_SESSION_BUS_ADDRESS\"; srun true; srun true\n\
+        podman run --rm --network=none localhost/busybox echo in the container\n\
+        echo job $SLURM_JOB_ID";
+    let job = Batch::of("dave", script).submitted_with(STALE).run();
+    N1.sh("systemctl unmask --runtime user@.service").ok();
+    let job = job.ok().says("dir= bus=\n").says("in the container");
+    let lines = job.stderr.lines().filter(|line| line.contains("linger:")).collect::<Vec<_>>();
+    let [line] = lines[..] else { panic!("one line, please: {job:?}") };
+    assert!(line.contains("user@1004.service is masked"), "{line}");
+    assert!(line.contains("--user-session=no"), "no cure: {line}");
+    let id = job.stdout.lines().find_map(|line| line.strip_prefix("job ")).unwrap();
+    assert!(N1.log_of(id.parse().unwrap()).contains("user@1004.service is masked"));
+    wait_until_left(&before);
+    assert_eq!(N1.state(), "idle");
+}
+
+/// Show that a plugin for another release is refused by Slurm.
+#[test]
+fn a_plugin_for_another_release_is_refused() {
+    N1.configure(OPTIONAL);
+    let other = std::env::var("LINGER_OTHER_PLUGIN").expect("xtask builds it");
+    N1.put(other.as_ref(), "/root/other.so");
+    let refused = N1.sh("echo required /root/other.so >/etc/slurm/plugstack.conf.d/linger.conf\n\
+         truncate --size=0 /var/log/slurm/slurmd.log; systemctl restart slurmd\n\
+         sleep 1; cat /var/log/slurm/slurmd.log; journalctl --unit=slurmd --lines=20");
+    N1.configure(OPTIONAL);
+    refused.ok().says("/root/other.so").says("ncompatible");
+}
+
+/// Show that a bad argument is named in slurmd's log together with the cure, and
+/// that a job runs all the same.
+#[test]
+fn a_bad_argument_is_named_in_the_log() {
+    for (argument, cure) in [
+        ("frobnicate=1", "it knows mode, session, timeout"),
+        ("timeout=soon", "timeout takes whole seconds"),
+        ("confine=memory", "no such argument in this version"),
+    ] {
+        N1.sh("truncate --size=0 /var/log/slurm/slurmd.log").ok();
+        N1.configure(&format!("optional spank_linger.so {argument}"));
+        let log = N1.sh("cat /var/log/slurm/slurmd.log").ok();
+        log.says(&format!("argument '{argument}'")).says(cure);
+        Batch::of("alice", "echo ran").run().ok().says("ran");
+    }
+    assert_eq!(N1.state(), "idle");
+}
+
+/// Show that a bad value of the user's option is named at submission.
+#[test]
+fn a_bad_wish_is_named() {
+    N1.configure(OPTIONAL);
+    for command in ["srun true", "salloc true", "sbatch --wrap=true"] {
+        let (program, rest) = command.split_once(' ').unwrap();
+        let script = format!("{program} --user-session=maybe {rest}");
+        let said = N1.sh(&as_user("alice", &script));
+        said.complains("--user-session=maybe: say yes or no");
+    }
+}
+
+/// The job is over for Slurm a moment before its epilog is through.
+fn wait_until_left(before: &str) {
+    let mut now = String::new();
+    for _ in 0..40 {
+        now = N1.snapshot();
+        if now == before {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    assert_eq!(now, before, "the node is not as it was");
+}

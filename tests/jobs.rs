@@ -1,0 +1,95 @@
+//! Batch jobs, written as sentences.
+
+use crate::{N1, Output, as_user};
+
+/// A batch job to be submitted on n1.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    user: String,
+    env: String,
+    options: String,
+    script: String,
+}
+
+impl Batch {
+    /// A job of `user` that runs `script` with bash.
+    pub fn of(user: &str, script: &str) -> Self {
+        let [env, options] = [String::new(), String::new()];
+        Self { user: user.to_owned(), env, options, script: script.to_owned() }
+    }
+
+    /// With more options for sbatch.
+    pub fn with(mut self, options: &str) -> Self {
+        self.options = format!("{} {options}", self.options);
+        self
+    }
+
+    /// Submitted from an environment that has `NAME=value` as well.
+    pub fn submitted_with(mut self, assignment: &str) -> Self {
+        self.env = format!("{} {assignment}", self.env);
+        self
+    }
+
+    /// Submits it, waits for its end and returns what the job printed. The code
+    /// is the job's.
+    pub fn run(&self) -> Output {
+        self.run_within(120)
+    }
+
+    /// The same, with `seconds` instead of two minutes.
+    pub fn run_within(&self, seconds: u32) -> Output {
+        let submit = self.submit("--wait --output=$dir/o --error=$dir/e");
+        let wait = format!(
+            "dir=$(mktemp -d); {submit} >$dir/id 2>$dir/why; code=$?\n\
+             cat $dir/o; cat $dir/why $dir/e >&2; rm -r $dir; exit $code"
+        );
+        N1.sh_within(seconds, &as_user(&self.user, &wait))
+    }
+
+    /// Submits it and returns its id.
+    ///
+    /// # Panics
+    /// When it is not accepted.
+    pub fn start(&self) -> Started {
+        let submit = self.submit("--parsable --output=/dev/null");
+        let accepted = N1.sh(&as_user(&self.user, &submit)).ok();
+        Started(accepted.stdout.trim().parse().expect("sbatch --parsable prints an id"))
+    }
+
+    fn submit(&self, more: &str) -> String {
+        let Self { env, options, script, .. } = self;
+        let heredoc = format!("<<'END_OF_JOB'\n#!/bin/bash\n{script}\nEND_OF_JOB\n");
+        format!("submit() {{ env {env} sbatch {options} \"$@\" {heredoc}}}\nsubmit {more}")
+    }
+}
+
+/// A job that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started(pub u32);
+
+impl Started {
+    /// Waits until Slurm says that it runs.
+    pub fn wait_running(self) {
+        self.wait_for("[ \"$state\" = RUNNING ]");
+    }
+
+    /// Waits until it is over and its epilog is through.
+    pub fn wait_over(self) {
+        self.wait_for("case $state in COMPLETING|RUNNING|PENDING|CONFIGURING) false;; esac");
+    }
+
+    /// Ends it.
+    pub fn cancel(self) {
+        N1.sh(&format!("scancel {}", self.0)).ok();
+        self.wait_over();
+    }
+
+    fn wait_for(self, condition: &str) {
+        let Self(id) = self;
+        let script = format!(
+            "for i in $(seq 500); do state=$(squeue --noheader --jobs={id} --format=%T 2>/dev/null); \
+             {condition} && exit 0; sleep 0.2; done; squeue; exit 1"
+        );
+        N1.sh(&script).ok();
+    }
+}

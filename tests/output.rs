@@ -1,0 +1,72 @@
+//! What a command printed, and the sentences tests say about it.
+
+use std::process;
+
+/// The end of a command.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// What was run, for whoever reads that it failed.
+    pub script: String,
+    code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    pub(crate) fn of(script: &str, output: &process::Output) -> Self {
+        Self {
+            script: script.to_owned(),
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Requires success.
+    ///
+    /// # Panics
+    /// When the command failed, or `timeout` ended it (124).
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self
+    }
+
+    /// Requires failure.
+    ///
+    /// # Panics
+    /// When the command succeeded, or `timeout` ended it.
+    pub fn fails(self) -> Self {
+        assert!(!matches!(self.code, Some(0 | 124 | 137) | None), "{self:#?}");
+        self
+    }
+
+    /// Requires `text` in the standard output.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "no '{text}' in the output: {self:#?}");
+        self
+    }
+
+    /// Requires `text` in the standard error.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn complains(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "no '{text}' in the complaints: {self:#?}");
+        self
+    }
+
+    /// Requires that `text` is in neither.
+    ///
+    /// # Panics
+    /// When it is.
+    pub fn never_says(self, text: &str) -> Self {
+        let said = self.stdout.contains(text) || self.stderr.contains(text);
+        assert!(!said, "'{text}' in: {self:#?}");
+        self
+    }
+}
