@@ -10,6 +10,7 @@ done
 
 # systemd makes a new id on each boot; "uninitialized" would mean first boot and presets.
 : >/etc/machine-id
+ln -sf /etc/machine-id /var/lib/dbus/machine-id
 rm -f /etc/hostname /etc/resolv.conf
 apt-get clean
 rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/man/* /usr/share/locale/*

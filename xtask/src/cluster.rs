@@ -217,7 +217,7 @@ impl Cluster {
             self.machines.push(Machine::start(&plan, number, port)?);
             ports.push((format!("n{number}"), port));
         }
-        self.state.write(SSH_CONFIG, &ssh::config(&ports, key, &self.state.path("")))?;
+        self.state.write(SSH_CONFIG, &ssh::config(&ports, key, self.state.directory()))?;
         let ports = ports.iter().map(|(_, port)| port.to_string()).collect::<Vec<_>>();
         self.state.write("ports", &ports.join("\n"))
     }

@@ -20,6 +20,8 @@ const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(10);
 const MONITOR: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
+/// Without the devices that a node has no use for and would look for at boot.
+const MACHINE: &str = "q35,sata=off,i8042=off,vmport=off,smbus=off";
 const CONSOLE_LINES: usize = 25;
 
 /// What all machines of one cluster have in common.
@@ -170,7 +172,7 @@ fn command(plan: &Plan<'_>, node: &str, number: u8, port: u16) -> Command {
             "none",
         ])
         .args(plan.accel.arguments())
-        .args(["-machine", "q35", "-smp", "2", "-m", &plan.memory.to_string()])
+        .args(["-machine", MACHINE, "-smp", "2", "-m", &plan.memory.to_string()])
         .arg("-kernel")
         .arg(plan.image.kernel())
         .arg("-initrd")
@@ -193,7 +195,7 @@ fn bound_to_us() -> Command {
 
 fn kernel_options(node: &str, number: u8, nodes: u8) -> String {
     format!(
-        "console=ttyS0 net.ifnames=0 systemd.hostname={node} linger.number={number} linger.nodes={nodes}"
+        "console=ttyS0 8250.nr_uarts=1 module_blacklist=kvm_amd,kvm_intel net.ifnames=0 systemd.hostname={node} linger.number={number} linger.nodes={nodes}"
     )
 }
 

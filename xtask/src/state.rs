@@ -73,6 +73,10 @@ impl State {
         starting || !self.machines(name).is_empty()
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.directory.join(file)
     }
