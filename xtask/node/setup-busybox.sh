@@ -25,3 +25,9 @@ for user in alice bob carol dave; do
     chown -R "$user:$user" "/home/$user/.local"
 done
 rm -rf "$store"
+
+# Podman 4 as a user falls back to vfs unless it is told of overlay, and vfs would not see the store.
+case $(podman --version) in
+*' 4.'*) printf '[storage]\ndriver = "overlay"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n' \
+    >/etc/containers/storage.conf ;;
+esac

@@ -26,6 +26,8 @@ const BOOT: Duration = Duration::from_secs(240);
 const IDLE: Duration = Duration::from_secs(120);
 const KNOCK: Duration = Duration::from_secs(1);
 const KNOCK_AGAIN: Duration = Duration::from_millis(200);
+/// Slurm's names for a node that could run something; one that does not answer has a `*` behind.
+const ANSWERING: &str = "idle|mixed|allocated|completing";
 const SSH_CONFIG: &str = "ssh_config";
 
 /// How to bring a cluster up.
@@ -80,7 +82,8 @@ impl Cluster {
         let step = Step::start(format!("booting {name} ({})", accel.name()));
         cluster.boot(&name, &image, accel, options, &cache.ssh_key()?)?;
         drop(image);
-        cluster.wait_ready()?;
+        cluster.wait_booted()?;
+        cluster.wait_idle()?;
         step.done();
         cluster.ends = !options.stay;
         Ok(cluster)
@@ -159,7 +162,8 @@ impl Cluster {
         plugin::push(self, file)
     }
 
-    /// Take the power from a node and give it back, and wait until every node is idle.
+    /// Take the power from a node and give it back, and wait until every node answers. It need not
+    /// be idle: slurmctld may still count on a job that ended with the power.
     ///
     /// # Errors
     /// There is no such node, or it did not come back.
@@ -168,7 +172,8 @@ impl Cluster {
         let machine = found.with_context(|| format!("no node {node}"))?;
         ssh::close(&self.ssh_config, &self.state.ssh_sockets());
         machine.reset()?;
-        self.wait_ready()
+        self.wait_booted()?;
+        self.wait_states(ANSWERING)
     }
 
     /// Wait until every node is idle.
@@ -176,7 +181,7 @@ impl Cluster {
     /// # Errors
     /// One did not get so in time.
     pub fn wait_idle(&self) -> Result<()> {
-        self.nodes().try_for_each(|node| self.must_run(node, "linger-node-ready", IDLE).map(drop))
+        self.wait_states("idle")
     }
 
     /// The ends of the nodes' serial consoles.
@@ -222,12 +227,16 @@ impl Cluster {
         self.state.write("ports", &ports.join("\n"))
     }
 
-    fn wait_ready(&self) -> Result<()> {
+    fn wait_states(&self, states: &str) -> Result<()> {
+        let script = format!("linger-node-ready '{states}'");
+        self.nodes().try_for_each(|node| self.must_run(node, &script, IDLE).map(drop))
+    }
+
+    fn wait_booted(&self) -> Result<()> {
         let deadline = Instant::now() + BOOT;
         let knocked =
             self.state.ports().into_iter().try_for_each(|port| self.knock(port, deadline));
-        knocked.map_err(|error| self.with_consoles(error))?;
-        self.wait_idle()
+        knocked.map_err(|error| self.with_consoles(error))
     }
 
     /// QEMU accepts a connection before the guest does, so only sshd's greeting counts.
