@@ -34,7 +34,7 @@ fn a_batch_job_has_a_live_session() {
     let first = "systemctl --user is-system-running --wait";
     Batch::of("alice", first).run().ok().says("running");
     Batch::of("alice", PROBE).run().ok().says(LIVE);
-    wait_until_left(&before);
+    N1.is_again(&before);
 }
 
 /// Show that the session's variables reach the tasks of every kind of step, over
@@ -80,7 +80,7 @@ fn the_last_of_two_jobs_closes_the_session() {
     Batch::of("alice", PROBE).run().ok().says(LIVE);
     assert!(N1.snapshot().contains("user@1001.service"));
     second.cancel();
-    wait_until_left(&before);
+    N1.is_again(&before);
 }
 
 /// Show that a user who lingered before lingers afterwards, with the session
@@ -92,7 +92,7 @@ fn a_lingering_user_stays_one() {
     let main_pid = "systemctl show --property=MainPID user@1002";
     let (before, manager) = (N1.snapshot(), N1.sh(main_pid).ok().stdout);
     Batch::of("bob", "systemctl --user is-system-running --wait").run().ok().says("running");
-    wait_until_left(&before);
+    N1.is_again(&before);
     N1.sh(main_pid).ok().says(&manager);
     N1.sh(
         "loginctl disable-linger bob; while systemctl is-active -q user@1002; do sleep 0.2; done",
@@ -115,11 +115,11 @@ fn who_declines_gets_nothing() {
         .run()
         .ok()
         .says(nothing);
-    wait_until_left(&before);
+    N1.is_again(&before);
     N1.configure("optional spank_linger.so mode=opt-in");
     Batch::of("alice", probe).submitted_with(STALE).run().ok().says(nothing).never_says("1001");
     Batch::of("alice", PROBE).with("--user-session=yes").run().ok().says(LIVE);
-    wait_until_left(&before);
+    N1.is_again(&before);
     N1.configure("optional spank_linger.so mode=off");
     Batch::of("alice", probe).submitted_with(STALE).run().ok().says("dir=/run/user/4711");
 }
@@ -143,7 +143,7 @@ fn without_a_session_the_job_runs_and_is_told() {
     assert!(line.contains("--user-session=no"), "no cure: {line}");
     let id = job.stdout.lines().find_map(|line| line.strip_prefix("job ")).unwrap();
     assert!(N1.log_of(id.parse().unwrap()).contains("user@1004.service is masked"));
-    wait_until_left(&before);
+    N1.is_again(&before);
     assert_eq!(N1.state(), "idle");
 }
 
@@ -188,17 +188,4 @@ fn a_bad_wish_is_named() {
         let said = N1.sh(&as_user("alice", &script));
         said.complains("--user-session=maybe: say yes or no");
     }
-}
-
-/// The job is over for Slurm a moment before its epilog is through.
-fn wait_until_left(before: &str) {
-    let mut now = String::new();
-    for _ in 0..40 {
-        now = N1.snapshot();
-        if now == before {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(500));
-    }
-    assert_eq!(now, before, "the node is not as it was");
 }

@@ -68,14 +68,16 @@ impl Batch {
 pub struct Started(pub u32);
 
 impl Started {
-    /// Waits until Slurm says that it runs.
+    /// Waits until its script is being started. Slurm says RUNNING before the
+    /// prolog is through.
     pub fn wait_running(self) {
-        self.wait_for("[ \"$state\" = RUNNING ]");
+        let launched = format!("Launching batch job {} ", self.0);
+        self.wait_for(&format!("grep -qF '{launched}' /var/log/slurm/slurmd.log"));
     }
 
     /// Waits until it is over and its epilog is through.
     pub fn wait_over(self) {
-        self.wait_for("case $state in COMPLETING|RUNNING|PENDING|CONFIGURING) false;; esac");
+        self.wait_for("[ -z \"$state\" ]");
     }
 
     /// Ends it.

@@ -18,6 +18,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// What an emulated node may take for anything that is not said to be longer.
 const PATIENCE_S: u32 = 120;
@@ -91,14 +93,34 @@ impl Node {
         self.sh(WAIT_IDLE).ok();
     }
 
-    /// Restarts slurmd and waits for the node.
-    pub fn restart_slurmd(self) {
-        self.sh(&format!("{RESTART}; {WAIT_IDLE}")).ok();
+    /// Runs `work` with `line` in slurm.conf in the place of that of `key`.
+    pub fn with_slurm_conf(self, key: &str, line: &str, work: impl FnOnce()) {
+        const FILE: &str = "/etc/slurm/slurm.conf";
+        let restart = "systemctl restart slurmctld slurmd";
+        let set = format!("cp {FILE} {FILE}.before; sed -i '/^{key}=/d' {FILE}");
+        self.sh(&format!("{set}; echo '{line}' >>{FILE}; {restart}; {WAIT_IDLE}")).ok();
+        work();
+        self.sh(&format!("mv {FILE}.before {FILE}; {restart}; {WAIT_IDLE}")).ok();
     }
 
     /// What a job must not change: who lingers, who has a session, our state.
     pub fn snapshot(self) -> String {
         self.sh(SNAPSHOT).ok().stdout
+    }
+
+    /// Waits until the node is as in `before`: for Slurm a job is over a moment
+    /// before its epilog is through.
+    ///
+    /// # Panics
+    /// When it is not after 20 s.
+    pub fn is_again(self, before: &str) {
+        for _ in 0..40 {
+            if self.snapshot() == before {
+                return;
+            }
+            sleep(Duration::from_millis(500));
+        }
+        assert_eq!(self.snapshot(), before, "the node is not as it was");
     }
 
     /// The node's state in Slurm's words.

@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zbus::DBusError as _;
+
 use crate::live::NotLive;
 
 /// This crate's results.
@@ -86,6 +88,9 @@ impl Error {
 fn bus_cause(error: &zbus::Error) -> String {
     match error {
         zbus::Error::MethodError(_, Some(text), _) => text.trim_end_matches('.').to_owned(),
+        zbus::Error::FDO(standard) => {
+            standard.description().map_or_else(|| error.to_string(), ToOwned::to_owned)
+        }
         other => other.to_string(),
     }
 }
