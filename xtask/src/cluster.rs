@@ -1,7 +1,5 @@
 //! Test nodes as one thing: brought up, talked to, ended.
 use std::env;
-use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
@@ -24,7 +22,6 @@ const LEAST_MEMORY: u32 = 2048;
 /// An emulated node takes 15 s on an idle host.
 const BOOT: Duration = Duration::from_secs(240);
 const IDLE: Duration = Duration::from_secs(120);
-const KNOCK: Duration = Duration::from_secs(1);
 const KNOCK_AGAIN: Duration = Duration::from_millis(200);
 /// Slurm's names for a node that could run something; one that does not answer has a `*` behind.
 const ANSWERING: &str = "idle|mixed|allocated|completing";
@@ -218,7 +215,7 @@ impl Cluster {
         };
         let mut ports = Vec::new();
         for number in 1..=options.nodes {
-            let port = free_port()?;
+            let port = ssh::free_port()?;
             self.machines.push(Machine::start(&plan, number, port)?);
             ports.push((format!("n{number}"), port));
         }
@@ -241,7 +238,7 @@ impl Cluster {
 
     /// QEMU accepts a connection before the guest does, so only sshd's greeting counts.
     fn knock(&self, port: u16, deadline: Instant) -> Result<()> {
-        while !greets(port) {
+        while !ssh::greets(port) {
             interrupt::check()?;
             ensure!(self.machines.iter().all(Machine::alive), "a node has stopped");
             ensure!(Instant::now() < deadline, "the node does not boot: {}", process::late(BOOT));
@@ -292,17 +289,4 @@ fn memory() -> Result<u32> {
         text.parse().with_context(|| format!("{MEMORY_OVERRIDE} is a number of megabytes"))?;
     ensure!(memory >= LEAST_MEMORY, "{MEMORY_OVERRIDE} is {LEAST_MEMORY} at least");
     Ok(memory)
-}
-
-/// Free now; should another program take it before QEMU does, QEMU says so and ends.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-fn greets(port: u16) -> bool {
-    let mut greeting = [0; 4];
-    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
-    stream.set_read_timeout(Some(KNOCK)).is_ok()
-        && stream.read_exact(&mut greeting).is_ok()
-        && greeting == *b"SSH-"
 }

@@ -1,11 +1,16 @@
 //! How a node is reached: one ssh configuration file for everyone who talks to the cluster.
 use std::fmt::Write as _;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::Result;
+
 /// Enough for a busy emulated node to accept a connection.
 const CONNECT_SECONDS: u32 = 15;
+const KNOCK: Duration = Duration::from_secs(1);
 const EXIT: Duration = Duration::from_secs(5);
 
 /// The text of the file. Only root's connections are shared: a connection of a user that stays
@@ -45,6 +50,20 @@ pub(crate) fn close(config: &Path, sockets: &[impl AsRef<Path>]) {
         let _ = crate::process::capture(&mut ssh, EXIT);
         let _ = std::fs::remove_file(socket);
     }
+}
+
+/// Free now; should another program take it before QEMU does, QEMU says so and ends.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Whether an ssh server is behind that port, and not only QEMU.
+pub(crate) fn greets(port: u16) -> bool {
+    let mut greeting = [0; 4];
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    stream.set_read_timeout(Some(KNOCK)).is_ok()
+        && stream.read_exact(&mut greeting).is_ok()
+        && greeting == *b"SSH-"
 }
 
 #[cfg(test)]
