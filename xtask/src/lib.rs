@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod accel;
+mod build;
 mod cache;
 pub mod cluster;
 mod image;
@@ -17,5 +18,6 @@ mod sources;
 mod ssh;
 mod state;
 pub mod suite;
+pub mod test;
 mod tools;
 pub mod vm;

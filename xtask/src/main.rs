@@ -16,12 +16,15 @@ enum Task {
     /// Make and drive test nodes: virtual machines with Slurm, systemd and Podman.
     #[command(subcommand)]
     Vm(xtask::vm::Task),
+    /// Run all tests: on this machine, and on nodes with Slurm, systemd and Podman.
+    Test(xtask::test::Options),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = xtask::interrupt::watch().and_then(|()| match arguments.task {
         Task::Vm(task) => xtask::vm::run(task),
+        Task::Test(options) => xtask::test::run(&options),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

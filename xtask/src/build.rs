@@ -1,0 +1,58 @@
+//! Building the plugin, once for each Slurm release.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+use crate::progress::Step;
+
+/// The release that everything but the node tests is built for.
+pub(crate) const RELEASE: &str = "24.11";
+
+/// One minute on two cores, with all dependencies.
+const BUILD: Duration = Duration::from_secs(600);
+
+/// The root of the repository.
+pub(crate) fn checkout() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_path_buf()
+}
+
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from)
+}
+
+/// `cargo`, in the checkout, for a Slurm release.
+pub(crate) fn cargo(release: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(checkout()).env("SLURM_VERSION", release);
+    cargo
+}
+
+/// Some release that is not this one.
+pub(crate) fn other_than(release: &str) -> &'static str {
+    if release == "26.05" { RELEASE } else { "26.05" }
+}
+
+/// Builds the plugin for a release and gives its file, a copy of its own.
+///
+/// # Errors
+/// The build failed; cargo has said why.
+pub(crate) fn plugin(release: &str) -> Result<PathBuf> {
+    let step = Step::start(format!("building the plugin for Slurm {release}"));
+    let arguments = ["build", "--release", "--quiet", "--package", "slurm-spank-linger"];
+    process::run(cargo(release).args(arguments), BUILD)?;
+    let directory = target().join("plugins");
+    fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
+    let copy = directory.join(format!("spank_linger-{release}.so"));
+    fs::copy(target().join("release/libspank_linger.so"), &copy)
+        .with_context(|| copy.display().to_string())?;
+    step.done();
+    Ok(copy)
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask test`: every check there is, and one closing line.
+
+mod host;
+mod nodes;
+mod tally;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::suite::Suite;
+use tally::Tally;
+
+/// What to test; everything by default.
+#[derive(Args)]
+pub struct Options {
+    /// Only these parts.
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+    /// Only node tests whose name contains this.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+/// A part of the test run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Formatting, lints, unit tests and builds: no node needed.
+    Host,
+    /// A node with Slurm 24.11: everything.
+    Trixie,
+    /// Two nodes with Slurm 24.11.
+    Cluster,
+    /// A node with Slurm 22.05: what every release must do.
+    Bookworm,
+    /// A node with Slurm 26.05: what every release must do.
+    Forky,
+}
+
+/// Runs the tests and prints `N passed, N failed, N skipped` last.
+///
+/// # Errors
+/// A test failed, or could not be run.
+pub fn run(options: &Options) -> Result<()> {
+    let mut tally = Tally::default();
+    for part in Part::value_variants() {
+        if options.only.is_empty() || options.only.contains(part) {
+            test(*part, options, &mut tally)?;
+        }
+    }
+    println!("\n{tally}");
+    if tally.failed > 0 {
+        bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+fn test(part: Part, options: &Options, tally: &mut Tally) -> Result<()> {
+    const EVERYTHING: &[&str] = &["core", "full", "contract"];
+    let name = options.name.as_deref();
+    match part {
+        Part::Host => host::test(tally),
+        Part::Trixie => nodes::test(Suite::Trixie, 1, EVERYTHING, name, tally),
+        Part::Cluster => nodes::test(Suite::Trixie, 2, &["cluster"], name, tally),
+        Part::Bookworm => nodes::test(Suite::Bookworm, 1, &["core"], name, tally),
+        Part::Forky => nodes::test(Suite::Forky, 1, &["core"], name, tally),
+    }
+}

@@ -1,0 +1,72 @@
+//! What needs no node: formatting, lints, unit tests, and the builds.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+
+use super::tally::Tally;
+use crate::build::{self, RELEASE};
+use crate::process;
+
+/// A first build of everything takes two minutes on two cores.
+const BUILD: Duration = Duration::from_secs(900);
+
+pub(crate) fn test(tally: &mut Tally) -> Result<()> {
+    tally.check("formatting", || cargo(&["fmt", "--all", "--check"]))?;
+    let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    tally.check("lints", || cargo(&lints))?;
+    let mut units = build::cargo(RELEASE);
+    units.args([
+        "test",
+        "--quiet",
+        "-p",
+        "slurm-spank-linger",
+        "-p",
+        "user-session",
+        "-p",
+        "xtask",
+    ]);
+    tally.cargo_test(&mut units, BUILD)?;
+    tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
+    missing_release_is_named(tally)
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    process::run(build::cargo(RELEASE).args(arguments), BUILD)
+}
+
+fn bad_release_is_named() -> Result<()> {
+    let output = check_with(Command::new("cargo").env("SLURM_VERSION", "latest"))?;
+    require_refusal(&output, "SLURM_VERSION=latest: not a Slurm release")
+}
+
+/// A machine with Slurm's headers or slurmd needs no variable.
+fn missing_release_is_named(tally: &mut Tally) -> Result<()> {
+    let what = "a build with no Slurm release to be found is refused";
+    let headers = ["/usr/include/slurm/slurm_version.h", "/usr/include/slurm/slurm.h"];
+    let slurmd = Command::new("slurmd").arg("-V").output().is_ok();
+    if slurmd || headers.iter().any(|header| Path::new(header).exists()) {
+        tally.skip(what, "Slurm is installed on this machine, and the build asks it");
+        return Ok(());
+    }
+    tally.check(what, || {
+        let output = check_with(Command::new("cargo").env_remove("SLURM_VERSION"))?;
+        require_refusal(&output, "Set SLURM_VERSION to the major.minor")
+    })
+}
+
+fn check_with(cargo: &mut Command) -> Result<Output> {
+    let arguments = ["check", "--package", "slurm-spank-linger", "--color=never"];
+    process::capture(cargo.args(arguments).current_dir(build::checkout()), BUILD)
+}
+
+fn require_refusal(output: &Output, cure: &str) -> Result<()> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "the build succeeded");
+    if !said.contains(cure) {
+        bail!("no '{cure}' in: {said}");
+    }
+    Ok(())
+}
