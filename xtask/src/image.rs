@@ -13,7 +13,7 @@ use crate::progress::Step;
 use crate::recipe::{IMAGE_SIZE, MKE2FS_OPTIONS, Recipe};
 use crate::sources::Archive;
 use crate::suite::Suite;
-use crate::{process, tools};
+use crate::{interrupt, process, tools};
 
 const BUILD: Duration = Duration::from_secs(20 * 60);
 const UNPACK: Duration = Duration::from_secs(5 * 60);
@@ -98,17 +98,11 @@ fn stage(directory: &Path, recipe: &Recipe) -> Result<()> {
 fn bootstrap(recipe: &Recipe, partial: &Path, log: &Path) -> Result<()> {
     let archive = Archive::of_host(&tools::codename()?)?;
     let log = File::create(log).with_context(|| format!("write {}", log.display()))?;
-    let mode = if Uid::effective().is_root() { "root" } else { "unshare" };
     let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]);
+    choose_mode(&mut command, partial);
     command
-        .args([
-            "--pdeathsig",
-            "TERM",
-            "--",
-            "mmdebstrap",
-            "--format=null",
-            &format!("--mode={mode}"),
-        ])
+        .arg("--format=null")
         .args(recipe.options())
         .args(hooks(partial))
         .args([recipe.suite.name(), "/dev/null", &archive.uri])
@@ -118,6 +112,16 @@ fn bootstrap(recipe: &Recipe, partial: &Path, log: &Path) -> Result<()> {
         .stdout(log.try_clone()?)
         .stderr(log);
     process::run(&mut command, BUILD)
+}
+
+/// As root mmdebstrap mounts in the host's namespace and builds in /tmp: should it be killed, a
+/// namespace of its own ends the mounts, and the next build removes the tree.
+fn choose_mode(command: &mut Command, partial: &Path) {
+    if Uid::effective().is_root() {
+        command.args(["unshare", "--mount", "mmdebstrap", "--mode=root"]).env("TMPDIR", partial);
+    } else {
+        command.args(["mmdebstrap", "--mode=unshare"]);
+    }
 }
 
 /// The namespaces of the hooks take their mounts with them.
@@ -143,6 +147,9 @@ fn unpack(partial: &Path) -> Result<()> {
 }
 
 fn tail_of_log(log: &Path) -> String {
+    if interrupt::check().is_err() {
+        return "building the node".to_owned();
+    }
     format!("building the node failed; the end of {}:\n{}\n", log.display(), tail(log, LOG_LINES))
 }
 

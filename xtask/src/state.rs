@@ -26,15 +26,13 @@ impl State {
         Ok(Self { directory: base()?.join(name) })
     }
 
-    /// Make the directory; one whose machines are gone is no obstacle.
+    /// Make the directory; those whose machines are gone are no obstacle.
     pub(crate) fn claim(&self, name: &str, suite: Suite, nodes: u8) -> Result<()> {
         let _lock = lock()?;
-        if self.directory.exists() {
-            ensure!(!self.in_use(name), "{name} is up already, or about to be");
-            self.remove()?;
-        }
+        remove_stale()?;
+        ensure!(!self.directory.exists(), "{name} is up already, or about to be");
         make_private(&self.directory)?;
-        self.write("starter", &std::process::id().to_string())?;
+        self.write("starter", &identity(&std::process::id().to_string()))?;
         self.write("cluster", &format!("{} {nodes}\n", suite.name()))
     }
 
@@ -68,8 +66,8 @@ impl State {
 
     fn in_use(&self, name: &str) -> bool {
         let starter = fs::read_to_string(self.path("starter")).unwrap_or_default();
-        let starting = fs::read_to_string(format!("/proc/{starter}/comm"))
-            .is_ok_and(|comm| comm.trim() == "xtask");
+        let pid = starter.split(' ').next().unwrap_or_default();
+        let starting = !pid.is_empty() && identity(pid) == starter;
         starting || !self.machines(name).is_empty()
     }
 
@@ -102,6 +100,28 @@ impl State {
         };
         entries.map(|entry| entry.path()).filter(is_socket).collect()
     }
+}
+
+/// What a killed run left.
+fn remove_stale() -> Result<()> {
+    for entry in fs::read_dir(base()?)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Ok(state) = State::of(&name)
+            && !state.in_use(&name)
+        {
+            state.remove()?;
+        }
+    }
+    Ok(())
+}
+
+/// A process by its id and its start time, since ids come again.
+fn identity(pid: &str) -> String {
+    const START_TIME: usize = 19;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name, in parentheses, may hold blanks; the start time is the 20th field after it.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    format!("{pid} {}", fields.split_whitespace().nth(START_TIME).unwrap_or("gone"))
 }
 
 /// Held while it is decided whether a cluster is up.
