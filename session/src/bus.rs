@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Instant;
@@ -12,6 +13,7 @@ use zruntime::SharedRuntime;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
+use crate::live::{self, NotLive, Viewpoint};
 use crate::roots::Roots;
 use crate::systemd::{Systemd, Unit, Units};
 
@@ -135,6 +137,10 @@ impl<'a> Bus<'a> {
 impl Systemd for Bus<'_> {
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    fn look(&mut self, dir: &Path, uid: u32) -> Result<(), NotLive> {
+        live::check(dir, uid, Viewpoint::Root)
     }
 
     async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {

@@ -17,7 +17,7 @@ const RECHECK: Duration = Duration::from_secs(1);
 /// What logind answered. The caller keeps the record, and tries again later.
 pub(crate) async fn close(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
     let put_back = user.lingers()? != undo.linger_before;
-    if !put_back && (undo.linger_before || !user.has_runtime_dir()) {
+    if !put_back && (undo.linger_before || !user.runtime_dir().exists()) {
         return Ok(());
     }
     systemd.watch(user.uid).await?;

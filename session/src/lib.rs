@@ -10,6 +10,8 @@ mod budget;
 mod bus;
 mod closing;
 mod error;
+#[cfg(test)]
+mod fake;
 mod live;
 mod opening;
 mod roots;

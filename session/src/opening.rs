@@ -24,14 +24,15 @@ pub(crate) async fn open(
     budget: Budget,
 ) -> Result<()> {
     remember(user, state)?;
-    if user.lingers()? && user.check_live().is_ok() && systemd.units(user.uid).await?.are_up() {
+    let (dir, uid) = (user.runtime_dir(), user.uid);
+    if user.lingers()? && systemd.look(&dir, uid).is_ok() && systemd.units(uid).await?.are_up() {
         return Ok(());
     }
-    systemd.watch(user.uid).await?;
-    wait_out_closing(systemd, user.uid).await?;
-    systemd.set_linger(user.uid, true).await?;
-    start(systemd, user.uid, budget).await?;
-    Ok(user.check_live()?)
+    systemd.watch(uid).await?;
+    wait_out_closing(systemd, uid).await?;
+    systemd.set_linger(uid, true).await?;
+    start(systemd, uid, budget).await?;
+    Ok(systemd.look(&dir, uid)?)
 }
 
 /// Writes down, before anything is changed, how linger was. A record that is

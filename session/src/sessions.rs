@@ -7,7 +7,6 @@ use crate::budget::Budget;
 use crate::bus;
 use crate::closing::close;
 use crate::error::{Error, Result};
-use crate::live::{NotLive, Viewpoint, check};
 use crate::opening::open;
 use crate::roots::Roots;
 use crate::store::{self, Lease, Locked, Undo};
@@ -127,14 +126,8 @@ impl<'a> User<'a> {
         flag.try_exists().map_err(Error::file("look at", &flag))
     }
 
-    /// Whether there is a runtime directory at all.
-    pub(crate) fn has_runtime_dir(&self) -> bool {
-        self.roots.runtime_dir(self.uid).exists()
-    }
-
-    /// Whether the session looks live to root.
-    pub(crate) fn check_live(&self) -> Result<(), NotLive> {
-        check(&self.roots.runtime_dir(self.uid), self.uid, Viewpoint::Root)
+    pub(crate) fn runtime_dir(&self) -> PathBuf {
+        self.roots.runtime_dir(self.uid)
     }
 
     fn linger_file(&self) -> PathBuf {
@@ -219,3 +212,6 @@ async fn undo_session(
     close(systemd, &user, undo).await?;
     state.remove_undo()
 }
+
+#[cfg(test)]
+mod tests;

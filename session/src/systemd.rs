@@ -1,8 +1,10 @@
 //! What is asked of systemd and logind, as verbs a test can script.
 
+use std::path::Path;
 use std::time::Instant;
 
 use crate::error::Result;
+use crate::live::NotLive;
 
 /// A unit in systemd's words (systemctl(1)).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,12 +62,15 @@ impl Units {
     }
 }
 
-/// The outside: systemd, logind and the clock.
+/// The outside: systemd, logind, the clock, and a look at the session itself.
 ///
 /// Signals only wake us up: any user may send one that looks like systemd's, so
 /// after each the state itself is asked for.
 pub(crate) trait Systemd {
     fn now(&self) -> Instant;
+
+    /// Whether `dir` looks like a live runtime directory of `uid` to root.
+    fn look(&mut self, dir: &Path, uid: u32) -> Result<(), NotLive>;
 
     /// `login1.Manager.SetUserLinger`. Returns before anything has happened.
     async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()>;

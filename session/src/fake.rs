@@ -1,0 +1,142 @@
+//! A systemd and logind that follow a script, for tests.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::live::{NotLive, Viewpoint, check};
+use crate::systemd::{Systemd, Unit, Units};
+
+/// One question that is expected, with its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// The look at the runtime directory: is it live?
+    Look(bool),
+    /// `SetUserLinger`, which then does what it says.
+    Linger(bool),
+    /// The units are found in this state.
+    Units(&'static str),
+    /// `StartUnit`, refused with a text or not.
+    Start(Result<(), &'static str>),
+    Kill,
+    LoggedIn(bool),
+    Watch,
+    /// Something changed after so many seconds, or nothing did until the end.
+    Changed(Option<u64>),
+    /// The bus is gone, whatever is asked.
+    NoBus,
+}
+
+/// Answers in the order of the script. Dropping it asserts that all of the
+/// script was asked for.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    script: VecDeque<Ask>,
+    now: Instant,
+    linger_file: PathBuf,
+}
+
+impl Scripted {
+    pub(crate) fn new(linger_file: PathBuf, script: impl IntoIterator<Item = Ask>) -> Self {
+        Self { script: script.into_iter().collect(), now: Instant::now(), linger_file }
+    }
+
+    fn next(&mut self, asked: &str) -> Result<Ask> {
+        match self.script.pop_front() {
+            Some(Ask::NoBus) => Err(refusal("no bus")),
+            Some(ask) => Ok(ask),
+            None => panic!("asked beyond the script: {asked}"),
+        }
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.script.is_empty(), "never asked: {:?}", self.script);
+        }
+    }
+}
+
+fn refusal(cause: &str) -> Error {
+    Error::Bus { doing: "scripted".into(), cause: cause.into() }
+}
+
+fn unit(state: &str) -> Unit {
+    let (active, job) = state.split_once('+').unwrap_or((state, ""));
+    let load = if state == "masked" { "masked" } else { "loaded" };
+    let active = if state == "masked" { "inactive" } else { active };
+    Unit { load: load.into(), active: active.into(), job: (!job.is_empty()).then(|| job.into()) }
+}
+
+impl Systemd for Scripted {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn look(&mut self, dir: &Path, uid: u32) -> Result<(), NotLive> {
+        match self.next("look") {
+            Ok(Ask::Look(true)) => Ok(()),
+            // A directory that is not there makes a real error to return.
+            Ok(Ask::Look(false)) => check(&dir.join("none"), uid, Viewpoint::Root),
+            other => panic!("look at the session instead of {other:?}"),
+        }
+    }
+
+    async fn set_linger(&mut self, _uid: u32, on: bool) -> Result<()> {
+        assert_eq!(self.next("set_linger")?, Ask::Linger(on));
+        if on {
+            fs::write(&self.linger_file, "").unwrap();
+        } else {
+            fs::remove_file(&self.linger_file).unwrap();
+        }
+        Ok(())
+    }
+
+    async fn units(&mut self, _uid: u32) -> Result<Units> {
+        match self.next("units")? {
+            Ask::Units(state) => Ok(Units { manager: unit(state), runtime_dir: unit(state) }),
+            other => panic!("units instead of {other:?}"),
+        }
+    }
+
+    async fn start_manager(&mut self, _uid: u32) -> Result<()> {
+        match self.next("start_manager")? {
+            Ask::Start(answer) => answer.map_err(refusal),
+            other => panic!("start instead of {other:?}"),
+        }
+    }
+
+    async fn kill_manager(&mut self, _uid: u32) -> Result<()> {
+        assert_eq!(self.next("kill_manager")?, Ask::Kill);
+        Ok(())
+    }
+
+    async fn is_logged_in(&mut self, _uid: u32) -> Result<bool> {
+        match self.next("is_logged_in")? {
+            Ask::LoggedIn(answer) => Ok(answer),
+            other => panic!("is_logged_in instead of {other:?}"),
+        }
+    }
+
+    async fn watch(&mut self, _uid: u32) -> Result<()> {
+        assert_eq!(self.next("watch")?, Ask::Watch);
+        Ok(())
+    }
+
+    async fn changed(&mut self, _what: &str, until: Instant) -> Result<bool> {
+        match self.next("changed")? {
+            Ask::Changed(Some(seconds)) => {
+                self.now += Duration::from_secs(seconds);
+                Ok(true)
+            }
+            Ask::Changed(None) => {
+                self.now = until;
+                Ok(false)
+            }
+            other => panic!("changed instead of {other:?}"),
+        }
+    }
+}

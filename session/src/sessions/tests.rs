@@ -1,0 +1,285 @@
+//! Leases against a scripted systemd and logind.
+
+use super::*;
+use crate::fake::{Ask, Scripted};
+use std::fs;
+use tempfile::TempDir;
+
+/// A node of its own, on which we are the user.
+struct Node {
+    dir: TempDir,
+    roots: Roots,
+    uid: u32,
+    linger_file: PathBuf,
+}
+
+impl Node {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Roots::below(dir.path());
+        for parent in [&roots.run, &roots.lib] {
+            fs::create_dir_all(parent.parent().unwrap()).unwrap();
+        }
+        fs::create_dir_all(&roots.linger).unwrap();
+        let uid = nix::unistd::getuid().as_raw();
+        let linger_file = User::look_up(uid, &roots).unwrap().linger_file();
+        Self { dir, roots: roots.clone(), uid, linger_file }
+    }
+
+    fn job(&self, id: u32) -> Job {
+        Job { id, uid: self.uid }
+    }
+
+    fn systemd(&self, script: impl IntoIterator<Item = Ask>) -> Scripted {
+        Scripted::new(self.linger_file.clone(), script)
+    }
+
+    fn take(&self, id: u32, script: impl IntoIterator<Item = Ask>) -> Result<()> {
+        let budget = Budget::starting_now(Duration::from_secs(15));
+        let mut systemd = self.systemd(script);
+        zbus::block_on(take(&mut systemd, &self.roots, self.job(id), budget))
+    }
+
+    fn release(&self, id: u32, script: impl IntoIterator<Item = Ask>) -> Result<()> {
+        let budget = Budget::starting_now(Duration::from_secs(15));
+        let mut systemd = self.systemd(script);
+        zbus::block_on(release(&mut systemd, &self.roots, self.job(id), budget))
+    }
+
+    fn lease(&self, id: u32) -> Option<Lease> {
+        store::peek(&self.roots, self.uid, id).unwrap()
+    }
+
+    fn lingers(&self) -> bool {
+        self.linger_file.exists()
+    }
+
+    /// Nothing of ours is left, apart from the two empty directories.
+    fn is_clean(&self) -> bool {
+        let empty = |dir| fs::read_dir(dir).unwrap().next().is_none();
+        empty(&self.roots.run) && empty(&self.roots.lib)
+    }
+
+    /// As if a session's directory were there, so that closing waits for it.
+    fn show_runtime_dir(&self) {
+        fs::create_dir_all(self.roots.runtime_dir(self.uid)).unwrap();
+    }
+}
+
+/// What a first prolog asks when all goes well.
+const OPENS: [Ask; 6] = [
+    Ask::Watch,
+    Ask::Units("inactive"),
+    Ask::Linger(true),
+    Ask::Start(Ok(())),
+    Ask::Units("active"),
+    Ask::Look(true),
+];
+
+/// What a last epilog asks.
+const CLOSES: [Ask; 3] = [Ask::Watch, Ask::Linger(false), Ask::Units("inactive")];
+
+/// Show that the first lease opens, the second finds the session open, and the
+/// last closes it and leaves nothing.
+#[test]
+fn the_first_opens_and_the_last_closes() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    assert_eq!(node.lease(1), Some(Lease::Open));
+    node.take(2, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    node.release(1, []).unwrap();
+    assert!(node.lingers());
+    node.release(2, CLOSES).unwrap();
+    assert!(!node.lingers());
+    assert!(node.is_clean());
+}
+
+/// Show that taking and dropping twice is as good as once, and that an epilog
+/// without a prolog asks nothing.
+#[test]
+fn leases_are_idempotent() {
+    let node = Node::new();
+    node.release(1, []).unwrap();
+    node.take(1, OPENS).unwrap();
+    node.take(1, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    node.release(1, CLOSES).unwrap();
+    node.release(1, []).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that a user who lingered before lingers afterwards, and that nobody is
+/// asked to change that.
+#[test]
+fn linger_from_before_stays() {
+    let node = Node::new();
+    fs::write(&node.linger_file, "").unwrap();
+    node.take(1, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    node.release(1, []).unwrap();
+    assert!(node.lingers() && node.is_clean());
+}
+
+/// Show that linger that somebody turned off during the job is on again after it
+/// when it was on before.
+#[test]
+fn linger_from_before_comes_back() {
+    let node = Node::new();
+    fs::write(&node.linger_file, "").unwrap();
+    node.take(1, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    fs::remove_file(&node.linger_file).unwrap();
+    node.release(1, [Ask::Watch, Ask::Linger(true)]).unwrap();
+    assert!(node.lingers() && node.is_clean());
+}
+
+/// Show that a refused start is the lease's cause, and is undone at once.
+#[test]
+fn a_failed_opening_is_undone() {
+    let node = Node::new();
+    let refused = [
+        Ask::Watch,
+        Ask::Units("masked"),
+        Ask::Linger(true),
+        Ask::Start(Err("Unit user@1.service is masked")),
+        Ask::Watch,
+        Ask::Linger(false),
+        Ask::Units("masked"),
+    ];
+    let error = node.take(1, refused).unwrap_err();
+    assert!(error.to_string().contains("is masked"), "{error}");
+    let Some(Lease::Failed { cause, told: false }) = node.lease(1) else { panic!() };
+    assert_eq!(cause, error.to_string());
+    assert!(!node.lingers());
+    node.release(1, []).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that a failed lease does not hold a session that another job closes,
+/// and that its failure did not close what the other job uses.
+#[test]
+fn a_failed_lease_holds_nothing() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    node.take(2, [Ask::Look(false), Ask::NoBus]).unwrap_err();
+    assert!(node.lingers());
+    node.release(1, CLOSES).unwrap();
+    assert!(!node.lingers());
+    node.release(2, []).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that a start that hangs is killed and begun again.
+#[test]
+fn a_hanging_start_is_begun_again() {
+    let node = Node::new();
+    let mut script =
+        vec![Ask::Watch, Ask::Units("inactive"), Ask::Linger(true), Ask::Start(Ok(()))];
+    for _ in 0..8 {
+        script.extend([Ask::Units("activating+start"), Ask::Changed(None)]);
+    }
+    script.extend([Ask::Units("activating+start"), Ask::Kill, Ask::Units("failed")]);
+    script.extend([Ask::Start(Ok(())), Ask::Units("active"), Ask::Look(true)]);
+    node.take(1, script).unwrap();
+    assert_eq!(node.lease(1), Some(Lease::Open));
+}
+
+/// Show that a session that is closing is waited for before it is opened anew.
+#[test]
+fn a_closing_session_is_waited_for() {
+    let node = Node::new();
+    let closing = [Ask::Watch, Ask::Units("deactivating"), Ask::Changed(Some(1))];
+    let still = [Ask::Units("active+stop"), Ask::Changed(Some(1))];
+    let script = closing.into_iter().chain(still).chain(OPENS.into_iter().skip(1));
+    node.take(1, script).unwrap();
+}
+
+/// Show that success of systemd's without a live session is no success.
+#[test]
+fn what_is_not_live_is_not_open() {
+    let node = Node::new();
+    let mut script = OPENS.to_vec();
+    script.pop();
+    script.push(Ask::Look(false));
+    script.extend(CLOSES);
+    let error = node.take(1, script).unwrap_err();
+    assert!(matches!(error, Error::NotLive(_)), "{error}");
+    assert!(!node.lingers());
+}
+
+/// Show that what an epilog could not undo stays written down, and that the next
+/// job's epilog undoes it, with linger as it was before the first.
+#[test]
+fn what_could_not_be_undone_is_undone_later() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    node.release(1, [Ask::NoBus]).unwrap_err();
+    assert!(node.lingers() && !node.is_clean());
+    node.take(2, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    node.release(2, CLOSES).unwrap();
+    assert!(!node.lingers() && node.is_clean());
+}
+
+/// Show that after a power loss, with the leases gone, linger is put back.
+#[test]
+fn a_power_loss_is_settled() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    fs::remove_dir_all(&node.roots.run).unwrap();
+    assert_eq!(store::uids_to_undo(&node.roots).unwrap(), [node.uid]);
+    let budget = Budget::starting_now(Duration::from_secs(15));
+    let mut systemd = node.systemd(CLOSES);
+    zbus::block_on(settle(&mut systemd, &node.roots, node.uid, budget)).unwrap();
+    assert!(!node.lingers() && node.is_clean());
+}
+
+/// Show that closing waits for the end of the session, but not for a user who is
+/// logged in.
+#[test]
+fn closing_waits_unless_logged_in() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    node.show_runtime_dir();
+    let waits = [Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Changed(Some(1))];
+    let closes = [Ask::Watch, Ask::Linger(false)].into_iter().chain(waits);
+    node.release(1, closes.chain([Ask::Units("inactive")])).unwrap();
+    node.take(2, OPENS).unwrap();
+    let stays = [Ask::Watch, Ask::Linger(false), Ask::Units("active"), Ask::LoggedIn(true)];
+    node.release(2, stays).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that a state directory that others could write to is not used.
+#[test]
+fn foreign_state_is_not_trusted() {
+    use std::os::unix::fs::PermissionsExt;
+    let node = Node::new();
+    fs::create_dir(&node.roots.run).unwrap();
+    fs::set_permissions(&node.roots.run, fs::Permissions::from_mode(0o777)).unwrap();
+    let error = node.take(1, []).unwrap_err().to_string();
+    assert!(error.contains("mode 0700; remove what is there"), "{error}");
+    assert!(error.contains(&node.dir.path().display().to_string()), "{error}");
+}
+
+/// Show that a state file of another version, or half a file, is named.
+#[test]
+fn unreadable_leases_are_named_and_hold() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    for text in ["{\"version\":9,\"state\":\"open\"}", "{\"version\":1", ""] {
+        let lease = node.roots.run.join(node.uid.to_string()).join("2");
+        fs::write(&lease, text).unwrap();
+        let error = store::peek(&node.roots, node.uid, 2).unwrap_err().to_string();
+        assert!(error.contains(&lease.display().to_string()), "{error}");
+        node.release(1, []).unwrap();
+        assert!(node.lingers());
+    }
+    node.release(2, CLOSES).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that account names are written as logind writes them.
+#[test]
+fn names_are_escaped_as_logind_does() {
+    assert_eq!(escape("alice"), "alice");
+    assert_eq!(escape("alice@example.org"), "alice@example.org");
+    assert_eq!(escape("DOM\\alice"), "DOM\\\\alice");
+    assert_eq!(escape("zoë"), "zo\\303\\253");
+}
