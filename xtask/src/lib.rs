@@ -5,6 +5,7 @@ mod accel;
 mod build;
 mod cache;
 pub mod cluster;
+pub mod demo;
 mod image;
 pub mod interrupt;
 mod machine;

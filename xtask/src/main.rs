@@ -13,6 +13,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// The same Podman job without and with the plugin, on a fresh node.
+    Demo,
     /// Make and drive test nodes: virtual machines with Slurm, systemd and Podman.
     #[command(subcommand)]
     Vm(xtask::vm::Task),
@@ -23,6 +25,7 @@ enum Task {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = xtask::interrupt::watch().and_then(|()| match arguments.task {
+        Task::Demo => xtask::demo::run(),
         Task::Vm(task) => xtask::vm::run(task),
         Task::Test(options) => xtask::test::run(&options),
     });

@@ -1,0 +1,112 @@
+//! The demo's words.
+use super::measured::{Measured, Place};
+use super::table::{self, Row};
+use super::trial::STALE;
+
+const FIRST_COMMAND: &str = "the job's first command: systemctl --user is-system-running --wait";
+
+/// What is the same for both runs, the table, and the warnings in full.
+pub(super) fn of(without: &Measured, with: &Measured) -> String {
+    format!(
+        "\nThe same Podman job, submitted twice with the variables of a login node's session:\n  \
+         {}\n\n{}{}",
+        STALE.join("\n  "),
+        table::draw(&rows(without, with)),
+        warnings(without, with)
+    )
+}
+
+fn rows(without: &Measured, with: &Measured) -> Vec<Row> {
+    let row = |what: &str, show: fn(&Measured) -> String| [what.into(), show(without), show(with)];
+    let mut head = row("", |run| format!("job {} of {}", run.job, run.user));
+    for (cell, column) in head.iter_mut().skip(1).zip(["WITHOUT the plugin", "WITH the plugin"]) {
+        *cell = format!("{column}\n{cell}");
+    }
+    vec![
+        head,
+        row("XDG_RUNTIME_DIR in the job", |run| place(&run.runtime_dir)),
+        row("DBUS_SESSION_BUS_ADDRESS", |run| place(&run.bus)),
+        row(FIRST_COMMAND, |run| run.first.clone()),
+        row("podman run", running),
+        row("Podman's warnings", |run| run.warnings.len().to_string()),
+        row("Podman's cgroup manager", |run| run.manager.clone()),
+        row("the container's cgroup", |run| shorten(&run.cgroup)),
+        row("the node before the job", |run| listed(&run.before)),
+        row("… during the job", |run| listed(&run.during)),
+        row("… after the job", |run| listed(&run.after)),
+    ]
+}
+
+fn place(place: &Place) -> String {
+    match (place.value.as_str(), place.exists) {
+        ("", _) => "not set".to_owned(),
+        (value, true) => format!("{value}\nexists"),
+        (value, false) => format!("{value}\ndoes not exist"),
+    }
+}
+
+fn listed(look: &str) -> String {
+    look.replace(", ", "\n")
+}
+
+fn running(run: &Measured) -> String {
+    let Some(refusal) = &run.refusal else { return "runs".to_owned() };
+    format!("refuses: {refusal}\nAfter the job has unset both variables: runs")
+}
+
+/// The id of a container has 64 digits, of which Podman itself shows 12.
+fn shorten(cgroup: &str) -> String {
+    const SHOWN: usize = 12;
+    let Some((start, rest)) = cgroup.split_once("libpod-") else { return cgroup.to_owned() };
+    let digits = rest.find(|digit: char| !digit.is_ascii_hexdigit()).unwrap_or(rest.len());
+    let (id, end) = rest.split_at(digits);
+    match id.get(..SHOWN) {
+        Some(shown) if id.len() > SHOWN => format!("{start}libpod-{shown}…{end}"),
+        _ => cgroup.to_owned(),
+    }
+}
+
+fn warnings(without: &Measured, with: &Measured) -> String {
+    let of = |run: &Measured, column: &str| {
+        let kinds = run.kinds_of_warnings().into_iter().map(table::item).collect::<Vec<_>>();
+        (!kinds.is_empty())
+            .then(|| format!("\nPodman's warnings {column} the plugin:\n{}\n", kinds.join("\n")))
+    };
+    [of(without, "without"), of(with, "with")].into_iter().flatten().collect()
+}
+
+/// What the table does not show, and what to do next.
+pub(super) fn next(plugin: &str) -> String {
+    format!(
+        "
+The container runs in its user's slice, outside the job's cgroup. This version does not hold it to
+the job's limits yet: see \"Limits\" in README.md.
+
+Try it by hand, on a node that stays up:
+  cargo xtask vm up trixie
+  cargo xtask vm push trixie --plugin {plugin}
+  cargo xtask vm ssh trixie
+That is a shell of root's. In it, run a job as bob:
+  cd ~bob
+  setpriv --reuid=bob --regid=bob --init-groups --reset-env \\
+    srun podman run --rm --network=none localhost/busybox id
+Back on this machine, see the logs, and end the node:
+  cargo xtask vm logs trixie
+  cargo xtask vm down trixie
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Show that the id of a container is cut as Podman cuts it, and nothing else.
+    #[test]
+    fn a_container_id_is_shortened() {
+        let id = "0123456789ab".to_owned() + &"c".repeat(52);
+        let cgroup = format!("/user.slice/libpod-{id}.scope/container");
+        assert_eq!(shorten(&cgroup), "/user.slice/libpod-0123456789ab….scope/container");
+        assert_eq!(shorten("/system.slice/job_1"), "/system.slice/job_1");
+    }
+}
