@@ -56,3 +56,56 @@ fn report(arguments: &Arguments, line: &str) -> Result<(), String> {
     log::error!("{line}");
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tempfile::TempDir;
+    use user_session::{Lease, Roots};
+
+    /// A node without a system bus, on which we are the user.
+    pub(crate) fn node_without_bus() -> (TempDir, Sessions, Job) {
+        let dir = tempfile::tempdir().unwrap();
+        let [run, lib, runtime, linger, system_bus] =
+            ["run", "lib", "user", "linger", "bus"].map(|name| dir.path().join(name));
+        let roots = Roots { run, lib, runtime, linger, system_bus };
+        let uid = nix::unistd::getuid().as_raw();
+        (dir, Sessions { roots, timeout: Duration::from_secs(5) }, Job { id: 42, uid })
+    }
+
+    fn site(on_error: OnError) -> Arguments {
+        Arguments { on_error, min_uid: 0, ..Arguments::default() }
+    }
+
+    /// Show that a prolog without a bus fails only where the site wants a drain,
+    /// with a line that names the job, the attempt and the cause; and that the
+    /// epilog then leaves nothing.
+    #[test]
+    fn only_drain_fails_a_prolog() {
+        let (_dir, sessions, job) = node_without_bus();
+        for on_error in [OnError::Warn, OnError::Fail] {
+            assert_eq!(begin(&site(on_error), &sessions, job, Wish::None), Ok(()));
+        }
+        let line = begin(&site(OnError::Drain), &sessions, job, Wish::None).unwrap_err();
+        assert!(
+            line.starts_with(&format!("job 42 uid {}: open session: connect", job.uid)),
+            "{line}"
+        );
+        assert!(matches!(sessions.lease(job), Ok(Some(Lease::Failed { .. }))));
+        assert_eq!(end(&site(OnError::Drain), &sessions, job), Ok(()));
+        assert!(matches!(sessions.lease(job), Ok(None)));
+    }
+
+    /// Show that a job that declines asks no bus and that its steps can see it.
+    #[test]
+    fn a_declined_job_is_noted() {
+        let (_dir, sessions, job) = node_without_bus();
+        begin(&site(OnError::Drain), &sessions, job, Wish::No).unwrap();
+        assert!(matches!(sessions.lease(job), Ok(Some(Lease::Declined))));
+        let off = Arguments { mode: crate::arguments::Mode::Off, ..site(OnError::Drain) };
+        end(&off, &sessions, job).unwrap();
+        begin(&off, &sessions, job, Wish::Yes).unwrap();
+        assert!(matches!(sessions.lease(job), Ok(None)));
+    }
+}

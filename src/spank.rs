@@ -57,8 +57,7 @@ unsafe impl Plugin for Linger {
 
     fn init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| match spank.context()? {
-            Context::Local | Context::Allocator => register_option(spank),
-            Context::Remote => register_option(spank),
+            Context::Local | Context::Allocator | Context::Remote => register_option(spank),
             Context::Slurmd => start_of_slurmd(spank),
             Context::JobScript => Ok(()),
         })
@@ -125,11 +124,16 @@ fn start_of_slurmd(spank: &SpankHandle<'_>) -> Outcome {
     Ok(())
 }
 
+/// A bad argument was an error at slurmd's start and in the prolog; here it is
+/// the reason why there is no session.
 fn plan_step(spank: &SpankHandle<'_>) -> Result<(Job, Arguments, Plan), Box<dyn Error>> {
-    let arguments = read_arguments(spank)?;
     let job = this_job(spank)?;
-    let plan = step::plan(&arguments, &sessions(&arguments), job, wish(spank));
-    Ok((job, arguments, plan))
+    let arguments = read_arguments(spank);
+    let plan = match &arguments {
+        Ok(arguments) => step::plan(arguments, &sessions(arguments), job, wish(spank)),
+        Err(problem) => Plan::Missing { cause: problem.to_string(), tell: true },
+    };
+    Ok((job, arguments.unwrap_or_default(), plan))
 }
 
 fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> {

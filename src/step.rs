@@ -130,3 +130,101 @@ fn message(job: Job, cause: &str, fails: bool) -> String {
         job.id
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::{BUS_ADDRESS, RUNTIME_DIR};
+    use crate::host::Scripted;
+    use crate::job::tests::node_without_bus;
+
+    fn site(on_error: OnError) -> Arguments {
+        Arguments { on_error, min_uid: 0, ..Arguments::default() }
+    }
+
+    fn enter_with(
+        plan: &Plan,
+        on_error: OnError,
+        is_first: bool,
+    ) -> (Result<(), String>, Scripted) {
+        let stale =
+            [(RUNTIME_DIR, "/run/user/4711"), (BUS_ADDRESS, "unix:path=/run/user/4711/bus")];
+        let mut host = Scripted::with_env(stale);
+        let job = Job { id: 42, uid: 1000 };
+        let task = Task { job, dir: Path::new("/nonexistent"), is_first };
+        let entered = enter(plan, &site(on_error), &task, &mut host);
+        (entered, host)
+    }
+
+    /// Show that the steps of a job without its session tell the user once, and
+    /// that a step takes the lease that no prolog took.
+    #[test]
+    fn the_user_is_told_once() {
+        let (_dir, sessions, job) = node_without_bus();
+        let site = site(OnError::Warn);
+        for expected in [true, false] {
+            let Plan::Missing { cause, tell } = plan(&site, &sessions, job, Wish::None) else {
+                panic!("a session without a bus?")
+            };
+            assert!(cause.starts_with("connect to unix:path="), "{cause}");
+            assert_eq!(tell, expected);
+        }
+    }
+
+    /// Show that what the prolog declined stays declined, that a step's own wish
+    /// counts, and that without a mode nothing is done.
+    #[test]
+    fn a_step_follows_its_job() {
+        let (_dir, sessions, job) = node_without_bus();
+        let site = site(OnError::Warn);
+        sessions.decline(job).unwrap();
+        assert_eq!(plan(&site, &sessions, job, Wish::None), Plan::Decline);
+        sessions.note(job, &Lease::Open).unwrap();
+        assert_eq!(plan(&site, &sessions, job, Wish::None), Plan::Session);
+        assert_eq!(plan(&site, &sessions, job, Wish::No), Plan::Decline);
+        let off = Arguments { mode: crate::arguments::Mode::Off, ..site };
+        assert_eq!(plan(&off, &sessions, job, Wish::Yes), Plan::Ignore);
+    }
+
+    /// Show that a task without a session loses stale variables and its user
+    /// reads the cause and a cure, from the first task only.
+    #[test]
+    fn a_task_without_a_session_is_told_why() {
+        let missing = Plan::Missing { cause: "user@1000.service is masked".into(), tell: true };
+        let (entered, host) = enter_with(&missing, OnError::Warn, true);
+        assert_eq!(entered, Ok(()));
+        assert_eq!((host.env(RUNTIME_DIR), host.env(BUS_ADDRESS)), (None, None));
+        let [line] = &host.told[..] else { panic!("{:?}", host.told) };
+        assert!(line.contains("job 42") && line.contains("is masked"), "{line}");
+        assert!(line.contains("--user-session=no"), "{line}");
+        assert!(enter_with(&missing, OnError::Warn, false).1.told.is_empty());
+    }
+
+    /// Show that a session that is not live in the task's own view is not
+    /// exported, although the node's view said so.
+    #[test]
+    fn what_is_not_live_here_is_not_exported() {
+        let (entered, host) = enter_with(&Plan::Session, OnError::Warn, true);
+        assert_eq!(entered, Ok(()));
+        assert_eq!(host.env(RUNTIME_DIR), None);
+        assert!(host.told.concat().contains("/nonexistent does not exist"), "{:?}", host.told);
+    }
+
+    /// Show that a site can have such a step fail, told each time.
+    #[test]
+    fn a_site_can_refuse_the_step() {
+        let missing = Plan::Missing { cause: "cause".into(), tell: false };
+        for on_error in [OnError::Fail, OnError::Drain] {
+            let (entered, host) = enter_with(&missing, on_error, true);
+            assert_eq!(entered, Err(String::new()));
+            assert_eq!(host.told.len(), 1);
+        }
+    }
+
+    /// Show that mode=off changes no variable.
+    #[test]
+    fn off_touches_nothing() {
+        let (_, host) = enter_with(&Plan::Ignore, OnError::Fail, true);
+        assert_eq!(host.env(RUNTIME_DIR).unwrap(), "/run/user/4711");
+    }
+}

@@ -108,7 +108,6 @@ fn no_thread_and_no_descriptor_stays() {
     let release = env::var("LINGER_SLURM_VERSION").expect("xtask says it");
     let (major, minor) = release.split_once('.').expect("major.minor");
     let version = format!("-DVERSION=(({major}<<16)|({minor}<<8))");
-    let mut more = String::new();
     for name in ["before", "after"] {
         let file = env::temp_dir().join(format!("probe-{name}-{}.so", std::process::id()));
         let built = Command::new("cc")
@@ -120,11 +119,10 @@ fn no_thread_and_no_descriptor_stays() {
         N1.put(&file, &format!("/root/probe-{name}.so"));
         std::fs::remove_file(&file).expect("remove the probe");
     }
-    for plugin in ["/root/probe-before.so", "spank_linger.so", "/root/probe-after.so"] {
-        more.push_str(&format!("required {plugin}\n"));
-    }
+    let stack = ["/root/probe-before.so", "spank_linger.so", "/root/probe-after.so"];
+    let stack = stack.map(|plugin| format!("required {plugin}\n")).concat();
     let script = format!(
-        "printf '{more}' >/tmp/contract/plugstack.conf; rm -f /tmp/probe\n\
+        "printf '{stack}' >/tmp/contract/plugstack.conf; rm -f /tmp/probe\n\
         stepd prolog; stepd epilog; cat /tmp/probe; rm /tmp/probe"
     );
     let all = contract("works", "", &script).ok().says("open session: done");

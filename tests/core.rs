@@ -173,7 +173,8 @@ fn a_bad_argument_is_named_in_the_log() {
         N1.configure(&format!("optional spank_linger.so {argument}"));
         let log = N1.sh("cat /var/log/slurm/slurmd.log").ok();
         log.says(&format!("argument '{argument}'")).says(cure);
-        Batch::of("alice", "echo ran").run().ok().says("ran");
+        let job = Batch::of("alice", "echo dir=$XDG_RUNTIME_DIR").submitted_with(STALE).run();
+        job.ok().says("dir=\n").complains(&format!("argument '{argument}'"));
     }
     assert_eq!(N1.state(), "idle");
 }

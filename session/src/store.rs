@@ -198,7 +198,7 @@ fn check_private(dir: &Path) -> Result<()> {
         found => found.map_err(Error::file("look at", dir))?,
     };
     let ours = nix::unistd::geteuid().as_raw();
-    if found.is_dir() && found.uid() == ours && found.mode() & 0o077 == 0 {
+    if found.is_dir() && found.uid() == ours && found.mode() & 0o777 == 0o700 {
         return Ok(());
     }
     let problem = "must be a directory of root with mode 0700; remove what is there".into();
