@@ -2,7 +2,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,7 +21,14 @@ pub(crate) struct Cache {
 
 /// A lock in the cache, released when dropped.
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// For a child to hold too: the lock ends with the last of us.
+    pub(crate) fn share(&self) -> Result<Stdio> {
+        Ok(Stdio::from(self.file.try_clone()?))
+    }
 }
 
 impl Cache {
@@ -55,7 +62,7 @@ impl Cache {
             interrupt::check()?;
             std::thread::sleep(LOCK_POLL);
         }
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
     }
 
     /// The private key for the nodes, made at first use.

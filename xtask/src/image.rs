@@ -1,7 +1,7 @@
 //! A node's disk, kernel and initrd, built once for each recipe.
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -33,7 +33,7 @@ impl Image {
         let directory = cache.path(&recipe.image_name());
         if !directory.exists() {
             let step = Step::start(format!("building node {}", suite.name()));
-            build(cache, &recipe, &directory)?;
+            build(cache, &recipe, &directory, &lock)?;
             step.done();
         }
         Ok(Self { directory, _lock: lock })
@@ -53,12 +53,12 @@ impl Image {
 }
 
 /// Into a directory of another name, renamed when all is there.
-fn build(cache: &Cache, recipe: &Recipe, directory: &Path) -> Result<()> {
+fn build(cache: &Cache, recipe: &Recipe, directory: &Path, lock: &Lock) -> Result<()> {
     remove_others(cache, recipe)?;
     let partial = directory.with_extension("partial");
     stage(&partial.join("node"), recipe)?;
     let log = cache.path(&format!("{}.log", recipe.suite.name()));
-    let outcome = bootstrap(recipe, &partial, &log)
+    let outcome = bootstrap(recipe, &partial, &log, lock)
         .with_context(|| tail_of_log(&log))
         .and_then(|()| unpack(&partial));
     if let Err(error) = outcome {
@@ -94,8 +94,9 @@ fn stage(directory: &Path, recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
-/// mmdebstrap cleans up when it is told to end, so it is when we are killed.
-fn bootstrap(recipe: &Recipe, partial: &Path, log: &Path) -> Result<()> {
+/// mmdebstrap cleans up when it is told to end, so it is when we are killed. It takes the lock as
+/// its input, and so holds it until it has cleaned up.
+fn bootstrap(recipe: &Recipe, partial: &Path, log: &Path, lock: &Lock) -> Result<()> {
     let archive = Archive::of_host(&tools::codename()?)?;
     let log = File::create(log).with_context(|| format!("write {}", log.display()))?;
     let mut command = Command::new("setpriv");
@@ -108,7 +109,7 @@ fn bootstrap(recipe: &Recipe, partial: &Path, log: &Path) -> Result<()> {
         .args([recipe.suite.name(), "/dev/null", &archive.uri])
         .env("MKE2FS_OPTIONS", MKE2FS_OPTIONS)
         .env("IMAGE_SIZE", IMAGE_SIZE)
-        .stdin(Stdio::null())
+        .stdin(lock.share()?)
         .stdout(log.try_clone()?)
         .stderr(log);
     process::run(&mut command, BUILD)
