@@ -14,6 +14,7 @@ pub use jobs::Batch;
 pub use output::Output;
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -134,6 +135,12 @@ impl Node {
         self.sh(&format!("grep -F 'linger: job {job} ' /var/log/slurm/slurmd.log || true"))
             .ok()
             .stdout
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.0)
     }
 }
 
