@@ -1,13 +1,13 @@
 //! Child processes that never outlast their time.
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::interrupt;
@@ -87,10 +87,7 @@ pub(crate) fn late(timeout: Duration) -> anyhow::Error {
 
 /// SIGTERM, and SIGKILL for those that do not hear.
 pub(crate) fn end(child: &mut Child) {
-    if let Ok(pid) = i32::try_from(child.id()) {
-        // It may have ended by itself meanwhile.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-    }
+    signal_group(child, Signal::SIGTERM);
     let deadline = Instant::now() + CLEAN_UP;
     while Instant::now() < deadline {
         if matches!(child.try_wait(), Ok(Some(_))) {
@@ -98,13 +95,22 @@ pub(crate) fn end(child: &mut Child) {
         }
         thread::sleep(POLL);
     }
-    let _ = child.kill();
+    signal_group(child, Signal::SIGKILL);
     let _ = child.wait();
 }
 
-/// Start a child, and say which one if that does not work.
+/// mmdebstrap's first process, asked alone, would wait for its others to finish the build.
+fn signal_group(child: &Child, signal: Signal) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // It may have ended by itself meanwhile.
+        let _ = killpg(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Start a child, and say which one if that does not work. It leads a process group: Ctrl-C
+/// reaches only us, and we end our children in order.
 pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
-    command.spawn().with_context(|| format!("start {}", describe(command)))
+    command.process_group(0).spawn().with_context(|| format!("start {}", describe(command)))
 }
 
 fn describe(command: &Command) -> String {

@@ -1,16 +1,16 @@
 //! The host's programs that a node needs, installed when they are missing.
 use std::env;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 use crate::progress::Step;
 use crate::sources::Archive;
-use crate::{process, qemu};
+use crate::{interrupt, qemu};
 
 /// Program and the Debian package that has it.
 const TOOLS: &[(&str, &str)] = &[
@@ -24,7 +24,6 @@ const TOOLS: &[(&str, &str)] = &[
 ];
 /// What only a build without root needs.
 const ROOTLESS_TOOLS: &[(&str, &str)] = &[("newuidmap", "uidmap")];
-const INSTALL: Duration = Duration::from_secs(10 * 60);
 const BACKPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/host/install-from.sh");
 
 /// How this process may become root.
@@ -95,7 +94,9 @@ fn install(what: &str, line: &str) -> Result<()> {
     let step = Step::start(format!("installing {what}"));
     let updated = format!("{line} || {{ apt-get update && {line}; }}");
     command.args(["-c", &updated]).env("DEBIAN_FRONTEND", "noninteractive");
-    let output = process::capture(&mut command, INSTALL)?;
+    // Not to be interrupted: dpkg would want repair before its next use.
+    let output = command.process_group(0).stdin(Stdio::null()).output()?;
+    interrupt::check()?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{line}: {}", complaint.trim());
     step.done();
