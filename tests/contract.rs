@@ -118,20 +118,23 @@ fn no_thread_and_no_descriptor_stays() {
         std::fs::remove_file(&file).expect("remove the probe");
     }
     let stack = ["/root/probe-before.so", "spank_linger.so", "/root/probe-after.so"];
-    let stack = stack.map(|plugin| format!("required {plugin}\n")).concat();
+    let stack = stack.map(|plugin| format!("optional {plugin}\n")).concat();
+    let stack = stack.replace("linger.so", "linger.so timeout=3");
     let script = format!(
         "printf '{stack}' >/tmp/contract/plugstack.conf; rm -f /tmp/probe\n\
         stepd prolog; stepd epilog; cat /tmp/probe; rm /tmp/probe"
     );
-    let all = contract("works", "", &script).ok().says("open session: done");
-    let counts = all.stdout.lines().filter_map(|line| {
-        let (what, count) = line.split_once(" threads=")?;
-        println!("{what}: threads={count}");
-        Some((what.split(' ').next()?, count))
-    });
-    let counts = counts.collect::<Vec<_>>();
-    let [before, after, end_before, end_after] = counts[..] else { panic!("{all:?}") };
-    assert_eq!(before, after);
-    assert_eq!(end_before, end_after);
-    assert!(before.1.starts_with("1 "), "{before:?}");
+    for bus in ["works", "silent", "garbage", "promises"] {
+        let all = contract(bus, "timeout=3", &script).ok().says("open session: ");
+        let counts = all.stdout.lines().filter_map(|line| {
+            let (what, count) = line.split_once(" threads=")?;
+            println!("{bus}: {what}: threads={count}");
+            Some((what.split(' ').next()?, count))
+        });
+        let counts = counts.collect::<Vec<_>>();
+        let [before, after, end_before, end_after] = counts[..] else { panic!("{all:?}") };
+        assert_eq!(before, after, "{bus}");
+        assert_eq!(end_before, end_after, "{bus}");
+        assert!(before.1.starts_with("1 "), "{bus}: {before:?}");
+    }
 }

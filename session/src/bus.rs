@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::task::Poll;
 use std::time::Instant;
 
 use futures_core::Stream;
-use zbus::{Connection, DynamicType, MatchRule, Message, MessageStream, OwnedObjectPath};
+use zbus::message::Type;
+use zbus::{Connection, DynamicType, Message, MessageStream, OwnedObjectPath};
 use zruntime::SharedRuntime;
 
 use crate::budget::Budget;
@@ -36,6 +37,12 @@ const LOGIND: Object = Object {
     interface: "org.freedesktop.login1.Manager",
 };
 
+const DAEMON: Object = Object {
+    service: "org.freedesktop.DBus",
+    path: "/org/freedesktop/DBus",
+    interface: "org.freedesktop.DBus",
+};
+
 /// One row of ListUnitsByNames: name, description, load, active and sub state,
 /// followed unit, path, job id, job type, job path (org.freedesktop.systemd1(5)).
 type UnitRow =
@@ -50,7 +57,7 @@ pub(crate) struct Bus<'a> {
     connection: Option<Connection>,
     runtime: SharedRuntime,
     doing: &'a Doing,
-    watched: Vec<MessageStream>,
+    messages: Option<MessageStream>,
 }
 
 /// Runs `work` on this thread and within the budget: no version of zbus bounds
@@ -79,7 +86,7 @@ impl<'a> Bus<'a> {
     /// not decide whom root talks to.
     fn new(roots: &Roots, runtime: SharedRuntime, doing: &'a Doing) -> Self {
         let address = format!("unix:path={}", roots.system_bus.display());
-        Self { address, connection: None, runtime, doing, watched: Vec::new() }
+        Self { address, connection: None, runtime, doing, messages: None }
     }
 
     async fn connection(&mut self) -> Result<&Connection> {
@@ -115,21 +122,16 @@ impl<'a> Bus<'a> {
     }
 
     /// The sender is checked by the bus daemon, which knows who owns a name.
+    ///
+    /// Not by zbus's own match rule: dropping such a stream leaves a task that
+    /// takes the rule back, and with it a thread, after the callback (zbus 6.2).
     async fn watch_jobs(&mut self, unit: &str) -> Result<()> {
-        let doing = format!("watch {unit}");
-        let connection = self.connection().await?.clone();
-        self.doing.replace(doing.clone());
-        let rule = MatchRule::builder()
-            .msg_type(zbus::message::Type::Signal)
-            .sender(SYSTEMD.service)
-            .path(SYSTEMD.path)
-            .interface(SYSTEMD.interface)
-            .member("JobRemoved")
-            .arg(2, unit)
-            .build()
-            .map_err(Error::bus(&*doing))?;
-        let stream = MessageStream::for_match_rule(rule, &connection, None).await;
-        self.watched.push(stream.map_err(Error::bus(doing))?);
+        let Object { service, path, interface } = SYSTEMD;
+        let rule = format!(
+            "type='signal',sender='{service}',path='{path}',interface='{interface}',\
+             member='JobRemoved',arg2='{unit}'"
+        );
+        self.call(format!("watch {unit}"), &DAEMON, "AddMatch", &(rule,)).await?;
         Ok(())
     }
 }
@@ -196,7 +198,8 @@ impl Systemd for Bus<'_> {
     }
 
     async fn watch(&mut self, uid: u32) -> Result<()> {
-        if self.watched.is_empty() {
+        if self.messages.is_none() {
+            self.messages = Some(self.connection().await?.clone().into());
             self.watch_jobs(&manager_name(uid)).await?;
             self.watch_jobs(&runtime_dir_name(uid)).await?;
             self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &()).await?;
@@ -206,23 +209,22 @@ impl Systemd for Bus<'_> {
 
     async fn changed(&mut self, what: &str, until: Instant) -> Result<bool> {
         self.doing.replace(what.to_owned());
-        let runtime = self.runtime.clone();
-        let any = poll_fn(|context| {
-            let ready = self.watched.iter_mut().find_map(|stream| {
-                match Pin::new(stream).poll_next(context) {
-                    Poll::Ready(message) => Some(message),
-                    Poll::Pending => None,
-                }
-            });
-            ready.map_or(Poll::Pending, Poll::Ready)
-        });
-        match runtime.timeout_at(until, any).await {
+        let Some(messages) = &mut self.messages else { return Ok(false) };
+        match self.runtime.timeout_at(until, next_signal(messages)).await {
             Err(_late) => Ok(false),
-            Ok(Some(Ok(_signal))) => Ok(true),
-            Ok(Some(Err(error))) => Err(Error::bus("wait for systemd")(error)),
-            Ok(None) => Err(Error::bus("wait for systemd")(zbus::Error::InputOutput(
-                std::sync::Arc::new(std::io::ErrorKind::ConnectionReset.into()),
-            ))),
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(error)) => Err(Error::bus("wait for systemd")(error)),
+        }
+    }
+}
+
+/// Replies are in the stream as well; whoever asked has them already.
+async fn next_signal(messages: &mut MessageStream) -> zbus::Result<()> {
+    loop {
+        let next = poll_fn(|context| Pin::new(&mut *messages).poll_next(context)).await;
+        let hung_up = || zbus::Error::from(io::Error::from(io::ErrorKind::ConnectionReset));
+        if next.ok_or_else(hung_up)??.message_type() == Type::Signal {
+            return Ok(());
         }
     }
 }
