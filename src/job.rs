@@ -38,8 +38,12 @@ pub(crate) fn begin(
 /// # Errors
 /// Only when the site wants the node drained for it.
 pub(crate) fn end(arguments: &Arguments, sessions: &Sessions, job: Job) -> Result<(), String> {
+    let began = Instant::now();
     match sessions.release(job) {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            log::debug!("{}: close session: done in {} ms", name(job), began.elapsed().as_millis());
+            Ok(())
+        }
         Err(error) => report(arguments, &format!("{}: close session: {error}", name(job))),
     }
 }

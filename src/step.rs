@@ -39,12 +39,20 @@ pub(crate) fn plan(arguments: &Arguments, sessions: &Sessions, job: Job, wish: W
         (Verdict::Ignore, _) => Plan::Ignore,
         (_, Some(Lease::Open)) if wish != Wish::No => Plan::Session,
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
-            missing(sessions, job, cause, !told)
+            take_late(sessions, job).unwrap_or_else(|| missing(sessions, job, cause, !told))
         }
         (Verdict::Decline, _) => Plan::Decline,
         (Verdict::Serve, Some(Lease::Declined)) if wish == Wish::None => Plan::Decline,
         (Verdict::Serve, _) => take(sessions, job),
     }
+}
+
+/// What the prolog did not get may be there now, by another job of the user.
+/// Using it without a lease would have it vanish under this job.
+fn take_late(sessions: &Sessions, job: Job) -> Option<Plan> {
+    let dir = sessions.roots.runtime_dir(job.uid);
+    check_live(&dir, job.uid, Viewpoint::Root).ok()?;
+    sessions.take(job).ok().map(|()| Plan::Session)
 }
 
 fn take(sessions: &Sessions, job: Job) -> Plan {
@@ -87,20 +95,16 @@ pub(crate) fn enter(
     task: &Task<'_>,
     host: &mut impl Host,
 ) -> Result<(), String> {
-    if *plan == Plan::Ignore {
-        return Ok(());
-    }
-    if *plan == Plan::Decline {
-        return remove_stale(host, Path::exists);
-    }
-    let Err(not_live) = check_live(task.dir, task.job.uid, Viewpoint::User) else {
-        return export(host, task.dir);
+    let (cause, tell) = match plan {
+        Plan::Ignore => return Ok(()),
+        Plan::Decline => return remove_stale(host, Path::exists),
+        Plan::Missing { cause, tell } => (cause.clone(), *tell),
+        Plan::Session => match check_live(task.dir, task.job.uid, Viewpoint::User) {
+            Ok(()) => return export(host, task.dir),
+            Err(not_live) => (not_live.to_string(), true),
+        },
     };
     remove_stale(host, Path::exists)?;
-    let (cause, tell) = match plan {
-        Plan::Missing { cause, tell } => (cause.clone(), *tell),
-        _ => (not_live.to_string(), true),
-    };
     complain(arguments, task, host, &cause, tell)
 }
 

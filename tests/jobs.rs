@@ -68,11 +68,10 @@ impl Batch {
 pub struct Started(pub u32);
 
 impl Started {
-    /// Waits until its script is being started. Slurm says RUNNING before the
-    /// prolog is through.
+    /// Waits until its batch step is there. Slurm says RUNNING before the prolog
+    /// is through.
     pub fn wait_running(self) {
-        let launched = format!("Launching batch job {} ", self.0);
-        self.wait_for(&format!("grep -qF '{launched}' /var/log/slurm/slurmd.log"));
+        self.wait_for(&format!("pgrep --full 'slurmstepd: [[]{}.batch[]]' >/dev/null", self.0));
     }
 
     /// Waits until it is over and its epilog is through.

@@ -17,6 +17,13 @@ impl Budget {
         Self { total, deadline: Instant::now() + total }
     }
 
+    /// The same budget with an earlier deadline: four fifths of it. The rest is
+    /// for putting back what did not succeed.
+    #[must_use]
+    pub fn for_trying(self) -> Self {
+        Self { deadline: self.deadline - self.total / 5, ..self }
+    }
+
     /// The whole budget, as configured.
     #[must_use]
     pub fn total(self) -> Duration {

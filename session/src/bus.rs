@@ -58,6 +58,7 @@ pub(crate) struct Bus<'a> {
     runtime: SharedRuntime,
     doing: &'a Doing,
     messages: Option<MessageStream>,
+    watched: Option<u32>,
 }
 
 /// Runs `work` on this thread and within the budget: no version of zbus bounds
@@ -86,7 +87,7 @@ impl<'a> Bus<'a> {
     /// not decide whom root talks to.
     fn new(roots: &Roots, runtime: SharedRuntime, doing: &'a Doing) -> Self {
         let address = format!("unix:path={}", roots.system_bus.display());
-        Self { address, connection: None, runtime, doing, messages: None }
+        Self { address, connection: None, runtime, doing, messages: None, watched: None }
     }
 
     async fn connection(&mut self) -> Result<&Connection> {
@@ -200,9 +201,12 @@ impl Systemd for Bus<'_> {
     async fn watch(&mut self, uid: u32) -> Result<()> {
         if self.messages.is_none() {
             self.messages = Some(self.connection().await?.clone().into());
+            self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &()).await?;
+        }
+        if self.watched != Some(uid) {
             self.watch_jobs(&manager_name(uid)).await?;
             self.watch_jobs(&runtime_dir_name(uid)).await?;
-            self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &()).await?;
+            self.watched = Some(uid);
         }
         Ok(())
     }

@@ -4,27 +4,38 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::sessions::User;
-use crate::store::Undo;
+use crate::store::{Locked, Undo};
 use crate::systemd::Systemd;
 
 /// See `opening`: a lost signal must cost a second, not the budget.
 const RECHECK: Duration = Duration::from_secs(1);
 
-/// Puts linger back as it was before the first lease. If that ends the session,
-/// waits for the end, so that the next job meets no half of it.
+/// Puts linger back as it was before the first lease; the record of it is not
+/// needed any more when this returns. What is left to do then is to wait.
 ///
 /// # Errors
-/// What logind answered. The caller keeps the record, and tries again later.
-pub(crate) async fn close(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
-    let put_back = user.lingers()? != undo.linger_before;
-    if !put_back && (undo.linger_before || !user.runtime_dir().exists()) {
+/// What logind answered. The record stays, and a later call tries again.
+pub(crate) async fn put_back(
+    systemd: &mut impl Systemd,
+    user: &User<'_>,
+    state: &Locked,
+    undo: &Undo,
+) -> Result<()> {
+    if user.lingers()? != undo.linger_before {
+        systemd.watch(user.uid).await?;
+        systemd.set_linger(user.uid, undo.linger_before).await?;
+    }
+    state.remove_undo()
+}
+
+/// Waits for the end of a session that nobody holds, so that the next job meets
+/// no half of it.
+pub(crate) async fn wait_until_closed(systemd: &mut impl Systemd, user: &User<'_>) -> Result<()> {
+    if user.lingers()? || !user.runtime_dir().exists() {
         return Ok(());
     }
     systemd.watch(user.uid).await?;
-    if put_back {
-        systemd.set_linger(user.uid, undo.linger_before).await?;
-    }
-    if undo.linger_before { Ok(()) } else { wait_until_gone(systemd, user.uid).await }
+    wait_until_gone(systemd, user.uid).await
 }
 
 /// A user who is logged in keeps the session; it ends with that login. logind

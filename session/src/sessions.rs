@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::bus;
-use crate::closing::close;
+use crate::closing::{put_back, wait_until_closed};
 use crate::error::{Error, Result};
 use crate::opening::open;
 use crate::roots::Roots;
-use crate::store::{self, Lease, Locked, Undo};
+use crate::store::{self, Lease, Locked};
 use crate::systemd::Systemd;
 
 /// A job, and the user it runs as. Taking and dropping leases is idempotent:
@@ -40,8 +40,17 @@ impl Sessions {
     /// cause, until it is released; linger is put back at once if no other job
     /// holds the session.
     pub fn take(&self, job: Job) -> Result<()> {
-        let budget = Budget::starting_now(self.timeout);
-        bus::within(budget, &self.roots, async |bus| take(bus, &self.roots, job, budget).await)
+        let (roots, budget) = (&self.roots, Budget::starting_now(self.timeout));
+        let trying = budget.for_trying();
+        let taken = bus::within(trying, roots, async |bus| take(bus, roots, job, trying).await);
+        if let Err(error) = &taken {
+            let cause = error.to_string();
+            let given_up = bus::within(budget, roots, async |bus| {
+                give_up(bus, roots, job, cause, budget).await
+            });
+            given_up.unwrap_or_else(|error| log::warn!("uid {}: put back: {error}", job.uid));
+        }
+        taken
     }
 
     /// Notes that `job` is not to have a session, for its later steps to see.
@@ -153,20 +162,26 @@ pub(crate) async fn take(
     budget: Budget,
 ) -> Result<()> {
     let state = store::lock(roots, job.uid, budget)?;
-    // What a crash or a timeout from here on leaves behind reads: there is no session.
-    let failed = |cause| Lease::Failed { cause, told: false };
-    let timeout = budget.total().as_secs();
-    state.put(job.id, &failed(format!("opening it did not end within timeout={timeout}")))?;
-    let opened = match User::look_up(job.uid, roots) {
-        Ok(user) => open(systemd, &user, &state, budget).await,
-        Err(error) => Err(error),
-    };
-    let Err(error) = opened else { return state.put(job.id, &Lease::Open) };
-    state.put(job.id, &failed(error.to_string()))?;
-    // Undone now rather than in the epilog, unless another job holds the session.
-    let undone = close_unless_held(systemd, roots, job.uid, state).await;
-    undone.unwrap_or_else(|error| log::debug!("uid {}: put back: {error}", job.uid));
-    Err(error)
+    // What a crash from here on leaves behind reads: there is no session.
+    let cause = "opening it was interrupted".into();
+    state.put(job.id, &Lease::Failed { cause, told: false })?;
+    let user = User::look_up(job.uid, roots)?;
+    open(systemd, &user, &state, budget).await?;
+    state.put(job.id, &Lease::Open)
+}
+
+/// After a failed opening: notes why, and puts back what no other job holds.
+pub(crate) async fn give_up(
+    systemd: &mut impl Systemd,
+    roots: &Roots,
+    job: Job,
+    cause: String,
+    budget: Budget,
+) -> Result<()> {
+    let state = store::lock(roots, job.uid, budget)?;
+    state.put(job.id, &Lease::Failed { cause, told: false })?;
+    put_back_unless_held(systemd, roots, job.uid, &state).await?;
+    Ok(())
 }
 
 pub(crate) async fn release(
@@ -177,40 +192,33 @@ pub(crate) async fn release(
 ) -> Result<()> {
     let state = store::lock(roots, job.uid, budget)?;
     state.remove(job.id)?;
-    close_unless_held(systemd, roots, job.uid, state).await
+    match put_back_unless_held(systemd, roots, job.uid, &state).await? {
+        Some(user) => wait_until_closed(systemd, &user).await,
+        None => Ok(()),
+    }
 }
 
+/// Waits for no session to end: there may be many, and slurmd waits for us.
 async fn settle(systemd: &mut impl Systemd, roots: &Roots, uid: u32, budget: Budget) -> Result<()> {
     let state = store::lock(roots, uid, budget)?;
-    close_unless_held(systemd, roots, uid, state).await
+    put_back_unless_held(systemd, roots, uid, &state).await?;
+    Ok(())
 }
 
-async fn close_unless_held(
+/// Gives the user whose session is to end now, if it was us who had opened it.
+async fn put_back_unless_held<'a>(
     systemd: &mut impl Systemd,
-    roots: &Roots,
-    uid: u32,
-    state: Locked,
-) -> Result<()> {
-    if state.is_held()? {
-        return Ok(());
-    }
-    let closed = match state.undo()? {
-        Some(undo) => undo_session(systemd, roots, uid, &state, &undo).await,
-        None => Ok(()),
-    };
-    closed.and(state.leave())
-}
-
-async fn undo_session(
-    systemd: &mut impl Systemd,
-    roots: &Roots,
+    roots: &'a Roots,
     uid: u32,
     state: &Locked,
-    undo: &Undo,
-) -> Result<()> {
+) -> Result<Option<User<'a>>> {
+    if state.is_held()? {
+        return Ok(None);
+    }
+    let Some(undo) = state.undo()? else { return Ok(None) };
     let user = User { uid, name: undo.name.clone(), roots };
-    close(systemd, &user, undo).await?;
-    state.remove_undo()
+    put_back(systemd, &user, state, &undo).await?;
+    Ok(Some(user))
 }
 
 #[cfg(test)]

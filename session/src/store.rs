@@ -148,16 +148,18 @@ impl Locked {
         remove(&self.undo)
     }
 
-    /// Removes the user's directory if no lease is left in it.
-    pub(crate) fn leave(self) -> Result<()> {
-        if numbers_in(&self.dir)?.is_empty() {
-            fs::remove_dir_all(&self.dir).map_err(Error::file("remove", &self.dir))?;
-        }
-        Ok(())
-    }
-
     fn path(&self, job: u32) -> PathBuf {
         self.dir.join(job.to_string())
+    }
+}
+
+/// The last to leave, on whatever way, removes the user's directory.
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if numbers_in(&self.dir).is_ok_and(|jobs| jobs.is_empty()) {
+            let left = fs::remove_dir_all(&self.dir);
+            left.unwrap_or_else(|error| log::debug!("remove {}: {error}", self.dir.display()));
+        }
     }
 }
 
