@@ -6,22 +6,23 @@ use std::time::{Duration, Instant};
 /// can name the setting an admin knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
+    started: Instant,
     total: Duration,
-    deadline: Instant,
+    usable: Duration,
 }
 
 impl Budget {
     /// Starts the clock now.
     #[must_use]
     pub fn starting_now(total: Duration) -> Self {
-        Self { total, deadline: Instant::now() + total }
+        Self { started: Instant::now(), total, usable: total }
     }
 
     /// The same budget with an earlier deadline: four fifths of it. The rest is
     /// for putting back what did not succeed.
     #[must_use]
     pub fn for_trying(self) -> Self {
-        Self { deadline: self.deadline - self.total / 5, ..self }
+        Self { usable: self.total * 4 / 5, ..self }
     }
 
     /// The whole budget, as configured.
@@ -33,6 +34,6 @@ impl Budget {
     /// The instant at which it is used up.
     #[must_use]
     pub fn deadline(self) -> Instant {
-        self.deadline
+        self.started + self.usable
     }
 }
