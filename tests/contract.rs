@@ -12,7 +12,7 @@ use cluster_tests::{N1, Output};
 /// A place of its own for all that the plugin touches, and its arguments.
 const PLACE: &str = "\
     for dir in /run/dbus /run/user /run/spank-linger /var/lib/spank-linger /var/lib/systemd/linger; do \
-        mkdir -p $dir; mount -t tmpfs -o mode=700 tmpfs $dir; done\n\
+        mkdir -p -m 700 $dir; mount -t tmpfs -o mode=700 tmpfs $dir; done\n\
     mkdir /run/user/1001; chmod 755 /run/user /run/dbus\n\
     mount -t tmpfs -o mode=700,uid=1001,gid=1001 tmpfs /run/user/1001\n\
     mkdir -p /tmp/contract; sed '/^PlugStackConfig/d' /etc/slurm/slurm.conf >/tmp/contract/slurm.conf\n\
