@@ -25,10 +25,10 @@ pub(crate) fn begin(
     };
     match done {
         Ok(()) => {
-            log::info!("{}: {tried}: done in {} ms", name(job), began.elapsed().as_millis());
+            log::info!("{job}: {tried}: done in {} ms", began.elapsed().as_millis());
             Ok(())
         }
-        Err(error) => report(arguments, &format!("{}: {tried}: {error}", name(job))),
+        Err(error) => report(arguments, &format!("{job}: {tried}: {error}")),
     }
 }
 
@@ -41,16 +41,11 @@ pub(crate) fn end(arguments: &Arguments, sessions: &Sessions, job: Job) -> Resul
     let began = Instant::now();
     match sessions.release(job) {
         Ok(()) => {
-            log::debug!("{}: close session: done in {} ms", name(job), began.elapsed().as_millis());
+            log::debug!("{job}: close session: done in {} ms", began.elapsed().as_millis());
             Ok(())
         }
-        Err(error) => report(arguments, &format!("{}: close session: {error}", name(job))),
+        Err(error) => report(arguments, &format!("{job}: close session: {error}")),
     }
-}
-
-/// How a job is named in every line of ours.
-pub(crate) fn name(job: Job) -> String {
-    format!("job {} uid {}", job.id, job.uid)
 }
 
 fn report(arguments: &Arguments, line: &str) -> Result<(), String> {

@@ -7,7 +7,6 @@ use user_session::{Job, Lease, Sessions, Viewpoint, check_live};
 use crate::arguments::{Arguments, OnError};
 use crate::environment::{export, remove_stale};
 use crate::host::Host;
-use crate::job::name;
 use crate::policy::{Verdict, Wish, decide};
 
 /// What the tasks of a step are to find.
@@ -32,7 +31,7 @@ pub(crate) enum Plan {
 /// did not: it does not run for a job that began before the plugin was there.
 pub(crate) fn plan(arguments: &Arguments, sessions: &Sessions, job: Job, wish: Wish) -> Plan {
     let lease = sessions.lease(job).unwrap_or_else(|error| {
-        log::error!("{}: read its lease: {error}", name(job));
+        log::error!("{job}: read its lease: {error}");
         None
     });
     match (decide(arguments, job.uid, wish), lease) {
@@ -59,7 +58,7 @@ fn take(sessions: &Sessions, job: Job) -> Plan {
     match sessions.take(job) {
         Ok(()) => Plan::Session,
         Err(error) => {
-            log::error!("{}: open session: {error}", name(job));
+            log::error!("{job}: open session: {error}");
             missing(sessions, job, error.to_string(), true)
         }
     }
@@ -70,7 +69,7 @@ fn missing(sessions: &Sessions, job: Job, cause: String, tell: bool) -> Plan {
     if tell {
         let told = Lease::Failed { cause: cause.clone(), told: true };
         let noted = sessions.note(job, &told);
-        noted.unwrap_or_else(|error| log::debug!("{}: note: {error}", name(job)));
+        noted.unwrap_or_else(|error| log::debug!("{job}: note: {error}"));
     }
     Plan::Missing { cause, tell }
 }
@@ -170,7 +169,7 @@ mod tests {
             let Plan::Missing { cause, tell } = plan(&site, &sessions, job, Wish::None) else {
                 panic!("a session without a bus?")
             };
-            assert!(cause.starts_with("connect to unix:path="), "{cause}");
+            assert!(cause.starts_with("connect to the system bus: "), "{cause}");
             assert_eq!(tell, expected);
         }
     }

@@ -68,8 +68,8 @@ fn doing_it_twice_does_no_harm() {
 #[test]
 fn no_bus_can_hang_the_prolog() {
     for (bus, cause) in [
-        ("silent", "connect to unix:path=/run/dbus/system_bus_socket: no end within timeout=3"),
-        ("garbage", "connect to unix:path=/run/dbus/system_bus_socket"),
+        ("silent", "connect to the system bus: no end within timeout=3"),
+        ("garbage", "connect to the system bus: "),
         ("promises", "start user@1001.service: it is inactive"),
     ] {
         let timed = "begin=$SECONDS; stepd prolog; echo took $((SECONDS - begin)); stepd epilog";
@@ -84,7 +84,7 @@ fn no_bus_can_hang_the_prolog() {
 #[test]
 fn a_start_that_hangs_is_begun_again() {
     let all = contract("hangs", "timeout=15", "stepd prolog; stepd epilog").ok();
-    let all = all.says("hangs, killing it").says("KillUnit\n").says("open session: done");
+    let all = all.says("hung, and was killed").says("KillUnit\n").says("open session: done");
     assert_eq!(all.stdout.matches("StartUnit\n").count(), 2, "{all:?}");
 }
 

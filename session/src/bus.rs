@@ -99,8 +99,8 @@ impl<'a> Bus<'a> {
     }
 
     async fn connect(&self) -> Result<Connection> {
-        let doing = format!("connect to {}", self.address);
-        self.doing.replace(doing.clone());
+        let doing = "connect to the system bus";
+        self.doing.replace(doing.into());
         let address = self.address.as_str();
         zbus::connection::Builder::address(address).build().await.map_err(Error::bus(doing))
     }

@@ -12,6 +12,15 @@ use crate::systemd::{Systemd, Units};
 /// at least this often.
 const RECHECK: Duration = Duration::from_secs(1);
 
+/// How a session came to be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It was, or a start did it.
+    Smoothly,
+    /// The first start hung.
+    AfterHanging,
+}
+
 /// Opens the session of `user` unless it is open. Nothing is done twice: every
 /// step first looks whether it is needed.
 ///
@@ -22,17 +31,18 @@ pub(crate) async fn open(
     user: &User<'_>,
     state: &Locked,
     budget: Budget,
-) -> Result<()> {
+) -> Result<Opened> {
     remember(user, state)?;
     let (dir, uid) = (user.runtime_dir(), user.uid);
     if user.lingers()? && systemd.look(&dir, uid).is_ok() && systemd.units(uid).await?.are_up() {
-        return Ok(());
+        return Ok(Opened::Smoothly);
     }
     systemd.watch(uid).await?;
     wait_out_closing(systemd, uid).await?;
     systemd.set_linger(uid, true).await?;
-    start(systemd, uid, budget).await?;
-    Ok(systemd.look(&dir, uid)?)
+    let opened = start(systemd, uid, budget).await?;
+    systemd.look(&dir, uid)?;
+    Ok(opened)
 }
 
 /// Writes down, before anything is changed, how linger was. A record that is
@@ -59,19 +69,18 @@ async fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
 const PATIENCE: Duration = Duration::from_secs(7);
 
 /// Starts the manager, and once more if the first start hangs.
-async fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<()> {
+async fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<Opened> {
     let left = budget.deadline().saturating_duration_since(systemd.now());
     let hangs = systemd.now() + PATIENCE.max(left / 2);
     systemd.start_manager(uid).await?;
     if let Some(units) = settled(systemd, uid, hangs).await? {
-        return require_up(uid, units);
+        return require_up(uid, units).map(|()| Opened::Smoothly);
     }
-    log::warn!("uid {uid}: start user@{uid}.service: hangs, killing it to start it again");
     systemd.kill_manager(uid).await?;
     settled(systemd, uid, budget.deadline()).await?;
     systemd.start_manager(uid).await?;
     match settled(systemd, uid, budget.deadline()).await? {
-        Some(units) => require_up(uid, units),
+        Some(units) => require_up(uid, units).map(|()| Opened::AfterHanging),
         None => Err(Error::Late { doing: starting(uid), total: budget.total() }),
     }
 }

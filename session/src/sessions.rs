@@ -1,5 +1,6 @@
 //! Leases: the first opens the session of a user, the last closes it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::budget::Budget;
 use crate::bus;
 use crate::closing::{put_back, wait_until_closed};
 use crate::error::{Error, Result};
-use crate::opening::open;
+use crate::opening::{Opened, open};
 use crate::roots::Roots;
 use crate::store::{self, Lease, Locked};
 use crate::systemd::Systemd;
@@ -21,6 +22,13 @@ pub struct Job {
     pub id: u32,
     /// The job's user.
     pub uid: u32,
+}
+
+/// How a job is named in every line of ours.
+impl fmt::Display for Job {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "job {} uid {}", self.id, self.uid)
+    }
 }
 
 /// The sessions of all users on this node.
@@ -48,7 +56,7 @@ impl Sessions {
             let given_up = bus::within(budget, roots, async |bus| {
                 give_up(bus, roots, job, cause, budget).await
             });
-            given_up.unwrap_or_else(|error| log::warn!("uid {}: put back: {error}", job.uid));
+            given_up.unwrap_or_else(|error| log::warn!("{job}: put linger back: {error}"));
         }
         taken
     }
@@ -166,7 +174,9 @@ pub(crate) async fn take(
     let cause = "opening it was interrupted".into();
     state.put(job.id, &Lease::Failed { cause, told: false })?;
     let user = User::look_up(job.uid, roots)?;
-    open(systemd, &user, &state, budget).await?;
+    if open(systemd, &user, &state, budget).await? == Opened::AfterHanging {
+        log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
+    }
     state.put(job.id, &Lease::Open)
 }
 

@@ -1,5 +1,4 @@
 //! Putting a built plugin into the nodes.
-use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::cluster::Cluster;
-use crate::process;
+use crate::{build, process};
 
 const COPY: Duration = Duration::from_secs(60);
 const RESTART: Duration = Duration::from_secs(60);
@@ -18,16 +17,14 @@ const PUT_CONFIG: &str = "cat >/etc/slurm/plugstack.conf.d/linger.conf";
 
 /// Where cargo leaves the plugin.
 pub(crate) fn built() -> PathBuf {
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
-    target.join("release/libspank_linger.so")
+    build::target().join("release/libspank_linger.so")
 }
 
 /// Into every node, with the repository's plugstack line, and slurmd started anew: it looks for
 /// prologs only when it starts.
 pub(crate) fn push(cluster: &Cluster, plugin: &Path) -> Result<()> {
     ensure!(plugin.exists(), "{} is not there: build it first", plugin.display());
-    let line = checkout().join("plugstack.conf.d/linger.conf");
+    let line = build::checkout().join("plugstack.conf.d/linger.conf");
     for node in cluster.nodes() {
         feed(cluster, node, "linger-node-plugin", plugin)
             .with_context(|| format!("put the plugin into {node}"))?;
@@ -35,11 +32,6 @@ pub(crate) fn push(cluster: &Cluster, plugin: &Path) -> Result<()> {
         cluster.must_run(node, "systemctl restart slurmd", RESTART)?;
     }
     cluster.wait_idle()
-}
-
-fn checkout() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask).to_path_buf()
 }
 
 fn put_line(cluster: &Cluster, node: &str, line: &Path) -> Result<()> {

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::suite::Suite;
+use nodes::NodeTests;
 use tally::Tally;
 
 /// What to test; everything by default.
@@ -56,12 +57,12 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn test(part: Part, options: &Options, tally: &mut Tally) -> Result<()> {
     const EVERYTHING: &[&str] = &["core", "full", "contract"];
-    let name = options.name.as_deref();
-    match part {
-        Part::Host => host::test(tally),
-        Part::Trixie => nodes::test(Suite::Trixie, 1, EVERYTHING, name, tally),
-        Part::Cluster => nodes::test(Suite::Trixie, 2, &["cluster"], name, tally),
-        Part::Bookworm => nodes::test(Suite::Bookworm, 1, &["core"], name, tally),
-        Part::Forky => nodes::test(Suite::Forky, 1, &["core"], name, tally),
-    }
+    let (suite, nodes, targets) = match part {
+        Part::Host => return host::test(tally),
+        Part::Trixie => (Suite::Trixie, 1, EVERYTHING),
+        Part::Cluster => (Suite::Trixie, 2, &["cluster"][..]),
+        Part::Bookworm => (Suite::Bookworm, 1, &["core"][..]),
+        Part::Forky => (Suite::Forky, 1, &["core"][..]),
+    };
+    NodeTests { suite, nodes, targets, name: options.name.as_deref() }.run(tally)
 }

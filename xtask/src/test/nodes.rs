@@ -1,5 +1,6 @@
 //! Tests on nodes: bring them up, put the plugin in, run, end them.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,43 +13,48 @@ use crate::{build, interrupt};
 /// The longest part takes 12 minutes on two cores.
 const PART: Duration = Duration::from_secs(2400);
 
-pub(crate) fn test(
-    suite: Suite,
-    nodes: u8,
-    targets: &[&str],
-    name: Option<&str>,
-    tally: &mut Tally,
-) -> Result<()> {
-    let tested = run(suite, nodes, targets, name, tally);
-    if let Err(error) = tested {
-        interrupt::check()?;
-        tally.fail(&format!("node tests on {}", suite.name()), &error);
-    }
-    Ok(())
+/// Which tests run on which nodes.
+pub(crate) struct NodeTests<'a> {
+    pub(crate) suite: Suite,
+    pub(crate) nodes: u8,
+    pub(crate) targets: &'a [&'a str],
+    /// Only tests whose name contains this.
+    pub(crate) name: Option<&'a str>,
 }
 
-fn run(
-    suite: Suite,
-    nodes: u8,
-    targets: &[&str],
-    name: Option<&str>,
-    tally: &mut Tally,
-) -> Result<()> {
-    let plugin = build::plugin(suite.slurm())?;
-    let other = build::plugin(build::other_than(suite.slurm()))?;
-    let cluster = Cluster::up(suite, &Options { nodes, ..Options::default() })?;
-    cluster.push_plugin(&plugin)?;
-    println!("==> testing {} with {nodes} node(s): {}", suite.name(), targets.join(", "));
-    let mut cargo = build::cargo(suite.slurm());
-    cargo.args(["test", "--quiet", "--package", "cluster-tests"]);
-    cargo.args(targets.iter().flat_map(|target| ["--test", target]));
-    cargo.args(["--", "--test-threads=1", "--format=pretty"]).args(name);
-    cargo
-        .env("LINGER_SSH_CONFIG", cluster.ssh_config())
-        .env("LINGER_SUITE", suite.name())
-        .env("LINGER_SLURM_VERSION", suite.slurm())
-        .env("LINGER_OTHER_PLUGIN", other)
-        .env("RUST_BACKTRACE", "0");
-    tally.cargo_test(&mut cargo, PART)?;
-    cluster.down()
+impl NodeTests<'_> {
+    /// Runs them; what goes wrong before a test begins counts as a failure.
+    pub(crate) fn run(&self, tally: &mut Tally) -> Result<()> {
+        if let Err(error) = self.on_nodes(tally) {
+            interrupt::check()?;
+            tally.fail(&format!("node tests on {}", self.suite.name()), &error);
+        }
+        Ok(())
+    }
+
+    fn on_nodes(&self, tally: &mut Tally) -> Result<()> {
+        let plugin = build::plugin(self.suite.slurm())?;
+        let other = build::plugin(build::other_than(self.suite.slurm()))?;
+        let options = Options { nodes: self.nodes, ..Options::default() };
+        let cluster = Cluster::up(self.suite, &options)?;
+        cluster.push_plugin(&plugin)?;
+        let (suite, targets) = (self.suite.name(), self.targets.join(", "));
+        println!("==> testing {suite} with {} node(s): {targets}", self.nodes);
+        let mut cargo = self.cargo();
+        cargo.env("LINGER_SSH_CONFIG", cluster.ssh_config()).env("LINGER_OTHER_PLUGIN", other);
+        tally.cargo_test(&mut cargo, PART)?;
+        cluster.down()
+    }
+
+    fn cargo(&self) -> Command {
+        let mut cargo = build::cargo(self.suite.slurm());
+        cargo.args(["test", "--quiet", "--package", "cluster-tests", "--no-fail-fast"]);
+        cargo.args(self.targets.iter().flat_map(|target| ["--test", target]));
+        cargo.args(["--", "--test-threads=1", "--format=pretty"]).args(self.name);
+        cargo
+            .env("LINGER_SUITE", self.suite.name())
+            .env("LINGER_SLURM_VERSION", self.suite.slurm())
+            .env("RUST_BACKTRACE", "0");
+        cargo
+    }
 }
