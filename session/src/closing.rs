@@ -1,14 +1,9 @@
 //! Closes a session and waits until nothing is left of it.
 
-use std::time::Duration;
-
 use crate::error::Result;
 use crate::sessions::User;
 use crate::store::{Locked, Undo};
-use crate::systemd::Systemd;
-
-/// See `opening`: a lost signal must cost a second, not the budget.
-const RECHECK: Duration = Duration::from_secs(1);
+use crate::systemd::{RECHECK, Systemd};
 
 /// Puts linger back as it was before the first lease; the record of it is not
 /// needed any more when this returns. What is left to do then is to wait.

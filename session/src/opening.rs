@@ -6,11 +6,7 @@ use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::sessions::User;
 use crate::store::{Locked, Undo};
-use crate::systemd::{Systemd, Units};
-
-/// A signal may be lost with the daemon that sends it, so the state is asked for
-/// at least this often.
-const RECHECK: Duration = Duration::from_secs(1);
+use crate::systemd::{RECHECK, Systemd, Units};
 
 /// How a session came to be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

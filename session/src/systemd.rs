@@ -1,10 +1,14 @@
 //! What is asked of systemd and logind, as verbs a test can script.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::live::NotLive;
+
+/// A signal may be lost with the daemon that sends it, so the state is asked for
+/// at least this often.
+pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 
 /// A unit in systemd's words (systemctl(1)).
 #[derive(Clone, Debug, PartialEq, Eq)]
