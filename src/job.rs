@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use user_session::{Job, Sessions};
+use user_session::{Job, Lease, Sessions};
 
 use crate::arguments::{Arguments, OnError};
 use crate::policy::{Verdict, Wish, decide};
@@ -20,7 +20,7 @@ pub(crate) fn begin(
     let began = Instant::now();
     let (tried, done) = match decide(arguments, job.uid, wish) {
         Verdict::Ignore => return Ok(()),
-        Verdict::Decline => ("note that it has no session", sessions.decline(job)),
+        Verdict::Decline => ("note that it has no session", sessions.note(job, &Lease::Declined)),
         Verdict::Serve => ("open session", sessions.take(job)),
     };
     match done {
@@ -61,7 +61,7 @@ pub(crate) mod tests {
     use super::*;
     use std::time::Duration;
     use tempfile::TempDir;
-    use user_session::{Lease, Roots};
+    use user_session::Roots;
 
     /// A node without a system bus, on which we are the user.
     pub(crate) fn node_without_bus() -> (TempDir, Sessions, Job) {

@@ -180,7 +180,7 @@ mod tests {
     fn a_step_follows_its_job() {
         let (_dir, sessions, job) = node_without_bus();
         let site = site(OnError::Warn);
-        sessions.decline(job).unwrap();
+        sessions.note(job, &Lease::Declined).unwrap();
         assert_eq!(plan(&site, &sessions, job, Wish::None), Plan::Decline);
         sessions.note(job, &Lease::Open).unwrap();
         assert_eq!(plan(&site, &sessions, job, Wish::None), Plan::Session);

@@ -2,8 +2,8 @@
 //!
 //! `cargo xtask test` starts the nodes and says where they are in the
 //! environment: `LINGER_SSH_CONFIG`, a file for `ssh -F` that knows the hosts n1
-//! and n2; `LINGER_SUITE`, the node's Debian release; `LINGER_OTHER_PLUGIN`, a
-//! plugin file built for a Slurm release that the node does not run.
+//! and n2; `LINGER_SLURM_VERSION`, the release that the node runs;
+//! `LINGER_OTHER_PLUGIN`, a plugin file built for a release that it does not run.
 // A test that cannot go on panics, and most sentences about an output end there.
 #![allow(clippy::expect_used, clippy::must_use_candidate, clippy::return_self_not_must_use)]
 

@@ -19,25 +19,25 @@ use crate::roots::Roots;
 use crate::systemd::{Systemd, Unit, Units};
 
 /// A D-Bus interface on its object.
-struct Object {
-    service: &'static str,
-    path: &'static str,
-    interface: &'static str,
+struct Object<'a> {
+    service: &'a str,
+    path: &'a str,
+    interface: &'a str,
 }
 
-const SYSTEMD: Object = Object {
+const SYSTEMD: Object<'_> = Object {
     service: "org.freedesktop.systemd1",
     path: "/org/freedesktop/systemd1",
     interface: "org.freedesktop.systemd1.Manager",
 };
 
-const LOGIND: Object = Object {
+const LOGIND: Object<'_> = Object {
     service: "org.freedesktop.login1",
     path: "/org/freedesktop/login1",
     interface: "org.freedesktop.login1.Manager",
 };
 
-const DAEMON: Object = Object {
+const DAEMON: Object<'_> = Object {
     service: "org.freedesktop.DBus",
     path: "/org/freedesktop/DBus",
     interface: "org.freedesktop.DBus",
@@ -108,18 +108,32 @@ impl<'a> Bus<'a> {
     async fn call<B>(
         &mut self,
         doing: String,
-        object: &Object,
+        object: &Object<'_>,
         method: &str,
         arguments: &B,
     ) -> Result<Message>
     where
         B: serde::Serialize + DynamicType,
     {
+        self.send(&doing, object, method, arguments).await?.map_err(Error::bus(doing))
+    }
+
+    /// The answer as it is, for a caller to whom an error is one.
+    async fn send<B>(
+        &mut self,
+        doing: &str,
+        object: &Object<'_>,
+        method: &str,
+        arguments: &B,
+    ) -> Result<zbus::Result<Message>>
+    where
+        B: serde::Serialize + DynamicType,
+    {
         let connection = self.connection().await?.clone();
-        self.doing.replace(doing.clone());
+        self.doing.replace(doing.to_owned());
         let Object { service, path, interface } = *object;
         let reply = connection.call_method(Some(service), path, Some(interface), method, arguments);
-        reply.await.map_err(Error::bus(doing))
+        Ok(reply.await)
     }
 
     /// The sender is checked by the bus daemon, which knows who owns a name.
@@ -178,17 +192,13 @@ impl Systemd for Bus<'_> {
 
     async fn is_logged_in(&mut self, uid: u32) -> Result<bool> {
         let doing = format!("ask logind for uid {uid}");
-        let connection = self.connection().await?.clone();
-        self.doing.replace(doing.clone());
-        let path = format!("/org/freedesktop/login1/user/_{uid}");
-        let reply = connection.call_method(
-            Some(LOGIND.service),
-            path.as_str(),
-            Some("org.freedesktop.DBus.Properties"),
-            "Get",
-            &("org.freedesktop.login1.User", "State"),
-        );
-        let reply = match reply.await {
+        let user = Object {
+            service: LOGIND.service,
+            path: &format!("/org/freedesktop/login1/user/_{uid}"),
+            interface: "org.freedesktop.DBus.Properties",
+        };
+        let state = ("org.freedesktop.login1.User", "State");
+        let reply = match self.send(&doing, &user, "Get", &state).await? {
             Err(error) if is_no_such_user(&error) => return Ok(false),
             reply => reply.map_err(Error::bus(&*doing))?,
         };

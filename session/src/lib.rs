@@ -19,7 +19,6 @@ mod sessions;
 mod store;
 mod systemd;
 
-pub use budget::Budget;
 pub use error::{Error, Result};
 pub use live::{NotLive, Viewpoint, check as check_live};
 pub use roots::Roots;

@@ -61,15 +61,6 @@ impl Sessions {
         taken
     }
 
-    /// Notes that `job` is not to have a session, for its later steps to see.
-    ///
-    /// # Errors
-    /// When the note cannot be written.
-    pub fn decline(&self, job: Job) -> Result<()> {
-        let budget = Budget::starting_now(self.timeout);
-        store::lock(&self.roots, job.uid, budget)?.put(job.id, &Lease::Declined)
-    }
-
     /// The lease of `job`, if it has one.
     ///
     /// # Errors
@@ -78,7 +69,7 @@ impl Sessions {
         store::peek(&self.roots, job.uid, job.id)
     }
 
-    /// Replaces what is noted about `job`.
+    /// Replaces what is noted about `job`, for its later steps to see.
     ///
     /// # Errors
     /// When the note cannot be written.

@@ -11,8 +11,6 @@ use crate::{build, process};
 
 const COPY: Duration = Duration::from_secs(60);
 const RESTART: Duration = Duration::from_secs(60);
-/// What an admin would write, for a checkout without the example.
-const PLAIN_LINE: &str = "optional spank_linger.so\n";
 const PUT_CONFIG: &str = "cat >/etc/slurm/plugstack.conf.d/linger.conf";
 
 /// Where cargo leaves the plugin.
@@ -28,18 +26,10 @@ pub(crate) fn push(cluster: &Cluster, plugin: &Path) -> Result<()> {
     for node in cluster.nodes() {
         feed(cluster, node, "linger-node-plugin", plugin)
             .with_context(|| format!("put the plugin into {node}"))?;
-        put_line(cluster, node, &line)?;
+        feed(cluster, node, PUT_CONFIG, &line)?;
         cluster.must_run(node, "systemctl restart slurmd", RESTART)?;
     }
     cluster.wait_idle()
-}
-
-fn put_line(cluster: &Cluster, node: &str, line: &Path) -> Result<()> {
-    if line.exists() {
-        return feed(cluster, node, PUT_CONFIG, line);
-    }
-    let script = format!("printf %s '{PLAIN_LINE}' | {PUT_CONFIG}");
-    cluster.must_run(node, &script, COPY).map(drop)
 }
 
 /// Run a command on the node with the file as its input.

@@ -51,10 +51,7 @@ impl NodeTests<'_> {
         cargo.args(["test", "--quiet", "--package", "cluster-tests", "--no-fail-fast"]);
         cargo.args(self.targets.iter().flat_map(|target| ["--test", target]));
         cargo.args(["--", "--test-threads=1", "--format=pretty"]).args(self.name);
-        cargo
-            .env("LINGER_SUITE", self.suite.name())
-            .env("LINGER_SLURM_VERSION", self.suite.slurm())
-            .env("RUST_BACKTRACE", "0");
+        cargo.env("LINGER_SLURM_VERSION", self.suite.slurm()).env("RUST_BACKTRACE", "0");
         cargo
     }
 }
