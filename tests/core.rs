@@ -73,6 +73,7 @@ fn podman_uses_systemd_without_a_warning() {
 fn the_last_of_two_jobs_closes_the_session() {
     N1.configure(OPTIONAL);
     let before = N1.snapshot();
+    assert!(!before.contains("user@1001"), "left by a test before: {before}");
     let [first, second] =
         ["sleep 300", "sleep 300"].map(|script| Batch::of("alice", script).start());
     first.wait_running();
