@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use log::LevelFilter;
+use user_session::{Confine, Containment};
 
 /// Which jobs get a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,7 @@ pub(crate) enum OnError {
 pub(crate) struct Arguments {
     pub(crate) mode: Mode,
     pub(crate) timeout: Duration,
+    pub(crate) containment: Containment,
     pub(crate) on_error: OnError,
     pub(crate) min_uid: u32,
     pub(crate) log_level: LevelFilter,
@@ -43,6 +45,12 @@ impl Default for Arguments {
             // A cold start takes 0.3 s, a closing session before it 1 s, and a
             // start that hangs is begun again half-way.
             timeout: Duration::from_secs(15),
+            containment: Containment {
+                confine: Confine::ALL,
+                kill_leftovers: true,
+                // Podman's own `stop` waits 10 s; a node's next job waits, too.
+                grace: Duration::from_secs(5),
+            },
             on_error: OnError::Warn,
             // The first uid of ordinary users: login.defs(5), UID_MIN.
             min_uid: 1000,
@@ -58,9 +66,16 @@ struct Key {
     set: fn(&mut Arguments, &str) -> Option<()>,
 }
 
-const KEYS: [Key; 6] = [
+const KEYS: [Key; 9] = [
     Key { name: "mode", takes: "always, opt-in or off", set: set_mode },
     Key { name: "session", takes: "linger", set: |_, value| (value == "linger").then_some(()) },
+    Key {
+        name: "confine",
+        takes: "a list of memory, cpus, tasks and devices, or none",
+        set: set_confine,
+    },
+    Key { name: "leftovers", takes: "kill or keep", set: set_leftovers },
+    Key { name: "grace", takes: "whole seconds, 0 to 300", set: set_grace },
     Key { name: "timeout", takes: "whole seconds, 1 to 3600", set: set_timeout },
     Key { name: "on_error", takes: "warn, fail or drain", set: set_on_error },
     Key { name: "min_uid", takes: "a uid", set: set_min_uid },
@@ -105,6 +120,39 @@ fn set_mode(arguments: &mut Arguments, value: &str) -> Option<()> {
         _ => return None,
     };
     Some(())
+}
+
+fn set_confine(arguments: &mut Arguments, value: &str) -> Option<()> {
+    let mut confine = Confine::NONE;
+    if value != "none" {
+        for resource in value.split(',') {
+            let chosen = match resource {
+                "memory" => &mut confine.memory,
+                "cpus" => &mut confine.cpus,
+                "tasks" => &mut confine.tasks,
+                "devices" => &mut confine.devices,
+                _ => return None,
+            };
+            *chosen = true;
+        }
+    }
+    arguments.containment.confine = confine;
+    Some(())
+}
+
+fn set_leftovers(arguments: &mut Arguments, value: &str) -> Option<()> {
+    arguments.containment.kill_leftovers = match value {
+        "kill" => true,
+        "keep" => false,
+        _ => return None,
+    };
+    Some(())
+}
+
+fn set_grace(arguments: &mut Arguments, value: &str) -> Option<()> {
+    let seconds = number(value)?;
+    arguments.containment.grace = Duration::from_secs(seconds.into());
+    (seconds <= 300).then_some(())
 }
 
 fn set_timeout(arguments: &mut Arguments, value: &str) -> Option<()> {
@@ -160,15 +208,24 @@ mod tests {
     /// Show that every key changes what it names.
     #[test]
     fn every_key_is_read() {
-        let line = "mode=opt-in session=linger timeout=30 on_error=drain min_uid=0 log_level=trace";
+        let line = "mode=opt-in session=linger confine=cpus,memory leftovers=keep grace=0 \
+            timeout=30 on_error=drain min_uid=0 log_level=trace";
         let expected = Arguments {
             mode: Mode::OptIn,
+            containment: Containment {
+                confine: Confine { cpus: true, memory: true, ..Confine::NONE },
+                kill_leftovers: false,
+                grace: Duration::ZERO,
+            },
             timeout: Duration::from_secs(30),
             on_error: OnError::Drain,
             min_uid: 0,
             log_level: LevelFilter::Trace,
         };
-        assert_eq!(parse(line.split(' ')), Ok(expected));
+        assert_eq!(parse(line.split_whitespace()), Ok(expected));
+        let confine = |line| parse([line]).unwrap().containment.confine;
+        assert_eq!(confine("confine=none"), Confine::NONE);
+        assert_eq!(confine("confine=memory,cpus,tasks,devices"), Confine::ALL);
     }
 
     /// Show that what is wrong is named, together with what would be right.
@@ -176,7 +233,12 @@ mod tests {
     fn an_error_names_the_argument_and_the_cure() {
         for (given, named, cure) in [
             ("frobnicate=1", "'frobnicate=1'", "it knows mode, session"),
-            ("confine=memory", "'confine=memory'", "no such argument in this version"),
+            ("users=alice", "'users=alice'", "no such argument in this version"),
+            ("confine=disk", "'confine=disk'", "memory, cpus, tasks and devices, or none"),
+            ("confine=", "'confine='", "or none"),
+            ("confine=none,cpus", "'confine=none,cpus'", "or none"),
+            ("leftovers=maybe", "'leftovers=maybe'", "kill or keep"),
+            ("grace=301", "'grace=301'", "0 to 300"),
             ("session=manager", "'session=manager'", "session takes linger"),
             ("mode", "'mode'", "always, opt-in or off"),
             ("timeout=0", "'timeout=0'", "1 to 3600"),

@@ -66,11 +66,14 @@ pub(crate) mod tests {
     /// A node without a system bus, on which we are the user.
     pub(crate) fn node_without_bus() -> (TempDir, Sessions, Job) {
         let dir = tempfile::tempdir().unwrap();
-        let [run, lib, runtime, linger, system_bus] =
-            ["run", "lib", "user", "linger", "bus"].map(|name| dir.path().join(name));
-        let roots = Roots { run, lib, runtime, linger, system_bus };
+        let roots = Roots::below(dir.path());
+        for parent in [&roots.run, &roots.lib] {
+            std::fs::create_dir_all(parent.parent().unwrap()).unwrap();
+        }
         let uid = nix::unistd::getuid().as_raw();
-        (dir, Sessions { roots, timeout: Duration::from_secs(5) }, Job { id: 42, uid })
+        let containment = Arguments::default().containment;
+        let timeout = Duration::from_secs(5);
+        (dir, Sessions { roots, timeout, containment }, Job { id: 42, uid })
     }
 
     fn site(on_error: OnError) -> Arguments {

@@ -5,9 +5,9 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Roots, Sessions};
+use user_session::{Job, Mark, Roots, Sessions};
 
-use crate::arguments::{self, Arguments};
+use crate::arguments::{self, Arguments, OnError};
 use crate::host::Host;
 use crate::policy::{OPTION, Wish};
 use crate::step::{Plan, Task};
@@ -36,7 +36,17 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// for its tasks, which are forked from it.
 #[derive(Default)]
 struct Linger {
-    step: Option<(Job, Arguments, Plan)>,
+    step: Option<Step>,
+}
+
+struct Step {
+    job: Job,
+    arguments: Arguments,
+    plan: Plan,
+    /// The mark that its tasks bear, unless leftovers are kept.
+    mark: Option<Mark>,
+    /// What is done once for all tasks is done.
+    begun: bool,
 }
 
 // SAFETY: the trait asks for a plugin that is fit to be called in a forked
@@ -90,13 +100,21 @@ unsafe impl Plugin for Linger {
         })
     }
 
+    fn task_post_fork(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
+        guarded(|| match &mut self.step {
+            None if spank.context()? == Context::Remote => begin_extern_step(spank),
+            None => Ok(()),
+            Some(step) => begin_tasks(spank, step),
+        })
+    }
+
     fn task_init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
-            let Some((job, arguments, plan)) = &self.step else { return Ok(()) };
-            let dir = Roots::default().runtime_dir(job.uid);
+            let Some(step) = &self.step else { return Ok(()) };
+            let dir = Roots::default().runtime_dir(step.job.uid);
             let is_first = spank.task_id()? == 0;
-            let task = Task { job: *job, dir: &dir, is_first };
-            Ok(step::enter(plan, arguments, &task, &mut Step(spank))?)
+            let task = Task { job: step.job, dir: &dir, is_first };
+            Ok(step::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
         })
     }
 }
@@ -126,14 +144,43 @@ fn start_of_slurmd(spank: &SpankHandle<'_>) -> Outcome {
 
 /// A bad argument was an error at slurmd's start and in the prolog; here it is
 /// the reason why there is no session.
-fn plan_step(spank: &SpankHandle<'_>) -> Result<(Job, Arguments, Plan), Box<dyn Error>> {
+fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     let job = this_job(spank)?;
-    let arguments = read_arguments(spank);
-    let plan = match &arguments {
-        Ok(arguments) => step::plan(arguments, &sessions(arguments), job, wish(spank)),
-        Err(problem) => Plan::Missing { cause: problem.to_string(), tell: true },
+    let (arguments, plan) = match read_arguments(spank) {
+        Ok(arguments) => {
+            (arguments, step::plan(&arguments, &sessions(&arguments), job, wish(spank)))
+        }
+        Err(problem) => {
+            let missing = Plan::Missing { cause: problem.to_string(), tell: true };
+            (Arguments::default(), missing)
+        }
     };
-    Ok((job, arguments.unwrap_or_default(), plan))
+    let marks = plan != Plan::Ignore && arguments.containment.kill_leftovers;
+    let mark = marks.then(|| sessions(&arguments).mark(job));
+    Ok(Step { job, arguments, plan, mark, begun: false })
+}
+
+/// The extern step is the first on most nodes, and has no task of the user's.
+/// A bad argument has been named in the prolog.
+fn begin_extern_step(spank: &SpankHandle<'_>) -> Outcome {
+    let arguments = read_arguments(spank)?;
+    // The steps that follow see a failure in the lease.
+    let _ = step::confine(&sessions(&arguments), this_job(spank)?, true);
+    Ok(())
+}
+
+/// Once for all tasks of the step: they were forked from one process.
+fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
+    if std::mem::replace(&mut step.begun, true) {
+        return Ok(());
+    }
+    let (sessions, job) = (sessions(&step.arguments), step.job);
+    if let Some(mark) = step.mark {
+        let noted = sessions.note_mark(job, spank.task_pid()?, mark);
+        noted.unwrap_or_else(|error| log::error!("{job}: note the mark of its tasks: {error}"));
+    }
+    let confined = step::confine(&sessions, job, false);
+    if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }
 }
 
 fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> {
@@ -143,7 +190,8 @@ fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> 
 }
 
 fn sessions(arguments: &Arguments) -> Sessions {
-    Sessions { roots: Roots::default(), timeout: arguments.timeout }
+    let Arguments { timeout, containment, .. } = *arguments;
+    Sessions { roots: Roots::default(), timeout, containment }
 }
 
 fn this_job(spank: &SpankHandle<'_>) -> Result<Job, Box<dyn Error>> {
@@ -160,9 +208,9 @@ fn wish(spank: &SpankHandle<'_>) -> Wish {
 }
 
 /// The running step, for the decisions.
-struct Step<'a, 'b>(&'a SpankHandle<'b>);
+struct Running<'a, 'b>(&'a SpankHandle<'b>);
 
-impl Host for Step<'_, '_> {
+impl Host for Running<'_, '_> {
     fn env(&self, name: &str) -> Option<String> {
         self.0.getenv_os(name).ok()?.map(|value| value.to_string_lossy().into_owned())
     }

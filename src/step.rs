@@ -36,13 +36,24 @@ pub(crate) fn plan(arguments: &Arguments, sessions: &Sessions, job: Job, wish: W
     });
     match (decide(arguments, job.uid, wish), lease) {
         (Verdict::Ignore, _) => Plan::Ignore,
-        (_, Some(Lease::Open)) if wish != Wish::No => Plan::Session,
+        (_, Some(lease)) if lease.is_open() && wish != Wish::No => session(sessions, job),
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
             take_late(sessions, job).unwrap_or_else(|| missing(sessions, job, cause, !told))
         }
         (Verdict::Decline, _) => Plan::Decline,
         (Verdict::Serve, Some(Lease::Declined)) if wish == Wish::None => Plan::Decline,
         (Verdict::Serve, _) => take(sessions, job),
+    }
+}
+
+/// The session, as long as it can be held to its jobs.
+fn session(sessions: &Sessions, job: Job) -> Plan {
+    match sessions.keep_confined(job) {
+        Ok(()) => Plan::Session,
+        Err(error) => {
+            log::error!("{job}: confine the session: {error}");
+            missing(sessions, job, format!("confine it: {error}"), true)
+        }
     }
 }
 
@@ -62,6 +73,27 @@ fn take(sessions: &Sessions, job: Job) -> Plan {
             missing(sessions, job, error.to_string(), true)
         }
     }
+}
+
+/// Holds the session to what the job may use: as root, in a process of the job,
+/// after its tasks were forked and before they become the user's programs. The
+/// first step to come here does it, and the extern step again (`anew`), whose
+/// view of the job is not narrowed to a step.
+///
+/// # Errors
+/// That it could not be. Empty, because why is in the log.
+pub(crate) fn confine(sessions: &Sessions, job: Job, anew: bool) -> Result<(), String> {
+    let is_due = match sessions.lease(job) {
+        Ok(lease) => lease.is_some_and(|lease| lease.is_open() && (anew || !lease.has_limits())),
+        Err(_) => false,
+    };
+    if !is_due {
+        return Ok(());
+    }
+    sessions.confine(job).map_err(|error| {
+        log::error!("{job}: confine the session: {error}");
+        String::new()
+    })
 }
 
 /// Notes that the user is being told, so that a job of many steps says it once.
@@ -182,7 +214,7 @@ mod tests {
         let site = site(OnError::Warn);
         sessions.note(job, &Lease::Declined).unwrap();
         assert_eq!(plan(&site, &sessions, job, Wish::None), Plan::Decline);
-        sessions.note(job, &Lease::Open).unwrap();
+        sessions.note(job, &Lease::NEW).unwrap();
         assert_eq!(plan(&site, &sessions, job, Wish::None), Plan::Session);
         assert_eq!(plan(&site, &sessions, job, Wish::No), Plan::Decline);
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site };

@@ -23,6 +23,16 @@ impl Budget {
         Self { usable: self.total * 4 / 5, ..self }
     }
 
+    /// The last fifth of a budget, from now on.
+    pub(crate) fn for_putting_back(self) -> Self {
+        Self { started: Instant::now(), usable: self.total / 5, ..self }
+    }
+
+    /// The same budget with `more` time, for what has a time of its own.
+    pub(crate) fn and(self, more: Duration) -> Self {
+        Self { usable: self.usable + more, ..self }
+    }
+
     /// The whole budget, as configured.
     pub(crate) fn total(self) -> Duration {
         self.total

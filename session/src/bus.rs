@@ -9,14 +9,19 @@ use std::time::Instant;
 
 use futures_core::Stream;
 use zbus::message::Type;
-use zbus::{Connection, DynamicType, Message, MessageStream, OwnedObjectPath};
+use zbus::{Connection, DynamicType, Message, MessageStream};
 use zruntime::SharedRuntime;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::live::{self, NotLive, Viewpoint};
 use crate::roots::Roots;
-use crate::systemd::{Systemd, Unit, Units};
+use crate::slice::{Properties, Property};
+use crate::systemd::{Systemd, Units};
+
+mod slice;
+mod units;
+use units::{manager_name, runtime_dir_name};
 
 /// A D-Bus interface on its object.
 struct Object<'a> {
@@ -43,10 +48,8 @@ const DAEMON: Object<'_> = Object {
     interface: "org.freedesktop.DBus",
 };
 
-/// One row of ListUnitsByNames: name, description, load, active and sub state,
-/// followed unit, path, job id, job type, job path (org.freedesktop.systemd1(5)).
-type UnitRow =
-    (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+/// D-Bus Specification, "Standard Interfaces".
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// What we are doing, kept where a timeout can read it.
 type Doing = RefCell<String>;
@@ -167,14 +170,7 @@ impl Systemd for Bus<'_> {
     }
 
     async fn units(&mut self, uid: u32) -> Result<Units> {
-        let names = [manager_name(uid), runtime_dir_name(uid)];
-        let doing = format!("ask systemd for {}", names[0]);
-        let reply = self.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", &(&names[..],)).await?;
-        let rows: Vec<UnitRow> = reply.body().deserialize().map_err(Error::bus(&*doing))?;
-        let (manager, runtime_dir) = (find(&rows, &names[0]), find(&rows, &names[1]));
-        let both = manager.zip(runtime_dir).ok_or(zbus::Error::InvalidReply);
-        let (manager, runtime_dir) = both.map_err(Error::bus(doing))?;
-        Ok(Units { manager, runtime_dir })
+        units::of(self, uid).await
     }
 
     async fn start_manager(&mut self, uid: u32) -> Result<()> {
@@ -186,8 +182,35 @@ impl Systemd for Bus<'_> {
     async fn kill_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
         let (doing, sigkill) = (format!("kill {unit}"), 9_i32);
-        self.call(doing, &SYSTEMD, "KillUnit", &(unit, "all", sigkill)).await?;
+        match self.send(&doing, &SYSTEMD, "KillUnit", &(unit, "all", sigkill)).await? {
+            Err(error) if is_error(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
+            reply => reply.map(drop).map_err(Error::bus(doing)),
+        }
+    }
+
+    async fn forget_failure(&mut self, uid: u32) -> Result<()> {
+        let unit = manager_name(uid);
+        let doing = format!("forget that {unit} failed");
+        // It has not, or systemd has forgotten it already.
+        let _ = self.send(&doing, &SYSTEMD, "ResetFailedUnit", &(unit,)).await?;
         Ok(())
+    }
+
+    async fn slice(&mut self, uid: u32) -> Result<Properties> {
+        slice::get(self, uid).await
+    }
+
+    async fn set_slice(&mut self, uid: u32, properties: Vec<Property>) -> Result<()> {
+        slice::set(self, uid, properties).await
+    }
+
+    async fn removes_ipc(&mut self) -> Result<bool> {
+        let doing = "ask logind for RemoveIPC";
+        let manager = Object { interface: PROPERTIES, ..LOGIND };
+        let property = (LOGIND.interface, "RemoveIPC");
+        let reply = self.call(doing.into(), &manager, "Get", &property).await?;
+        let value: zbus::OwnedVariant = reply.body().deserialize().map_err(Error::bus(doing))?;
+        bool::try_from(value).map_err(Error::bus(doing))
     }
 
     async fn is_logged_in(&mut self, uid: u32) -> Result<bool> {
@@ -195,7 +218,7 @@ impl Systemd for Bus<'_> {
         let user = Object {
             service: LOGIND.service,
             path: &format!("/org/freedesktop/login1/user/_{uid}"),
-            interface: "org.freedesktop.DBus.Properties",
+            interface: PROPERTIES,
         };
         let state = ("org.freedesktop.login1.User", "State");
         let reply = match self.send(&doing, &user, "Get", &state).await? {
@@ -243,28 +266,16 @@ async fn next_signal(messages: &mut MessageStream) -> zbus::Result<()> {
     }
 }
 
-fn manager_name(uid: u32) -> String {
-    format!("user@{uid}.service")
-}
-
-fn runtime_dir_name(uid: u32) -> String {
-    format!("user-runtime-dir@{uid}.service")
-}
-
-fn find(rows: &[UnitRow], unit: &str) -> Option<Unit> {
-    let (_, _, load, active, _, _, _, job, job_type, _) = rows.iter().find(|row| row.0 == unit)?;
-    let job = (*job != 0).then(|| job_type.clone());
-    Some(Unit { load: load.clone(), active: active.clone(), job })
-}
-
 /// The object of a user whom logind does not know does not exist; which error
 /// says so changed with the release.
 fn is_no_such_user(error: &zbus::Error) -> bool {
-    const NAMES: [&str; 2] =
-        ["org.freedesktop.login1.NoSuchUser", "org.freedesktop.DBus.Error.UnknownObject"];
-    match error {
-        zbus::Error::MethodError(name, ..) => NAMES.contains(&name.as_str()),
+    let is_unknown = match error {
         zbus::Error::FDO(error) => matches!(**error, zbus::fdo::Error::UnknownObject(_)),
-        _ => false,
-    }
+        _ => is_error(error, "org.freedesktop.DBus.Error.UnknownObject"),
+    };
+    is_unknown || is_error(error, "org.freedesktop.login1.NoSuchUser")
+}
+
+fn is_error(error: &zbus::Error, expected: &str) -> bool {
+    matches!(error, zbus::Error::MethodError(name, ..) if name.as_str() == expected)
 }

@@ -1,9 +1,21 @@
 //! Closes a session and waits until nothing is left of it.
 
-use crate::error::Result;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::processes::processes;
 use crate::sessions::User;
 use crate::store::{Locked, Undo};
 use crate::systemd::{RECHECK, Systemd};
+
+/// What became of a session that no job holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// Nothing is left of it.
+    Gone,
+    /// It was there before, or the user is logged in: it ends with that login.
+    Stays,
+}
 
 /// Puts linger back as it was before the first lease; the record of it is not
 /// needed any more when this returns. What is left to do then is to wait.
@@ -23,22 +35,57 @@ pub(crate) async fn put_back(
     state.remove_undo()
 }
 
+/// What systemd takes for itself to stop a manager or to see that it was killed:
+/// up to 2 s on an emulated node with other work.
+const OVERHEAD: Duration = Duration::from_secs(5);
+
 /// Waits for the end of a session that nobody holds, so that the next job meets
-/// no half of it.
-pub(crate) async fn wait_until_closed(systemd: &mut impl Systemd, user: &User<'_>) -> Result<()> {
-    if user.lingers()? || !user.runtime_dir().exists() {
-        return Ok(());
+/// no half of it. systemd gives what runs in it up to 90 s to stop; here it gets
+/// `grace`.
+pub(crate) async fn wait_until_closed(
+    systemd: &mut impl Systemd,
+    user: &User<'_>,
+    grace: Duration,
+) -> Result<Closed> {
+    if user.lingers()? {
+        return Ok(Closed::Stays);
     }
-    systemd.watch(user.uid).await?;
-    wait_until_gone(systemd, user.uid).await
+    if !user.runtime_dir().exists() {
+        return Ok(Closed::Gone);
+    }
+    let uid = user.uid;
+    systemd.watch(uid).await?;
+    let until = systemd.now() + grace + OVERHEAD;
+    if let Some(closed) = closed(systemd, uid, until).await? {
+        return Ok(closed);
+    }
+    log::debug!("uid {uid}: close session: user@{uid}.service still runs and is killed");
+    systemd.kill_manager(uid).await?;
+    let until = systemd.now() + OVERHEAD;
+    let closed = closed(systemd, uid, until).await?;
+    systemd.forget_failure(uid).await?;
+    closed.ok_or_else(|| still_there(user))
 }
 
-/// A user who is logged in keeps the session; it ends with that login. logind
-/// itself forgets the user only UserStopDelaySec (10 s) later: not waited for.
-async fn wait_until_gone(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
-    while !systemd.units(uid).await?.are_down() && !systemd.is_logged_in(uid).await? {
-        let recheck = systemd.now() + RECHECK;
+/// What became of it, unless that takes longer than `until`. logind itself
+/// forgets the user only UserStopDelaySec (10 s) later: not waited for.
+async fn closed(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Closed>> {
+    loop {
+        if systemd.units(uid).await?.are_down() {
+            return Ok(Some(Closed::Gone));
+        }
+        if systemd.is_logged_in(uid).await? {
+            return Ok(Some(Closed::Stays));
+        }
+        if systemd.now() >= until {
+            return Ok(None);
+        }
+        let recheck = until.min(systemd.now() + RECHECK);
         systemd.changed(&format!("wait for the session of uid {uid} to end"), recheck).await?;
     }
-    Ok(())
+}
+
+fn still_there(user: &User<'_>) -> Error {
+    let left = processes(&user.roots.slice(user.uid), &user.roots.proc);
+    Error::StillAlive { names: left.iter().map(ToString::to_string).collect() }
 }

@@ -65,6 +65,12 @@ pub enum Error {
         /// The unit's ActiveState (systemd.unit(5)) instead of `active`.
         state: String,
     },
+    /// SIGKILL did not end them: they hang in the kernel.
+    #[error("killed and still there: {}", names.join(", "))]
+    StillAlive {
+        /// Number, program and cgroup of each.
+        names: Vec<String>,
+    },
     /// systemd says the session is up, and a look at it says it is not.
     #[error(transparent)]
     NotLive(#[from] NotLive),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::live::{NotLive, Viewpoint, check};
+use crate::slice::{Properties, Property};
 use crate::systemd::{Systemd, Unit, Units};
 
 /// One question that is expected, with its answer.
@@ -21,6 +22,12 @@ pub(crate) enum Ask {
     /// `StartUnit`, refused with a text or not.
     Start(Result<(), &'static str>),
     Kill,
+    Forget,
+    /// The slice has these properties.
+    Slice(Properties),
+    /// They are set so.
+    SetSlice(Vec<Property>),
+    RemovesIpc(bool),
     LoggedIn(bool),
     Watch,
     /// Something changed after so many seconds, or nothing did until the end.
@@ -112,6 +119,30 @@ impl Systemd for Scripted {
     async fn kill_manager(&mut self, _uid: u32) -> Result<()> {
         assert_eq!(self.next("kill_manager")?, Ask::Kill);
         Ok(())
+    }
+
+    async fn forget_failure(&mut self, _uid: u32) -> Result<()> {
+        assert_eq!(self.next("forget_failure")?, Ask::Forget);
+        Ok(())
+    }
+
+    async fn slice(&mut self, _uid: u32) -> Result<Properties> {
+        match self.next("slice")? {
+            Ask::Slice(properties) => Ok(properties),
+            other => panic!("slice instead of {other:?}"),
+        }
+    }
+
+    async fn set_slice(&mut self, _uid: u32, properties: Vec<Property>) -> Result<()> {
+        assert_eq!(self.next("set_slice")?, Ask::SetSlice(properties));
+        Ok(())
+    }
+
+    async fn removes_ipc(&mut self) -> Result<bool> {
+        match self.next("removes_ipc")? {
+            Ask::RemovesIpc(answer) => Ok(answer),
+            other => panic!("removes_ipc instead of {other:?}"),
+        }
     }
 
     async fn is_logged_in(&mut self, _uid: u32) -> Result<bool> {

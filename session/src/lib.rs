@@ -6,20 +6,32 @@
 //! Slurm; the outside (D-Bus, file system roots) is passed in.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod budget;
 mod bus;
 mod closing;
+mod containment;
+mod cpus;
+mod devices;
+mod ending;
 mod error;
 #[cfg(test)]
 mod fake;
+mod ipc;
+mod leftovers;
+mod limits;
 mod live;
 mod opening;
+mod processes;
 mod roots;
 mod sessions;
+mod slice;
 mod store;
 mod systemd;
 
+pub use containment::{Containment, Mark};
 pub use error::{Error, Result};
+pub use limits::{Confine, Limits};
 pub use live::{NotLive, Viewpoint, check as check_live};
 pub use roots::Roots;
 pub use sessions::{Job, Sessions};

@@ -1,6 +1,6 @@
 //! Where on the node things are, so that tests can put them elsewhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The directories the library reads and writes.
 #[derive(Clone, Debug)]
@@ -15,6 +15,14 @@ pub struct Roots {
     pub linger: PathBuf,
     /// Socket of the system bus (D-Bus Specification, "System message bus").
     pub system_bus: PathBuf,
+    /// What systemd keeps of properties that are set at run time (systemd.unit(5)).
+    pub control: PathBuf,
+    /// The unified cgroup hierarchy (cgroups(7)).
+    pub cgroup: PathBuf,
+    /// proc(5).
+    pub proc: PathBuf,
+    /// The device nodes, and POSIX shared memory and queues below.
+    pub dev: PathBuf,
 }
 
 impl Default for Roots {
@@ -25,6 +33,10 @@ impl Default for Roots {
             runtime: "/run/user".into(),
             linger: "/var/lib/systemd/linger".into(),
             system_bus: "/run/dbus/system_bus_socket".into(),
+            control: "/run/systemd/system.control".into(),
+            cgroup: "/sys/fs/cgroup".into(),
+            proc: "/proc".into(),
+            dev: "/dev".into(),
         }
     }
 }
@@ -36,17 +48,27 @@ impl Roots {
         self.runtime.join(uid.to_string())
     }
 
-    /// The same tree below another root.
-    #[cfg(test)]
-    pub(crate) fn below(root: &std::path::Path) -> Self {
-        let place = |path: PathBuf| root.join(path.strip_prefix("/").unwrap());
-        let Self { run, lib, runtime, linger, system_bus } = Self::default();
+    /// The cgroup of all that runs in the user's sessions.
+    #[must_use]
+    pub fn slice(&self, uid: u32) -> PathBuf {
+        self.cgroup.join(format!("user.slice/user-{uid}.slice"))
+    }
+
+    /// The same tree below another root, for tests.
+    #[must_use]
+    pub fn below(root: &Path) -> Self {
+        let place = |path: PathBuf| root.join(path.strip_prefix("/").unwrap_or(&path));
+        let real = Self::default();
         Self {
-            run: place(run),
-            lib: place(lib),
-            runtime: place(runtime),
-            linger: place(linger),
-            system_bus: place(system_bus),
+            run: place(real.run),
+            lib: place(real.lib),
+            runtime: place(real.runtime),
+            linger: place(real.linger),
+            system_bus: place(real.system_bus),
+            control: place(real.control),
+            cgroup: place(real.cgroup),
+            proc: place(real.proc),
+            dev: place(real.dev),
         }
     }
 }

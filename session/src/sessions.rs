@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::bus;
-use crate::closing::{put_back, wait_until_closed};
+use crate::containment::Containment;
+use crate::ending::{
+    all_gone, confine, end_leftovers, note_found, put_back_unless_held, release, settle,
+};
 use crate::error::{Error, Result};
 use crate::opening::{Opened, open};
 use crate::roots::Roots;
-use crate::store::{self, Lease, Locked};
+use crate::store::{self, Lease};
 use crate::systemd::Systemd;
 
 /// A job, and the user it runs as. Taking and dropping leases is idempotent:
@@ -36,8 +39,11 @@ impl fmt::Display for Job {
 pub struct Sessions {
     /// Where things are.
     pub roots: Roots,
-    /// What one call may take, everything included.
+    /// What one call may take, everything included but the grace that processes
+    /// are given to end.
     pub timeout: Duration,
+    /// How a session is held to its jobs.
+    pub containment: Containment,
 }
 
 impl Sessions {
@@ -48,17 +54,20 @@ impl Sessions {
     /// cause, until it is released; linger is put back at once if no other job
     /// holds the session.
     pub fn take(&self, job: Job) -> Result<()> {
-        let (roots, budget) = (&self.roots, Budget::starting_now(self.timeout));
-        let trying = budget.for_trying();
-        let taken = bus::within(trying, roots, async |bus| take(bus, roots, job, trying).await);
-        if let Err(error) = &taken {
-            let cause = error.to_string();
-            let given_up = bus::within(budget, roots, async |bus| {
-                give_up(bus, roots, job, cause, budget).await
-            });
-            given_up.unwrap_or_else(|error| log::warn!("{job}: put linger back: {error}"));
-        }
-        taken
+        let trying = Budget::starting_now(self.timeout).for_trying();
+        let taken =
+            bus::within(trying, &self.roots, async |bus| take(bus, self, job, trying).await);
+        taken.inspect_err(|error| self.give_up(job, error.to_string()))
+    }
+
+    /// After a failure: notes why, and puts back what no other job holds, in the
+    /// fifth of the time that is kept for it.
+    pub(crate) fn give_up(&self, job: Job, cause: String) {
+        let budget = Budget::starting_now(self.timeout).for_putting_back();
+        let given_up = bus::within(budget, &self.roots, async |bus| {
+            give_up(bus, self, job, cause, budget).await
+        });
+        given_up.unwrap_or_else(|error| log::warn!("{job}: put linger back: {error}"));
     }
 
     /// The lease of `job`, if it has one.
@@ -66,7 +75,7 @@ impl Sessions {
     /// # Errors
     /// When there is one that cannot be read.
     pub fn lease(&self, job: Job) -> Result<Option<Lease>> {
-        store::peek(&self.roots, job.uid, job.id)
+        store::state(&self.roots, job.uid).lease(job.id)
     }
 
     /// Replaces what is noted about `job`, for its later steps to see.
@@ -78,18 +87,23 @@ impl Sessions {
         store::lock(&self.roots, job.uid, budget)?.put(job.id, lease)
     }
 
-    /// Drops the lease of `job`; the last one closes the session. Without a
-    /// lease it only settles what an earlier failure may have left.
+    /// Ends what `job` left running and drops its lease; the last one closes the
+    /// session. Without a lease it only settles what an earlier failure may have
+    /// left.
     ///
     /// # Errors
-    /// Why the session could not be closed. What is to be undone stays written
-    /// down for the next call.
+    /// Why the session could not be closed, or what could not be ended. What is
+    /// to be undone stays written down for the next call.
     pub fn release(&self, job: Job) -> Result<()> {
         if store::is_unknown(&self.roots, job.uid) {
             return Ok(());
         }
-        let budget = Budget::starting_now(self.timeout);
-        bus::within(budget, &self.roots, async |bus| release(bus, &self.roots, job, budget).await)
+        let left = end_leftovers(self, job);
+        // Strangers and the session itself have the grace one after the other.
+        let grace = self.containment.grace * 2;
+        let budget = Budget::starting_now(self.timeout).and(grace);
+        bus::within(budget, &self.roots, async |bus| release(bus, self, job, budget).await)?;
+        all_gone(&left?)
     }
 
     /// Undoes what a power loss or a dead bus has left: users for whom something
@@ -98,11 +112,11 @@ impl Sessions {
     /// # Errors
     /// When the list cannot be read. What fails for one user is logged.
     pub fn settle(&self) -> Result<()> {
+        let uids = store::known_uids(&self.roots)?;
         let budget = Budget::starting_now(self.timeout);
-        let uids = store::uids_to_undo(&self.roots)?;
         bus::within(budget, &self.roots, async |bus| {
             for uid in uids {
-                settle(bus, &self.roots, uid, budget).await.unwrap_or_else(|error| {
+                settle(bus, self, uid, budget).await.unwrap_or_else(|error| {
                     log::error!("uid {uid}: settle what an ended job left: {error}");
                 });
             }
@@ -115,7 +129,7 @@ impl Sessions {
 pub(crate) struct User<'a> {
     pub(crate) uid: u32,
     pub(crate) name: String,
-    roots: &'a Roots,
+    pub(crate) roots: &'a Roots,
 }
 
 impl<'a> User<'a> {
@@ -156,70 +170,33 @@ fn escape(name: &str) -> String {
 
 pub(crate) async fn take(
     systemd: &mut impl Systemd,
-    roots: &Roots,
+    sessions: &Sessions,
     job: Job,
     budget: Budget,
 ) -> Result<()> {
-    let state = store::lock(roots, job.uid, budget)?;
+    let state = store::lock(&sessions.roots, job.uid, budget)?;
     // What a crash from here on leaves behind reads: there is no session.
     let cause = "opening it was interrupted".into();
     state.put(job.id, &Lease::Failed { cause, told: false })?;
-    let user = User::look_up(job.uid, roots)?;
+    let user = User::look_up(job.uid, &sessions.roots)?;
     if open(systemd, &user, &state, budget).await? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
-    state.put(job.id, &Lease::Open)
+    note_found(sessions, job.uid, &state)?;
+    state.put(job.id, &Lease::NEW)
 }
 
-/// After a failed opening: notes why, and puts back what no other job holds.
 pub(crate) async fn give_up(
     systemd: &mut impl Systemd,
-    roots: &Roots,
+    sessions: &Sessions,
     job: Job,
     cause: String,
     budget: Budget,
 ) -> Result<()> {
-    let state = store::lock(roots, job.uid, budget)?;
+    let state = store::lock(&sessions.roots, job.uid, budget)?;
     state.put(job.id, &Lease::Failed { cause, told: false })?;
-    put_back_unless_held(systemd, roots, job.uid, &state).await?;
-    Ok(())
-}
-
-pub(crate) async fn release(
-    systemd: &mut impl Systemd,
-    roots: &Roots,
-    job: Job,
-    budget: Budget,
-) -> Result<()> {
-    let state = store::lock(roots, job.uid, budget)?;
-    state.remove(job.id)?;
-    match put_back_unless_held(systemd, roots, job.uid, &state).await? {
-        Some(user) => wait_until_closed(systemd, &user).await,
-        None => Ok(()),
-    }
-}
-
-/// Waits for no session to end: there may be many, and slurmd waits for us.
-async fn settle(systemd: &mut impl Systemd, roots: &Roots, uid: u32, budget: Budget) -> Result<()> {
-    let state = store::lock(roots, uid, budget)?;
-    put_back_unless_held(systemd, roots, uid, &state).await?;
-    Ok(())
-}
-
-/// Gives the user whose session is to end now, if it was us who had opened it.
-async fn put_back_unless_held<'a>(
-    systemd: &mut impl Systemd,
-    roots: &'a Roots,
-    uid: u32,
-    state: &Locked,
-) -> Result<Option<User<'a>>> {
-    if state.is_held()? {
-        return Ok(None);
-    }
-    let Some(undo) = state.undo()? else { return Ok(None) };
-    let user = User { uid, name: undo.name.clone(), roots };
-    put_back(systemd, &user, state, &undo).await?;
-    Ok(Some(user))
+    put_back_unless_held(systemd, sessions, job.uid, &state).await?;
+    confine(systemd, sessions, job.uid, &state).await
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //! ```text
 //! /run/spank-linger/<uid>/         flock(2) on this directory is the user's lock
 //! /run/spank-linger/<uid>/<job>    one lease
+//! /run/spank-linger/<uid>/<job>.audit   the audit session ids of its steps
+//! /run/spank-linger/<uid>/found    what ran in the session when it was found
+//! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
 //! /var/lib/spank-linger/<uid>      linger as it was before the first lease
 //! ```
 //!
@@ -12,30 +15,37 @@
 //! its lock, so whoever waited for it sees that it locked a directory that is
 //! gone, and begins anew.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use nix::libc::O_NOFOLLOW;
+use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::roots::Roots;
+use crate::slice::Capped;
+use files::{make_private, numbers, numbers_in, open_to_read, read, write};
 
-/// flock(2) has no deadline of its own, so the lock is asked for again. A
-/// prolog waits here while an epilog of the same user closes, about 300 ms.
-const LOCK_RETRY: Duration = Duration::from_millis(10);
+mod files;
+mod lock;
+pub(crate) use files::remove;
 
 /// How one job stands with the session of its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Lease {
     /// The job holds the session open.
-    Open,
+    Open {
+        /// What it may use, once it has a cgroup.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limits: Option<Limits>,
+    },
     /// The job asked for a session and there is none.
     Failed {
         /// The cause, one line.
@@ -47,6 +57,23 @@ pub enum Lease {
     Declined,
 }
 
+impl Lease {
+    /// A lease of a job that has not begun.
+    pub const NEW: Self = Self::Open { limits: None };
+
+    /// Whether the job holds the session open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+
+    /// Whether it is known what the job may use.
+    #[must_use]
+    pub fn has_limits(&self) -> bool {
+        matches!(self, Self::Open { limits: Some(_) })
+    }
+}
+
 /// Linger as it was before the first lease, with the account's name, because
 /// at the end the name service may not answer any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,46 +82,54 @@ pub(crate) struct Undo {
     pub(crate) linger_before: bool,
 }
 
-/// The layout of a state file. `version` lets an upgraded plugin read what the
-/// one before it wrote while jobs run.
-#[derive(Serialize, Deserialize)]
-struct Versioned<T> {
-    version: u32,
-    #[serde(flatten)]
-    content: T,
+/// What ran in the session right after its first lease: cgroups below the slice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) cgroups: BTreeSet<PathBuf>,
 }
 
-const VERSION: u32 = 1;
+/// The record of a capped slice, beside the leases.
+const SLICE: &str = "slice";
 
-/// One user's state, locked.
+/// The record of what was found, beside the leases.
+const FOUND: &str = "found";
+
+/// One user's state, to be read. Each file is replaced whole, so without the
+/// lock what is read may be old, and never half written.
 #[derive(Debug)]
-pub(crate) struct Locked {
+pub(crate) struct State {
     dir: PathBuf,
     undo: PathBuf,
+}
+
+/// One user's state, locked, to be changed.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    state: State,
     _lock: File,
+}
+
+impl Deref for Locked {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+/// The user's state, not locked.
+pub(crate) fn state(roots: &Roots, uid: u32) -> State {
+    let name = uid.to_string();
+    State { dir: roots.run.join(&name), undo: roots.lib.join(name) }
 }
 
 /// Takes the user's lock.
 pub(crate) fn lock(roots: &Roots, uid: u32, budget: Budget) -> Result<Locked> {
     make_private(&roots.run)?;
     make_private(&roots.lib)?;
-    let dir = roots.run.join(uid.to_string());
-    loop {
-        make_private(&dir)?;
-        if let Some(lock) = try_lock(&dir)? {
-            return Ok(Locked { dir, undo: roots.lib.join(uid.to_string()), _lock: lock });
-        }
-        if Instant::now() >= budget.deadline() {
-            let doing = "wait for another job's prolog or epilog of this user".into();
-            return Err(Error::Late { doing, total: budget.total() });
-        }
-        sleep(LOCK_RETRY);
-    }
-}
-
-/// Reads a lease without the lock: it is replaced whole, so never half written.
-pub(crate) fn peek(roots: &Roots, uid: u32, job: u32) -> Result<Option<Lease>> {
-    read(&roots.run.join(uid.to_string()).join(job.to_string()))
+    let state = state(roots, uid);
+    let lock = lock::lock(&state.dir, budget)?;
+    Ok(Locked { state, _lock: lock })
 }
 
 /// Whether there is neither a lease nor anything to undo, so that an epilog for
@@ -104,33 +139,100 @@ pub(crate) fn is_unknown(roots: &Roots, uid: u32) -> bool {
     is_absent(&roots.run) && is_absent(&roots.lib)
 }
 
-/// The users for whom something is to be undone.
-pub(crate) fn uids_to_undo(roots: &Roots) -> Result<Vec<u32>> {
-    numbers_in(&roots.lib)
+/// The users for whom something may be to be undone.
+pub(crate) fn known_uids(roots: &Roots) -> Result<BTreeSet<u32>> {
+    let (leased, to_undo) = (numbers_in(&roots.run)?, numbers_in(&roots.lib)?);
+    Ok(leased.into_iter().chain(to_undo).collect())
 }
 
-impl Locked {
+impl State {
     pub(crate) fn lease(&self, job: u32) -> Result<Option<Lease>> {
         read(&self.path(job))
     }
 
-    pub(crate) fn put(&self, job: u32, lease: &Lease) -> Result<()> {
-        write(&self.path(job), lease)
+    /// Whether a job other than `job` holds the session open. A lease that cannot
+    /// be read does: closing under a running job is the worse mistake.
+    pub(crate) fn is_held_beside(&self, job: Option<u32>) -> Result<bool> {
+        let holds = |other| match self.lease(other) {
+            Ok(lease) => lease.is_some_and(|lease| lease.is_open()),
+            Err(_) => true,
+        };
+        Ok(numbers_in(&self.dir)?.into_iter().any(|other| Some(other) != job && holds(other)))
     }
 
-    pub(crate) fn remove(&self, job: u32) -> Result<()> {
-        remove(&self.path(job))
-    }
-
-    /// Whether a job holds the session open. A lease that cannot be read does:
-    /// closing under a running job is the worse mistake.
-    pub(crate) fn is_held(&self) -> Result<bool> {
-        let jobs = numbers_in(&self.dir)?;
-        Ok(jobs.into_iter().any(|job| matches!(self.lease(job), Ok(Some(Lease::Open)) | Err(_))))
+    /// What the jobs that hold the session may use together; None while no job
+    /// has begun.
+    pub(crate) fn limits(&self) -> Result<Option<Limits>> {
+        let limits = |job| match self.lease(job) {
+            Ok(Some(Lease::Open { limits })) => limits,
+            _ => None,
+        };
+        let known: Vec<Limits> = numbers_in(&self.dir)?.into_iter().filter_map(limits).collect();
+        Ok(Limits::together(known))
     }
 
     pub(crate) fn undo(&self) -> Result<Option<Undo>> {
         read(&self.undo)
+    }
+
+    pub(crate) fn capped(&self) -> Result<Option<Capped>> {
+        read(&self.dir.join(SLICE))
+    }
+
+    pub(crate) fn found(&self) -> Result<Option<Found>> {
+        read(&self.dir.join(FOUND))
+    }
+
+    /// The audit session ids of the job's steps.
+    pub(crate) fn audit_ids(&self, job: u32) -> Result<BTreeSet<u32>> {
+        let path = self.audit_path(job);
+        match open_to_read(&path).and_then(io::read_to_string) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            ids => Ok(numbers(ids.map_err(Error::file("read", &path))?.lines())),
+        }
+    }
+
+    /// Adds one. Appended, which needs no lock and costs a step of a job of
+    /// thousands no more than the first.
+    pub(crate) fn add_audit_id(&self, job: u32, id: u32) -> Result<()> {
+        let path = self.audit_path(job);
+        let mut options = OpenOptions::new();
+        let options = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW);
+        let added =
+            options.open(&path).and_then(|mut file| file.write_all(format!("{id}\n").as_bytes()));
+        added.map_err(Error::file("write", &path))
+    }
+
+    fn path(&self, job: u32) -> PathBuf {
+        self.dir.join(job.to_string())
+    }
+
+    fn audit_path(&self, job: u32) -> PathBuf {
+        self.dir.join(format!("{job}.audit"))
+    }
+}
+
+impl Locked {
+    pub(crate) fn put(&self, job: u32, lease: &Lease) -> Result<()> {
+        write(&self.path(job), lease)
+    }
+
+    /// Removes the lease and what goes with it.
+    pub(crate) fn remove(&self, job: u32) -> Result<()> {
+        remove(&self.path(job))?;
+        remove(&self.audit_path(job))
+    }
+
+    pub(crate) fn put_capped(&self, capped: &Capped) -> Result<()> {
+        write(&self.dir.join(SLICE), capped)
+    }
+
+    pub(crate) fn remove_capped(&self) -> Result<()> {
+        remove(&self.dir.join(SLICE))
+    }
+
+    pub(crate) fn put_found(&self, found: &Found) -> Result<()> {
+        write(&self.dir.join(FOUND), found)
     }
 
     /// On disk when this returns: a power loss right after finds it.
@@ -148,121 +250,18 @@ impl Locked {
         remove(&self.undo)
     }
 
-    fn path(&self, job: u32) -> PathBuf {
-        self.dir.join(job.to_string())
+    /// No lease, and no cap that is still to be taken back.
+    fn is_empty(&self) -> bool {
+        numbers_in(&self.dir).is_ok_and(|jobs| jobs.is_empty()) && !self.dir.join(SLICE).exists()
     }
 }
 
 /// The last to leave, on whatever way, removes the user's directory.
 impl Drop for Locked {
     fn drop(&mut self) {
-        if numbers_in(&self.dir).is_ok_and(|jobs| jobs.is_empty()) {
+        if self.is_empty() {
             let left = fs::remove_dir_all(&self.dir);
             left.unwrap_or_else(|error| log::debug!("remove {}: {error}", self.dir.display()));
         }
     }
-}
-
-fn try_lock(dir: &Path) -> Result<Option<File>> {
-    let opened = OpenOptions::new().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(dir);
-    let lock = match opened {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(Error::file("open", dir))?,
-    };
-    match lock.try_lock() {
-        Ok(()) if is_still_at(&lock, dir) => Ok(Some(lock)),
-        Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(Error::file("lock", dir)(error)),
-    }
-}
-
-fn is_still_at(lock: &File, dir: &Path) -> bool {
-    let inode = |found: fs::Metadata| (found.dev(), found.ino());
-    match (lock.metadata().map(inode), fs::symlink_metadata(dir).map(inode)) {
-        (Ok(locked), Ok(named)) => locked == named,
-        _ => false,
-    }
-}
-
-/// Makes a directory that only we can enter, or checks that it is one: what is
-/// in it decides what root does.
-fn make_private(dir: &Path) -> Result<()> {
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(dir),
-        made => made.map_err(Error::file("make", dir)),
-    }
-}
-
-fn check_private(dir: &Path) -> Result<()> {
-    let found = match fs::symlink_metadata(dir) {
-        // The last to leave has just removed it: the caller begins anew.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found.map_err(Error::file("look at", dir))?,
-    };
-    let ours = nix::unistd::geteuid().as_raw();
-    if found.is_dir() && found.uid() == ours && found.mode() & 0o777 == 0o700 {
-        return Ok(());
-    }
-    let problem = "must be a directory of root with mode 0700; remove what is there".into();
-    Err(Error::Untrusted { path: dir.to_owned(), problem })
-}
-
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let opened = OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(path);
-    let text = match opened.and_then(io::read_to_string) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(Error::file("read", path))?,
-    };
-    let untrusted = |problem: String| Error::Untrusted { path: path.to_owned(), problem };
-    let read: Versioned<T> = serde_json::from_str(&text)
-        .map_err(|error| untrusted(format!("not a state file: {error}")))?;
-    if read.version != VERSION {
-        return Err(untrusted(format!(
-            "has version {}, this plugin reads {VERSION}",
-            read.version
-        )));
-    }
-    Ok(Some(read.content))
-}
-
-fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
-    let text = serde_json::to_vec(&Versioned { version: VERSION, content })
-        .map_err(|error| Error::file("write", path)(error.into()))?;
-    let new = temporary(path);
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(O_NOFOLLOW)
-        .open(&new)
-        .and_then(|mut file| file.write_all(&text))
-        .and_then(|()| fs::rename(&new, path))
-        .map_err(Error::file("write", path))
-}
-
-/// One name for each file is enough: its writer holds the user's lock.
-fn temporary(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().display().to_string();
-    path.with_file_name(format!(".{name}.new"))
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::file("remove", path)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The file names in `dir` that are numbers: job ids, or uids.
-fn numbers_in(dir: &Path) -> Result<Vec<u32>> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(Error::file("list", dir))?,
-    };
-    let numbers = entries.map(|entry| Ok(entry?.file_name().to_str().and_then(|s| s.parse().ok())));
-    let numbers: io::Result<Vec<Option<u32>>> = numbers.collect();
-    Ok(numbers.map_err(Error::file("list", dir))?.into_iter().flatten().collect())
 }

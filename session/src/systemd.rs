@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::live::NotLive;
+use crate::slice::{Properties, Property};
 
 /// A signal may be lost with the daemon that sends it, so the state is asked for
 /// at least this often.
@@ -87,6 +88,18 @@ pub(crate) trait Systemd {
 
     /// SIGKILL to all its processes.
     async fn kill_manager(&mut self, uid: u32) -> Result<()>;
+
+    /// Forgets that it failed: it was us who killed it.
+    async fn forget_failure(&mut self, uid: u32) -> Result<()>;
+
+    /// The properties of the user's slice.
+    async fn slice(&mut self, uid: u32) -> Result<Properties>;
+
+    /// Sets properties of the user's slice until the next boot.
+    async fn set_slice(&mut self, uid: u32, properties: Vec<Property>) -> Result<()>;
+
+    /// Whether logind is set to delete a user's IPC objects with the last session.
+    async fn removes_ipc(&mut self) -> Result<bool>;
 
     /// Whether logind counts a login of the user on this node, by ssh or cron.
     async fn is_logged_in(&mut self, uid: u32) -> Result<bool>;

@@ -2,12 +2,16 @@
 
 use super::*;
 use crate::fake::{Ask, Scripted};
+use crate::limits::Confine;
 use std::fs;
 use tempfile::TempDir;
+
+mod closing;
 
 /// A node of its own, on which we are the user.
 struct Node {
     dir: TempDir,
+    sessions: Sessions,
     roots: Roots,
     uid: u32,
     linger_file: PathBuf,
@@ -23,7 +27,11 @@ impl Node {
         fs::create_dir_all(&roots.linger).unwrap();
         let uid = nix::unistd::getuid().as_raw();
         let linger_file = User::look_up(uid, &roots).unwrap().linger_file();
-        Self { dir, roots: roots.clone(), uid, linger_file }
+        let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
+        let containment = Containment { confine, kill_leftovers: true, grace };
+        let timeout = Duration::from_secs(15);
+        let sessions = Sessions { roots: roots.clone(), timeout, containment };
+        Self { dir, sessions, roots, uid, linger_file }
     }
 
     fn job(&self, id: u32) -> Job {
@@ -36,11 +44,11 @@ impl Node {
 
     fn take(&self, id: u32, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
-        let (roots, job) = (&self.roots, self.job(id));
+        let (sessions, job) = (&self.sessions, self.job(id));
         let mut systemd = self.systemd(script);
-        let taken = zbus::block_on(take(&mut systemd, roots, job, budget));
+        let taken = zbus::block_on(take(&mut systemd, sessions, job, budget));
         if let Err(error) = &taken {
-            let _ = zbus::block_on(give_up(&mut systemd, roots, job, error.to_string(), budget));
+            let _ = zbus::block_on(give_up(&mut systemd, sessions, job, error.to_string(), budget));
         }
         taken
     }
@@ -48,11 +56,11 @@ impl Node {
     fn release(&self, id: u32, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
-        zbus::block_on(release(&mut systemd, &self.roots, self.job(id), budget))
+        zbus::block_on(release(&mut systemd, &self.sessions, self.job(id), budget))
     }
 
     fn lease(&self, id: u32) -> Option<Lease> {
-        store::peek(&self.roots, self.uid, id).unwrap()
+        store::state(&self.roots, self.uid).lease(id).unwrap()
     }
 
     fn lingers(&self) -> bool {
@@ -90,7 +98,7 @@ const CLOSES: [Ask; 2] = [Ask::Watch, Ask::Linger(false)];
 fn the_first_opens_and_the_last_closes() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    assert_eq!(node.lease(1), Some(Lease::Open));
+    assert_eq!(node.lease(1), Some(Lease::NEW));
     node.take(2, [Ask::Look(true), Ask::Units("active")]).unwrap();
     node.release(1, []).unwrap();
     assert!(node.lingers());
@@ -182,7 +190,7 @@ fn a_hanging_start_is_begun_again() {
     script.extend([Ask::Units("activating+start"), Ask::Kill, Ask::Units("failed")]);
     script.extend([Ask::Start(Ok(())), Ask::Units("active"), Ask::Look(true)]);
     node.take(1, script).unwrap();
-    assert_eq!(node.lease(1), Some(Lease::Open));
+    assert_eq!(node.lease(1), Some(Lease::NEW));
 }
 
 /// Show that a session that is closing is waited for before it is opened anew.
@@ -227,38 +235,10 @@ fn a_power_loss_is_settled() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
     fs::remove_dir_all(&node.roots.run).unwrap();
-    assert_eq!(store::uids_to_undo(&node.roots).unwrap(), [node.uid]);
+    assert_eq!(store::known_uids(&node.roots).unwrap(), [node.uid].into());
     let budget = Budget::starting_now(Duration::from_secs(15));
     let mut systemd = node.systemd(CLOSES);
-    zbus::block_on(settle(&mut systemd, &node.roots, node.uid, budget)).unwrap();
-    assert!(!node.lingers() && node.is_clean());
-}
-
-/// Show that closing waits for the end of the session, but not for a user who is
-/// logged in.
-#[test]
-fn closing_waits_unless_logged_in() {
-    let node = Node::new();
-    node.take(1, OPENS).unwrap();
-    node.show_runtime_dir();
-    let waits = [Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Changed(Some(1))];
-    let closes = CLOSES.into_iter().chain([Ask::Watch]).chain(waits);
-    node.release(1, closes.chain([Ask::Units("inactive")])).unwrap();
-    node.take(2, OPENS).unwrap();
-    let stays = [Ask::Watch, Ask::Units("active"), Ask::LoggedIn(true)];
-    node.release(2, CLOSES.into_iter().chain(stays)).unwrap();
-    assert!(node.is_clean());
-}
-
-/// Show that a session that does not end in time leaves nothing to undo: linger
-/// is off, and the session ends by itself.
-#[test]
-fn what_ends_late_is_undone_all_the_same() {
-    let node = Node::new();
-    node.take(1, OPENS).unwrap();
-    node.show_runtime_dir();
-    let waits = [Ask::Watch, Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::NoBus];
-    node.release(1, CLOSES.into_iter().chain(waits)).unwrap_err();
+    zbus::block_on(settle(&mut systemd, &node.sessions, node.uid, budget)).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }
 
@@ -282,7 +262,7 @@ fn unreadable_leases_are_named_and_hold() {
     for text in ["{\"version\":9,\"state\":\"open\"}", "{\"version\":1", ""] {
         let lease = node.roots.run.join(node.uid.to_string()).join("2");
         fs::write(&lease, text).unwrap();
-        let error = store::peek(&node.roots, node.uid, 2).unwrap_err().to_string();
+        let error = store::state(&node.roots, node.uid).lease(2).unwrap_err().to_string();
         assert!(error.contains(&lease.display().to_string()), "{error}");
         node.release(1, []).unwrap();
         assert!(node.lingers());

@@ -1,0 +1,122 @@
+//! What keeps a session within its jobs, as the steps of a job ask for it.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
+use crate::audit;
+use crate::budget::Budget;
+use crate::bus;
+use crate::ending::confine;
+use crate::error::{Error, Result};
+use crate::limits::{Confine, Limits};
+use crate::sessions::{Job, Sessions};
+use crate::store::{self, Lease};
+
+/// How a session is held to its jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Containment {
+    /// Which limits of the jobs hold for the session too.
+    pub confine: Confine,
+    /// End what a job left running.
+    pub kill_leftovers: bool,
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Duration,
+}
+
+/// The audit session id of a step that could not be given one of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    inherited: Option<u32>,
+}
+
+impl Sessions {
+    /// Holds the session to what `job` may use, together with the user's other
+    /// jobs. To be called in a process of the job, when its cgroup is complete.
+    ///
+    /// # Errors
+    /// Why it could not be. The job's lease is marked as failed with the cause:
+    /// no session rather than one without limits.
+    pub fn confine(&self, job: Job) -> Result<()> {
+        let limits = Limits::of_this_job(&self.roots);
+        limits.and_then(|limits| self.cap(job, Some(limits))).or_else(|error| self.fail(job, error))
+    }
+
+    /// Sees to it that the session still is held to what its jobs may use.
+    /// Costs a few small files where it is.
+    ///
+    /// # Errors
+    /// As [`Sessions::confine`].
+    pub fn keep_confined(&self, job: Job) -> Result<()> {
+        let is_right = || {
+            let state = store::state(&self.roots, job.uid);
+            let Some(wanted) = state.limits()? else { return Ok(true) };
+            let wanted = wanted.only(self.containment.confine);
+            let slice = self.roots.slice(job.uid);
+            Ok(match state.capped()? {
+                Some(capped) => capped.is_right(&wanted, &slice),
+                None => wanted == Limits::default(),
+            })
+        };
+        match is_right() {
+            Ok(true) => Ok(()),
+            Ok(false) => self.cap(job, None).or_else(|error| self.fail(job, error)),
+            Err(error) => self.fail(job, error),
+        }
+    }
+
+    fn cap(&self, job: Job, limits: Option<Limits>) -> Result<()> {
+        let budget = Budget::starting_now(self.timeout);
+        bus::within(budget, &self.roots, async |bus| {
+            let state = store::lock(&self.roots, job.uid, budget)?;
+            if !state.lease(job.id)?.is_some_and(|lease| lease.is_open()) {
+                return Ok(());
+            }
+            if limits.is_some() {
+                state.put(job.id, &Lease::Open { limits })?;
+            }
+            confine(bus, self, job.uid, &state).await
+        })
+    }
+
+    fn fail(&self, job: Job, error: Error) -> Result<()> {
+        self.give_up(job, format!("confine it: {error}"));
+        Err(error)
+    }
+
+    /// Gives this process, a step's, an audit session id of its own, which all
+    /// that the step starts will bear.
+    #[must_use]
+    pub fn mark(&self, job: Job) -> Mark {
+        let inherited = audit::id_of(&self.roots.proc, "self");
+        let renewed = audit::renew(&self.roots.proc, job.uid);
+        Mark { inherited: inherited.filter(|_| !renewed) }
+    }
+
+    /// Notes the mark that task `pid` of a step bears: `mark`, or the one that
+    /// PAM has given it since.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn note_mark(&self, job: Job, pid: impl std::fmt::Display, mark: Mark) -> Result<()> {
+        let id = audit::id_of(&self.roots.proc, pid).filter(|id| Some(*id) != mark.inherited);
+        match id {
+            Some(id) => store::state(&self.roots, job.uid).add_audit_id(job.id, id)?,
+            None => self.tell_that_nothing_is_marked(job),
+        }
+        Ok(())
+    }
+
+    /// Once in the time between two boots: it is the kernel's doing.
+    fn tell_that_nothing_is_marked(&self, job: Job) {
+        let told = self.roots.run.join("no-audit-ids");
+        let mut options = OpenOptions::new();
+        let is_new = options.write(true).create_new(true).mode(0o600).open(&told);
+        if is_new.is_ok() {
+            log::warn!(
+                "{job}: mark its processes: no audit session ids on this node; what a job leaves \\
+                 in the session ends with its user's last job"
+            );
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The end of a lease: what the job left is ended, and the last one closes.
+
+use std::path::{Path, PathBuf};
+
+use crate::audit;
+use crate::budget::Budget;
+use crate::closing::{Closed, put_back, wait_until_closed};
+use crate::error::{Error, Result};
+use crate::ipc;
+use crate::leftovers::Ending;
+use crate::limits::Limits;
+use crate::processes::{Process, processes};
+use crate::sessions::{Job, Sessions, User};
+use crate::slice::cap;
+use crate::store::{self, Found, Locked};
+use crate::systemd::Systemd;
+
+/// Units that serve whatever session there is.
+const BUSES: [&str; 2] = ["dbus.service", "dbus-broker.service"];
+
+/// Ends what the steps of `job` left in the session, and answers with what lives
+/// on all the same. Without the user's lock: the lease keeps the session open
+/// meanwhile, and other jobs of the user need not wait.
+pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process>> {
+    let roots = &sessions.roots;
+    let state = store::state(roots, job.uid);
+    let ids = state.audit_ids(job.id)?;
+    if !sessions.containment.kill_leftovers || ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bears = |process: &Process| {
+        audit::id_of(&roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
+    };
+    let spare_shared = state.is_held_beside(Some(job.id))?;
+    Ok(sessions.ending(job.uid, spare_shared, &bears).run())
+}
+
+pub(crate) async fn release(
+    systemd: &mut impl Systemd,
+    sessions: &Sessions,
+    job: Job,
+    budget: Budget,
+) -> Result<()> {
+    let state = store::lock(&sessions.roots, job.uid, budget)?;
+    state.remove(job.id)?;
+    let Some(user) = put_back_unless_held(systemd, sessions, job.uid, &state).await? else {
+        return confine(systemd, sessions, job.uid, &state).await;
+    };
+    let closed = wait_until_closed(systemd, &user, sessions.containment.grace).await?;
+    if closed == Closed::Stays && sessions.containment.kill_leftovers {
+        end_strangers(sessions, job.uid, &state)?;
+    }
+    confine(systemd, sessions, job.uid, &state).await
+}
+
+/// Waits for no session to end: there may be many, and slurmd waits for us.
+pub(crate) async fn settle(
+    systemd: &mut impl Systemd,
+    sessions: &Sessions,
+    uid: u32,
+    budget: Budget,
+) -> Result<()> {
+    let state = store::lock(&sessions.roots, uid, budget)?;
+    put_back_unless_held(systemd, sessions, uid, &state).await?;
+    confine(systemd, sessions, uid, &state).await
+}
+
+/// Gives the user whose session is to end now, if it was us who had opened it.
+pub(crate) async fn put_back_unless_held<'a>(
+    systemd: &mut impl Systemd,
+    sessions: &'a Sessions,
+    uid: u32,
+    state: &Locked,
+) -> Result<Option<User<'a>>> {
+    if state.is_held_beside(None)? {
+        return Ok(None);
+    }
+    let Some(undo) = state.undo()? else { return Ok(None) };
+    let user = User { uid, name: undo.name.clone(), roots: &sessions.roots };
+    if !undo.linger_before && must_stay(systemd, &user).await? {
+        return Ok(None);
+    }
+    put_back(systemd, &user, state, &undo).await?;
+    Ok(Some(user))
+}
+
+/// Whether the end of the session would take something from processes of the
+/// user that are not in it.
+async fn must_stay(systemd: &mut impl Systemd, user: &User<'_>) -> Result<bool> {
+    let uid = user.uid;
+    let Some(in_use) = ipc::in_use(user.roots, uid) else { return Ok(false) };
+    if systemd.is_logged_in(uid).await? || !systemd.removes_ipc().await? {
+        return Ok(false);
+    }
+    log::warn!(
+        "uid {uid}: close session: put off until the user's next job ends: {in_use}, which \\
+         logind deletes with the session (RemoveIPC=yes in logind.conf)"
+    );
+    Ok(true)
+}
+
+/// Holds the slice to what the jobs that have begun may use; to nothing when
+/// there is no session of ours any more.
+pub(crate) async fn confine(
+    systemd: &mut impl Systemd,
+    sessions: &Sessions,
+    uid: u32,
+    state: &Locked,
+) -> Result<()> {
+    let is_ours = state.is_held_beside(None)? || state.undo()?.is_some();
+    let wanted = if is_ours { state.limits()? } else { Some(Limits::default()) };
+    let Some(wanted) = wanted else { return Ok(()) };
+    let wanted = wanted.only(sessions.containment.confine);
+    cap(systemd, &sessions.roots, uid, state, wanted).await
+}
+
+/// Writes down what is in the session when its first job gets it.
+pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
+    if state.found()?.is_some() {
+        return Ok(());
+    }
+    let slice = sessions.roots.slice(uid);
+    let cgroups = crate::processes::cgroups(&slice, &manager(uid)).into_iter().collect();
+    state.put_found(&Found { cgroups })
+}
+
+/// Where the session stays, what its manager started for the jobs ends with the
+/// last of them: it bears the manager's audit id, and was not there before.
+fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
+    let Some(found) = state.found()? else { return Ok(()) };
+    let (roots, manager) = (&sessions.roots, manager(uid));
+    let all = processes(&roots.slice(uid), &roots.proc);
+    let id_of = |process: &Process| audit::id_of(&roots.proc, process.pid);
+    let init = manager.join("init.scope");
+    let Some(managers) = all.iter().find(|process| process.cgroup == init) else { return Ok(()) };
+    let managers_id = id_of(managers);
+    let is_bus = |cgroup: &Path| BUSES.iter().any(|bus| cgroup.ends_with(bus));
+    let is_stranger = |process: &Process| {
+        process.cgroup.starts_with(&manager)
+            && !found.cgroups.contains(&process.cgroup)
+            && !is_bus(&process.cgroup)
+            && id_of(process) == managers_id
+    };
+    all_gone(&sessions.ending(uid, false, &is_stranger).run())
+}
+
+/// # Errors
+/// The processes that are still there, by name.
+pub(crate) fn all_gone(left: &[Process]) -> Result<()> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(Error::StillAlive { names: left.iter().map(ToString::to_string).collect() })
+}
+
+/// The cgroup of the user's manager and its units, seen from the slice.
+fn manager(uid: u32) -> PathBuf {
+    PathBuf::from(format!("user@{uid}.service"))
+}
+
+impl Sessions {
+    fn ending<'a>(
+        &'a self,
+        uid: u32,
+        spare_shared: bool,
+        is_target: &'a dyn Fn(&Process) -> bool,
+    ) -> Ending<'a> {
+        let grace = self.containment.grace;
+        Ending { roots: &self.roots, uid, grace, spare_shared, is_target }
+    }
+}

@@ -1,0 +1,255 @@
+//! What a job may use, as its own cgroup says, and what several may together.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cpus::CpuSet;
+use crate::devices::{self, Devices};
+use crate::error::{Error, Result};
+use crate::roots::Roots;
+
+/// What there is of each resource. None: as much as the node has, because Slurm
+/// is configured not to constrain it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<u64>,
+    /// Bytes of swap on top.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) swap: Option<u64>,
+    /// Processes and threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tasks: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cpus: Option<CpuSet>,
+    /// Devices that may not be opened.
+    #[serde(skip_serializing_if = "Devices::is_empty")]
+    pub(crate) denied: Devices,
+}
+
+/// What of a job's limits the session is held to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+// Switches that have nothing to do with each other.
+#[allow(clippy::struct_excessive_bools)]
+pub struct Confine {
+    /// Memory, and swap with it.
+    pub memory: bool,
+    /// The CPUs to run on.
+    pub cpus: bool,
+    /// The number of processes and threads.
+    pub tasks: bool,
+    /// The devices to open.
+    pub devices: bool,
+}
+
+impl Confine {
+    /// Everything: what a site gets that says nothing else.
+    pub const ALL: Self = Self { memory: true, cpus: true, tasks: true, devices: true };
+    /// Nothing.
+    pub const NONE: Self = Self { memory: false, cpus: false, tasks: false, devices: false };
+}
+
+impl Limits {
+    /// Reads the limits of the job that this process belongs to. In the process
+    /// of a job without a cgroup of its own, nothing is limited.
+    ///
+    /// # Errors
+    /// When the kernel's files cannot be read or understood.
+    pub(crate) fn of_this_job(roots: &Roots) -> Result<Self> {
+        let denied = devices::denied_here(&roots.dev)?;
+        let Some(cgroup) = job_cgroup(roots)? else {
+            return Ok(Self { denied, ..Self::default() });
+        };
+        let [memory, swap, tasks] = ["memory.max", "memory.swap.max", "pids.max"]
+            .map(|file| read_limit(&cgroup.join(file)));
+        Ok(Self {
+            memory: memory?,
+            swap: swap?,
+            tasks: tasks?,
+            cpus: read_cpus(&cgroup.join("cpuset.cpus"))?,
+            denied,
+        })
+    }
+
+    /// What the kernel holds a slice to now. It does not tell about devices.
+    pub(crate) fn of_slice(slice: &Path) -> Result<Self> {
+        Ok(Self {
+            memory: read_limit(&slice.join("memory.max"))?,
+            swap: read_limit(&slice.join("memory.swap.max"))?,
+            tasks: read_limit(&slice.join("pids.max"))?,
+            cpus: read_cpus(&slice.join("cpuset.cpus"))?,
+            denied: Devices::new(),
+        })
+    }
+
+    /// What several jobs may use together. Where one of them is not limited,
+    /// nor are they all.
+    pub(crate) fn together(jobs: impl IntoIterator<Item = Self>) -> Option<Self> {
+        jobs.into_iter().reduce(Self::plus)
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let sum = |one: Option<u64>, two: Option<u64>| Some(one?.saturating_add(two?));
+        Self {
+            memory: sum(self.memory, other.memory),
+            swap: sum(self.swap, other.swap),
+            tasks: sum(self.tasks, other.tasks),
+            cpus: self.cpus.zip(other.cpus).map(|(one, two)| one.union(&two)),
+            denied: &self.denied & &other.denied,
+        }
+    }
+
+    /// The same, nowhere above what `outer` allows. Where CPUs of the two do not
+    /// meet, those of `outer` hold: to systemd an empty set is all of them.
+    pub(crate) fn below(self, outer: &Self) -> Self {
+        let least =
+            |own: Option<u64>, outer: Option<u64>| Some(own?.min(outer.unwrap_or(u64::MAX)));
+        let cpus = self.cpus.map(|own| match &outer.cpus {
+            Some(outer) if own.intersection(outer).is_empty() => outer.clone(),
+            Some(outer) => own.intersection(outer),
+            None => own,
+        });
+        Self {
+            memory: least(self.memory, outer.memory),
+            swap: least(self.swap, outer.swap),
+            tasks: least(self.tasks, outer.tasks),
+            cpus,
+            denied: self.denied,
+        }
+    }
+
+    /// Only what `confine` selects.
+    pub(crate) fn only(self, confine: Confine) -> Self {
+        Self {
+            memory: self.memory.filter(|_| confine.memory),
+            swap: self.swap.filter(|_| confine.memory),
+            tasks: self.tasks.filter(|_| confine.tasks),
+            cpus: self.cpus.filter(|_| confine.cpus),
+            denied: if confine.devices { self.denied } else { Devices::new() },
+        }
+    }
+}
+
+/// The cgroup of the job that this process belongs to. Found in /proc, because
+/// its name differs: `job_42` up to Slurm 25.05, later a SLUID as
+/// `s379M7XY33FH00`; what they share is their parent, the slurmstepd scope.
+fn job_cgroup(roots: &Roots) -> Result<Option<PathBuf>> {
+    let file = roots.proc.join("self/cgroup");
+    let listed = fs::read_to_string(&file).map_err(Error::file("read", &file))?;
+    Ok(job_in(&listed).map(|job| roots.cgroup.join(job)))
+}
+
+/// The job's part of the unified hierarchy's line in /proc/pid/cgroup.
+fn job_in(listed: &str) -> Option<&str> {
+    let path = listed.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let scope = path.find("slurmstepd.scope/")? + "slurmstepd.scope/".len();
+    let (job, _step) = path.get(scope..)?.split_once('/')?;
+    path.get(..scope + job.len())
+}
+
+/// A limit of a cgroup: `max`, or a number (cgroup v2, Documentation/admin-guide).
+/// Without its controller the file is not there, and nothing is limited.
+fn read_limit(file: &Path) -> Result<Option<u64>> {
+    match read(file)?.as_deref() {
+        None | Some("max") => Ok(None),
+        Some(number) => number.parse().map(Some).map_err(|_| not_understood(file, number)),
+    }
+}
+
+fn read_cpus(file: &Path) -> Result<Option<CpuSet>> {
+    let Some(listed) = read(file)? else { return Ok(None) };
+    let cpus: CpuSet = listed.parse().map_err(|_| not_understood(file, &listed))?;
+    Ok(Some(cpus).filter(|cpus| !cpus.is_empty()))
+}
+
+fn read(file: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text.map(|text| Some(text.trim().to_owned())).map_err(Error::file("read", file)),
+    }
+}
+
+fn not_understood(file: &Path, text: &str) -> Error {
+    Error::file("read", file)(io::Error::other(format!("'{text}' is not what it should hold")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(memory: Option<u64>, cpus: &str) -> Limits {
+        let cpus = Some(cpus.parse().unwrap()).filter(|cpus: &CpuSet| !cpus.is_empty());
+        Limits { memory, cpus, ..Limits::default() }
+    }
+
+    /// Show that the job's cgroup is found under every name and level it has.
+    #[test]
+    fn the_job_is_found_whatever_its_name() {
+        for (listed, job) in [
+            (
+                "0::/system.slice/slurmstepd.scope/job_7/step_extern/slurm\n",
+                "system.slice/slurmstepd.scope/job_7",
+            ),
+            (
+                "0::/system.slice/n1_slurmstepd.scope/s379M7XY33FH00/step_0/user/task_0",
+                "system.slice/n1_slurmstepd.scope/s379M7XY33FH00",
+            ),
+            ("4:memory:/slurm\n0::/slurmstepd.scope/job_1/step_batch", "slurmstepd.scope/job_1"),
+        ] {
+            assert_eq!(job_in(listed), Some(job), "{listed}");
+        }
+        for other in ["", "0::/system.slice/slurmd.service", "0::/slurmstepd.scope/job_1", "1:x:/"]
+        {
+            assert_eq!(job_in(other), None, "{other}");
+        }
+    }
+
+    /// Show that several jobs may use the sum and the union, and that one without
+    /// a limit lifts it for all.
+    #[test]
+    fn jobs_together_have_the_sum() {
+        let (small, large) = (limits(Some(100), "0"), limits(Some(200), "1"));
+        let free = limits(None, "0");
+        assert_eq!(Limits::together([small.clone(), large]), Some(limits(Some(300), "0-1")));
+        assert_eq!(Limits::together([small.clone()]), Some(small.clone()));
+        assert_eq!(Limits::together([small, free.clone()]), Some(free));
+        assert_eq!(Limits::together([]), None);
+    }
+
+    /// Show that a limit that was there is never raised, and none is invented.
+    #[test]
+    fn no_limit_is_raised() {
+        let admins = limits(Some(80), "0-1");
+        assert_eq!(limits(Some(100), "1-2").below(&admins), limits(Some(80), "1"));
+        assert_eq!(limits(Some(50), "2").below(&admins), limits(Some(50), "0-1"));
+        assert_eq!(limits(None, "").below(&admins), limits(None, ""));
+    }
+
+    /// Show that a site chooses what is confined.
+    #[test]
+    fn a_site_chooses() {
+        let cpus = Confine { cpus: true, ..Confine::NONE };
+        assert_eq!(limits(Some(100), "1").only(cpus), limits(None, "1"));
+        assert_eq!(limits(Some(100), "1").only(Confine::ALL), limits(Some(100), "1"));
+    }
+
+    /// Show that files are read as the kernel writes them, and nonsense is named.
+    #[test]
+    fn files_are_read_as_the_kernel_writes_them() {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, text) in
+            [("memory.max", "104857600\n"), ("pids.max", "max\n"), ("cpuset.cpus", "\n")]
+        {
+            fs::write(dir.path().join(file), text).unwrap();
+        }
+        assert_eq!(Limits::of_slice(dir.path()).unwrap(), limits(Some(104_857_600), ""));
+        fs::write(dir.path().join("memory.max"), "lots\n").unwrap();
+        let error = Limits::of_slice(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("memory.max") && error.contains("'lots'"), "{error}");
+    }
+}

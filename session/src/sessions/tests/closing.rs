@@ -1,0 +1,105 @@
+//! The end of a session that no job holds any more.
+
+use super::*;
+
+/// Show that closing waits for the end of the session, but not for a user who is
+/// logged in.
+#[test]
+fn closing_waits_unless_logged_in() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    node.show_runtime_dir();
+    let waits = [Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Changed(Some(1))];
+    let closes = CLOSES.into_iter().chain([Ask::Watch]).chain(waits);
+    node.release(1, closes.chain([Ask::Units("inactive")])).unwrap();
+    node.take(2, OPENS).unwrap();
+    let stays = [Ask::Watch, Ask::Units("active"), Ask::LoggedIn(true)];
+    node.release(2, CLOSES.into_iter().chain(stays)).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that a bus that dies while the session ends leaves no linger to undo.
+#[test]
+fn what_ends_late_is_undone_all_the_same() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    node.show_runtime_dir();
+    let waits = [Ask::Watch, Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::NoBus];
+    node.release(1, CLOSES.into_iter().chain(waits)).unwrap_err();
+    assert!(!node.lingers() && node.is_clean());
+}
+
+/// Show that a session that does not end in its grace is killed, and that its
+/// failure, which is our doing, is forgotten.
+#[test]
+fn what_does_not_stop_is_killed() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    node.show_runtime_dir();
+    let mut script = CLOSES.to_vec();
+    script.push(Ask::Watch);
+    for _ in 0..10 {
+        script.extend([Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Changed(None)]);
+    }
+    script.extend([Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Kill]);
+    script.extend([Ask::Units("failed"), Ask::Forget]);
+    node.release(1, script).unwrap();
+    assert!(!node.lingers() && node.is_clean());
+}
+
+/// Show that what a kill does not end is named.
+#[test]
+fn what_cannot_be_killed_is_named() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    node.show_runtime_dir();
+    let scope = node.roots.slice(node.uid).join("user@1.service/x.scope");
+    fs::create_dir_all(&scope).unwrap();
+    fs::write(scope.join("cgroup.procs"), "4711\n").unwrap();
+    fs::create_dir_all(node.roots.proc.join("4711")).unwrap();
+    fs::write(node.roots.proc.join("4711/comm"), "stuck\n").unwrap();
+    let mut script = CLOSES.to_vec();
+    script.push(Ask::Watch);
+    let waits = [Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Changed(None)];
+    script.extend(waits.iter().cloned().cycle().take(30));
+    script.extend([Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Kill]);
+    script.extend(waits.iter().cloned().cycle().take(15));
+    script.extend([Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Forget]);
+    let error = node.release(1, script).unwrap_err().to_string();
+    assert!(error.contains("pid 4711 (stuck) in user@1.service/x.scope"), "{error}");
+}
+
+/// Show that a session stays while logind would delete what a process of the
+/// user outside of it may use, and that the next epilog closes it.
+#[test]
+fn closing_is_put_off_for_ipc() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    let process = node.roots.proc.join("4711");
+    fs::create_dir_all(&process).unwrap();
+    fs::write(process.join("cgroup"), "0::/system.slice/slurmstepd.scope/job_2\n").unwrap();
+    fs::write(process.join("comm"), "mpirun\n").unwrap();
+    fs::create_dir_all(node.roots.dev.join("shm")).unwrap();
+    fs::write(node.roots.dev.join("shm/segment"), "").unwrap();
+    node.release(1, [Ask::LoggedIn(false), Ask::RemovesIpc(true)]).unwrap();
+    assert!(node.lingers() && !node.is_clean());
+    fs::remove_dir_all(&process).unwrap();
+    node.release(2, CLOSES).unwrap();
+    assert!(!node.lingers() && node.is_clean());
+}
+
+/// Show that nothing is put off where logind deletes nothing.
+#[test]
+fn without_remove_ipc_nothing_is_put_off() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    let process = node.roots.proc.join("4711");
+    fs::create_dir_all(&process).unwrap();
+    fs::write(process.join("cgroup"), "0::/\n").unwrap();
+    fs::write(process.join("comm"), "mpirun\n").unwrap();
+    fs::create_dir_all(node.roots.dev.join("shm")).unwrap();
+    fs::write(node.roots.dev.join("shm/segment"), "").unwrap();
+    let closes = [Ask::LoggedIn(false), Ask::RemovesIpc(false)].into_iter().chain(CLOSES);
+    node.release(1, closes).unwrap();
+    assert!(node.is_clean());
+}
