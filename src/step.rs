@@ -256,6 +256,21 @@ mod tests {
         }
     }
 
+    /// Show that a session that cannot be held to its job is none: the next step
+    /// finds it failed, with the cause. There is no cgroup to read on this node.
+    #[test]
+    fn what_cannot_be_confined_is_no_session() {
+        let (_dir, sessions, job) = node_without_bus();
+        assert_eq!(confine(&sessions, job, true), Ok(()));
+        sessions.note(job, &Lease::NEW).unwrap();
+        assert_eq!(confine(&sessions, job, false), Err(String::new()));
+        let Ok(Some(Lease::Failed { cause, .. })) = sessions.lease(job) else {
+            panic!("the lease still holds")
+        };
+        assert!(cause.starts_with("confine it: "), "{cause}");
+        assert_eq!(confine(&sessions, job, true), Ok(()));
+    }
+
     /// Show that mode=off changes no variable.
     #[test]
     fn off_touches_nothing() {

@@ -2,6 +2,9 @@
 
 use crate::{N1, Output, as_user};
 
+/// In a job's script: wait until the test says [`Started::go`].
+pub const GO: &str = "until [ -e /tmp/go.$SLURM_JOB_ID ]; do sleep 0.2; done";
+
 /// A batch job to be submitted on n1.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -46,12 +49,13 @@ impl Batch {
         N1.sh_within(seconds, &as_user(&self.user, &wait))
     }
 
-    /// Submits it and returns its id.
+    /// Submits it and returns its id. What it prints is for [`Started::wait_says`]
+    /// and [`Started::output`].
     ///
     /// # Panics
     /// When it is not accepted.
     pub fn start(&self) -> Started {
-        let submit = self.submit("--parsable --output=/dev/null");
+        let submit = self.submit("--parsable --output=/tmp/out.%j");
         let accepted = N1.sh(&as_user(&self.user, &submit)).ok();
         Started(accepted.stdout.trim().parse().expect("sbatch --parsable prints an id"))
     }
@@ -74,9 +78,44 @@ impl Started {
         self.wait_for(&format!("pgrep --full 'slurmstepd: [[]{}.batch[]]' >/dev/null", self.0));
     }
 
+    /// Waits until it has printed `text`.
+    pub fn wait_says(self, text: &str) {
+        self.wait_for(&format!("grep --quiet --fixed-strings '{text}' /tmp/out.{}", self.0));
+    }
+
+    /// Lets it go on behind its [`GO`].
+    pub fn go(self) {
+        N1.sh(&format!("touch /tmp/go.{}", self.0)).ok();
+    }
+
+    /// Lets it go on, waits for its end and returns what it has printed, errors
+    /// included.
+    pub fn go_to_its_end(self) -> Output {
+        self.go();
+        self.wait_over();
+        self.output()
+    }
+
+    /// What it has printed so far, errors included.
+    pub fn output(self) -> Output {
+        N1.sh(&format!("cat /tmp/out.{}", self.0)).ok()
+    }
+
+    /// Its state in Slurm's words, also after its end.
+    pub fn state(self) -> String {
+        let script =
+            format!("scontrol show job {} | sed -n 's/.*JobState=\\([A-Z_]*\\).*/\\1/p'", self.0);
+        N1.sh(&script).ok().stdout.trim().to_owned()
+    }
+
     /// Waits until it is over and its epilog is through.
     pub fn wait_over(self) {
         self.wait_for("[ -z \"$state\" ]");
+    }
+
+    /// Waits until it is to run again, after a requeue.
+    pub fn wait_pending(self) {
+        self.wait_for("[ \"$state\" = PENDING ]");
     }
 
     /// Ends it.
@@ -89,7 +128,7 @@ impl Started {
         let Self(id) = self;
         let script = format!(
             "for i in $(seq 500); do state=$(squeue --noheader --jobs={id} --format=%T 2>/dev/null); \
-             {condition} && exit 0; sleep 0.2; done; squeue; exit 1"
+             {condition} && exit 0; sleep 0.2; done; squeue; cat /tmp/out.{id}; exit 1"
         );
         N1.sh(&script).ok();
     }

@@ -8,9 +8,12 @@
 #![allow(clippy::expect_used, clippy::must_use_candidate, clippy::return_self_not_must_use)]
 
 mod jobs;
+mod login;
 mod output;
+mod watch;
 
-pub use jobs::Batch;
+pub use jobs::{Batch, GO, Started};
+pub use login::Login;
 pub use output::Output;
 
 use std::env;
@@ -19,14 +22,15 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
 
 /// What an emulated node may take for anything that is not said to be longer.
 const PATIENCE_S: u32 = 120;
 
 /// The line an admin writes, with log lines that help when a test fails.
 pub const OPTIONAL: &str = "optional spank_linger.so log_level=debug";
+
+/// The same, with less patience for leftovers than an admin has.
+pub const QUICK: &str = "optional spank_linger.so log_level=debug grace=1";
 
 /// A node that runs.
 #[derive(Clone, Copy, Debug)]
@@ -52,12 +56,8 @@ impl Node {
     }
 
     fn feed(self, seconds: u32, command: &[&str], input: &[u8]) -> Output {
-        let config = env::var_os("LINGER_SSH_CONFIG")
-            .expect("no node: run these tests with 'cargo xtask test'");
-        let mut ssh = Command::new("timeout")
-            .args(["--kill-after=5", &seconds.to_string(), "ssh", "-F"])
-            .arg(config)
-            .arg(self.0)
+        let mut ssh = self
+            .ssh(seconds)
             .args(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -69,6 +69,15 @@ impl Node {
         drop(stdin);
         let output = ssh.wait_with_output().expect("wait for ssh");
         Output::of(&String::from_utf8_lossy(input), &output)
+    }
+
+    /// `ssh` to this node, ended after `seconds`.
+    fn ssh(self, seconds: u32) -> Command {
+        let config = env::var_os("LINGER_SSH_CONFIG")
+            .expect("no node: run these tests with 'cargo xtask test'");
+        let mut ssh = Command::new("timeout");
+        ssh.args(["--kill-after=5", &seconds.to_string(), "ssh", "-F"]).arg(config).arg(self.0);
+        ssh
     }
 
     /// Runs a script as a user who is not logged in: no PAM, no session.
@@ -85,9 +94,11 @@ impl Node {
         self.feed(PATIENCE_S, &["cat", ">", to], &content).ok();
     }
 
-    /// Has the plugin's line in plugstack.conf be `line`, and slurmd know it.
+    /// Has the plugin's line in plugstack.conf be `line`, and slurmd know it. Jobs
+    /// that a failed test left are ended.
     pub fn configure(self, line: &str) {
         const FILE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
+        self.sh(CANCEL_ALL).ok();
         let script =
             format!("[ \"$(cat {FILE})\" = '{line}' ] || {{ echo '{line}' >{FILE}; {RESTART}; }}");
         self.sh(&script).ok();
@@ -102,26 +113,6 @@ impl Node {
         self.sh(&format!("{set}; echo '{line}' >>{FILE}; {restart}; {WAIT_IDLE}")).ok();
         work();
         self.sh(&format!("mv {FILE}.before {FILE}; {restart}; {WAIT_IDLE}")).ok();
-    }
-
-    /// What a job must not change: who lingers, who has a session, our state.
-    pub fn snapshot(self) -> String {
-        self.sh(SNAPSHOT).ok().stdout
-    }
-
-    /// Waits until the node is as in `before`: for Slurm a job is over a moment
-    /// before its epilog is through.
-    ///
-    /// # Panics
-    /// When it is not after 20 s.
-    pub fn is_again(self, before: &str) {
-        for _ in 0..40 {
-            if self.snapshot() == before {
-                return;
-            }
-            sleep(Duration::from_millis(500));
-        }
-        assert_eq!(self.snapshot(), before, "the node is not as it was");
     }
 
     /// The node's state in Slurm's words.
@@ -152,16 +143,11 @@ pub fn as_user(user: &str, script: &str) -> String {
     )
 }
 
+const CANCEL_ALL: &str =
+    "squeue --noheader --format=%A | sort -u | xargs --no-run-if-empty scancel";
+
 const RESTART: &str = "systemctl restart slurmd";
 
 const WAIT_IDLE: &str = "for i in $(seq 300); do \
     [ \"$(sinfo --noheader --format=%T | sort -u)\" = idle ] && exit 0; sleep 0.2; done; \
     sinfo; exit 1";
-
-/// logind keeps a user 10 s longer than the session, so it is not asked.
-const SNAPSHOT: &str = "\
-    for dir in /var/lib/systemd/linger /run/user /run/spank-linger /var/lib/spank-linger; do \
-        echo $dir; ls $dir; done; \
-    systemctl list-units --all --plain --no-legend 'user@*' 'user-runtime-dir@*' \
-        | awk '$3 == \"active\" {print $1}'; \
-    find /run/systemd/system.control -name 'user-*' | sort";

@@ -69,4 +69,14 @@ impl Output {
         assert!(!said, "'{text}' in: {self:#?}");
         self
     }
+
+    /// What follows `label` in its line of the standard output.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn value(&self, label: &str) -> String {
+        let value = self.stdout.lines().find_map(|line| line.strip_prefix(label));
+        assert!(value.is_some(), "no line '{label}' in the output: {self:#?}");
+        value.unwrap_or_default().trim().to_owned()
+    }
 }

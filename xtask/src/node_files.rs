@@ -19,11 +19,13 @@ pub(crate) const FILES: &[(&str, &str)] = files![
     "setup-users.sh",
     "files/etc/hosts",
     "files/etc/slurm/cgroup.conf",
+    "files/etc/slurm/gres.conf",
     "files/etc/slurm/slurm.conf",
     "files/etc/ssh/sshd_config.d/node.conf",
     "files/etc/systemd/journald.conf.d/node.conf",
     "files/etc/systemd/system/slurmctld.service.d/node.conf",
     "files/etc/systemd/system/slurmd.service.d/node.conf",
+    "files/etc/udev/rules.d/70-node.rules",
     "files/usr/local/bin/linger-node-plugin",
     "files/usr/local/bin/linger-node-ready",
 ];

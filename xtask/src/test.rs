@@ -56,13 +56,15 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn test(part: Part, options: &Options, tally: &mut Tally) -> Result<()> {
-    const EVERYTHING: &[&str] = &["core", "full", "contract"];
+    const EVERY_RELEASE: &[&str] = &["core", "contained", "leftovers", "beside"];
+    const EVERYTHING: &[&str] =
+        &["core", "contained", "leftovers", "beside", "full", "mixes", "contract"];
     let (suite, nodes, targets) = match part {
         Part::Host => return host::test(tally),
         Part::Trixie => (Suite::Trixie, 1, EVERYTHING),
         Part::Cluster => (Suite::Trixie, 2, &["cluster"][..]),
-        Part::Bookworm => (Suite::Bookworm, 1, &["core"][..]),
-        Part::Forky => (Suite::Forky, 1, &["core"][..]),
+        Part::Bookworm => (Suite::Bookworm, 1, EVERY_RELEASE),
+        Part::Forky => (Suite::Forky, 1, EVERY_RELEASE),
     };
     NodeTests { suite, nodes, targets, name: options.name.as_deref() }.run(tally)
 }
