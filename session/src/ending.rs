@@ -43,11 +43,13 @@ pub(crate) async fn release(
 ) -> Result<()> {
     let state = store::lock(&sessions.roots, job.uid, budget)?;
     state.remove(job.id)?;
-    let Some(user) = put_back_unless_held(systemd, sessions, job.uid, &state).await? else {
-        return confine(systemd, sessions, job.uid, &state).await;
+    let containment = &sessions.containment;
+    let closed = match put_back_unless_held(systemd, sessions, job.uid, &state).await? {
+        Some(user) => wait_until_closed(systemd, &user, containment.grace).await?,
+        None => Closed::Stays,
     };
-    let closed = wait_until_closed(systemd, &user, sessions.containment.grace).await?;
-    if closed == Closed::Stays && sessions.containment.kill_leftovers {
+    let is_last = !state.is_held_beside(None)?;
+    if is_last && closed == Closed::Stays && containment.kill_leftovers {
         end_strangers(sessions, job.uid, &state)?;
     }
     confine(systemd, sessions, job.uid, &state).await

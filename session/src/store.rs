@@ -192,15 +192,17 @@ impl State {
         }
     }
 
-    /// Adds one. Appended, which needs no lock and costs a step of a job of
-    /// thousands no more than the first.
+    /// Adds one, unless the job is unknown here. Appended, which needs no lock and
+    /// costs a step of a job of thousands no more than the first.
     pub(crate) fn add_audit_id(&self, job: u32, id: u32) -> Result<()> {
         let path = self.audit_path(job);
         let mut options = OpenOptions::new();
         let options = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW);
-        let added =
-            options.open(&path).and_then(|mut file| file.write_all(format!("{id}\n").as_bytes()));
-        added.map_err(Error::file("write", &path))
+        let line = format!("{id}\n");
+        match options.open(&path).and_then(|mut file| file.write_all(line.as_bytes())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            added => added.map_err(Error::file("write", &path)),
+        }
     }
 
     fn path(&self, job: u32) -> PathBuf {
