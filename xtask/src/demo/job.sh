@@ -19,4 +19,25 @@ fi
 say cgroup "$cgroup"
 say manager "$(podman info --format '{{.Host.CgroupManager}}' 2>demo.info)"
 grep -h level=warning demo.run demo.info | sed 's/^/warning=/'
+
+# The first memory limit on the way down to a cgroup, and whose it is.
+limit() {
+    local part limit path=
+    while IFS= read -r -d / part; do
+        path=$path/$part
+        limit=$(cat "/sys/fs/cgroup$path/memory.max" 2>/dev/null)
+        case $limit in [0-9]*) echo "$limit $path"; return ;; esac
+    done <<<"${1#0::/}/"
+    echo none
+}
+say limit "$(limit "$cgroup")"
+podman run --rm --network=none localhost/busybox dd if=/dev/zero of=/dev/null bs="${BIG_MB}M" count=1 2>demo.big
+say big $?
+
+podman run --detach --network=none localhost/busybox sleep 300 >/dev/null 2>demo.detached
+for _ in 1 2 3 4 5; do
+    [ "$(detached "$UID")" = runs ] && break
+    sleep 0.2
+done
+say detached "$(detached "$UID")"
 exit 0

@@ -6,3 +6,7 @@ look() {
     [ -e "/run/user/$1" ] && directory=there
     echo "linger $linger, user@$1.service $(systemctl is-active "user@$1.service"), /run/user/$1 $directory"
 }
+# Whether the job's detached container runs.
+detached() {
+    if pgrep --uid "$1" --full '^sleep 300$' >/dev/null; then echo runs; else echo gone; fi
+}

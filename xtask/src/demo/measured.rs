@@ -16,6 +16,13 @@ pub(super) struct Measured {
     pub(super) warnings: Vec<String>,
     pub(super) manager: String,
     pub(super) cgroup: String,
+    /// What the container may use at most, and by whose limit.
+    pub(super) limit: Option<Limit>,
+    /// The exit status of a container that used more than the job may.
+    pub(super) big: String,
+    /// Whether the detached container ran, in the job and after it.
+    pub(super) detached: String,
+    pub(super) detached_after: String,
     pub(super) before: String,
     pub(super) during: String,
     pub(super) after: String,
@@ -26,6 +33,20 @@ pub(super) struct Measured {
 pub(super) struct Place {
     pub(super) value: String,
     pub(super) exists: bool,
+}
+
+/// A limit of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Limit {
+    pub(super) mb: u64,
+    pub(super) cgroup: String,
+}
+
+impl Limit {
+    fn parse(said: &str) -> Option<Self> {
+        let (bytes, cgroup) = said.split_once(' ')?;
+        Some(Self { mb: bytes.parse::<u64>().ok()? >> 20, cgroup: cgroup.to_owned() })
+    }
 }
 
 impl Measured {
@@ -52,6 +73,10 @@ impl Measured {
             warnings: values(said, "warning").map(|line| message(&line)).collect(),
             manager: need("manager")?,
             cgroup: need("cgroup")?.trim_start_matches("0::").to_owned(),
+            limit: Limit::parse(&need("limit")?),
+            big: need("big")?,
+            detached: need("detached")?,
+            detached_after: need("after_detached")?,
             before: need("before")?,
             during: need("during")?,
             after: need("after")?,
@@ -91,7 +116,8 @@ pub(super) mod tests {
         runtime_dir=/run/user/1002\nruntime_dir_exists=yes\n\
         bus=unix:path=/run/user/1002/bus\nbus_exists=yes\n\
         cgroup=0::/user.slice/user-1002.slice/libpod-0a.scope\nmanager=systemd\n\
-        after=linger off\n";
+        limit=419430400 /user.slice/user-1002.slice\nbig=137\ndetached=runs\n\
+        after=linger off\nafter_detached=gone\n";
 
     /// Show that every line finds its place.
     #[test]
@@ -99,6 +125,8 @@ pub(super) mod tests {
         let measured = Measured::parse("bob", PROMISED).unwrap();
         assert_eq!(measured.cgroup, "/user.slice/user-1002.slice/libpod-0a.scope");
         assert_eq!(measured.runtime_dir, Place { value: "/run/user/1002".into(), exists: true });
+        let cgroup = "/user.slice/user-1002.slice".into();
+        assert_eq!(measured.limit, Some(Limit { mb: 400, cgroup }));
         assert_eq!((measured.refusal, measured.warnings.len()), (None, 0));
     }
 

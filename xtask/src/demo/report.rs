@@ -1,7 +1,8 @@
 //! The demo's words.
-use super::measured::{Measured, Place};
+use super::measured::{Limit, Measured, Place};
+use super::promise::KILLED;
 use super::table::{self, Row};
-use super::trial::STALE;
+use super::trial::{BIG_MB, JOBS_MB, STALE};
 
 const FIRST_COMMAND: &str = "the job's first command: systemctl --user is-system-running --wait";
 
@@ -18,6 +19,7 @@ pub(super) fn of(without: &Measured, with: &Measured) -> String {
 
 fn rows(without: &Measured, with: &Measured) -> Vec<Row> {
     let row = |what: &str, show: fn(&Measured) -> String| [what.into(), show(without), show(with)];
+    let too_much = format!("{BIG_MB} MB in a container of this job of {JOBS_MB} MB");
     let mut head = row("", |run| format!("job {} of {}", run.job, run.user));
     for (cell, column) in head.iter_mut().skip(1).zip(["WITHOUT the plugin", "WITH the plugin"]) {
         *cell = format!("{column}\n{cell}");
@@ -31,6 +33,9 @@ fn rows(without: &Measured, with: &Measured) -> Vec<Row> {
         row("Podman's warnings", |run| run.warnings.len().to_string()),
         row("Podman's cgroup manager", |run| run.manager.clone()),
         row("the container's cgroup", |run| shorten(&run.cgroup)),
+        row("its memory is limited to", limited),
+        row(&too_much, |run| ended(&run.big)),
+        row("podman run -d … sleep 300", detached),
         row("the node before the job", |run| listed(&run.before)),
         row("… during the job", |run| listed(&run.during)),
         row("… after the job", |run| listed(&run.after)),
@@ -52,6 +57,28 @@ fn listed(look: &str) -> String {
 fn running(run: &Measured) -> String {
     let Some(refusal) = &run.refusal else { return "runs".to_owned() };
     format!("refuses: {refusal}\nAfter the job has unset both variables: runs")
+}
+
+fn limited(run: &Measured) -> String {
+    let Some(Limit { mb, cgroup }) = &run.limit else { return "nothing".to_owned() };
+    format!("{mb} MB, by\n{cgroup}")
+}
+
+fn detached(run: &Measured) -> String {
+    let after = match run.detached_after.as_str() {
+        "gone" => "gone with the job",
+        "runs" => "runs on after the job",
+        other => other,
+    };
+    format!("in the job: {}\n{after}", run.detached)
+}
+
+fn ended(status: &str) -> String {
+    match status {
+        "0" => "succeeds".to_owned(),
+        KILLED => format!("killed (exit status {KILLED})"),
+        other => format!("fails (exit status {other})"),
+    }
 }
 
 /// The id of a container has 64 digits, of which Podman itself shows 12.
@@ -79,8 +106,9 @@ fn warnings(without: &Measured, with: &Measured) -> String {
 pub(super) fn next(plugin: &str) -> String {
     format!(
         "
-The container runs in its user's slice, outside the job's cgroup. This version does not hold it to
-the job's limits yet: see \"Limits\" in README.md.
+Podman moves its containers out of the job's cgroup: that is how it works with systemd. The plugin
+holds the user's slice to what the job may use there, and ends with the job what it left. See
+docs/how-it-works.md; what remains is in README.md, \"Limits\".
 
 Try it by hand, on a node that stays up:
   cargo xtask vm up trixie

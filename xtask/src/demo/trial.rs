@@ -13,7 +13,11 @@ const LOOK: &str = include_str!("look.sh");
 pub(super) const STALE: [&str; 2] =
     ["XDG_RUNTIME_DIR=/run/user/4711", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/4711/bus"];
 
-/// Podman on an emulated node, three times.
+/// `--mem`, and what the job then tries to use in a container.
+pub(super) const JOBS_MB: u32 = 400;
+pub(super) const BIG_MB: u32 = 600;
+
+/// Podman on an emulated node, five times.
 const RUN: Duration = Duration::from_secs(240);
 const GLANCE: Duration = Duration::from_secs(30);
 
@@ -31,16 +35,22 @@ pub(super) fn run(cluster: &Cluster, user: &str) -> Result<Measured> {
 }
 
 fn looking(user: &str, when: &str) -> String {
-    format!("{LOOK}\nuid=$(id -u {user})\necho \"uid=$uid\"\necho \"{when}=$(look \"$uid\")\"")
+    format!(
+        "{LOOK}\nuid=$(id -u {user})\necho \"uid=$uid\"\necho \"{when}=$(look \"$uid\")\"\n\
+         echo \"{when}_detached=$(detached \"$uid\")\""
+    )
 }
 
-/// As somebody who is not logged in on the node: no PAM, and so no session by itself.
+/// As somebody who is not logged in on the node: no PAM, and so no session by itself. What the job
+/// says tells whether it came to its end; Slurm calls it failed if it counts what was killed.
+/// `sbatch --wait` looks seldom: it may take ten seconds to see the end.
 fn submission(user: &str) -> String {
     let stale = STALE.join(" ");
     format!(
         "cd ~{user} && cat >demo.sh <<'END_OF_JOB'\n#!/bin/bash\n{LOOK}{JOB}END_OF_JOB\n\
-         setpriv --reuid={user} --regid={user} --init-groups --reset-env env {stale} \
-         sbatch --quiet --wait --mem=400 --output=demo.out demo.sh || {{ cat demo.out >&2; exit 1; }}\n\
+         job=$(setpriv --reuid={user} --regid={user} --init-groups --reset-env env {stale} \
+         BIG_MB={BIG_MB} sbatch --parsable --mem={JOBS_MB} --output=demo.out demo.sh) || exit 1\n\
+         while squeue --noheader --jobs=$job | grep --quiet .; do sleep 0.5; done\n\
          cat demo.out"
     )
 }
