@@ -111,9 +111,11 @@ unsafe impl Plugin for Linger {
     fn task_init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
             let Some(step) = &self.step else { return Ok(()) };
-            let dir = Roots::default().runtime_dir(step.job.uid);
+            let (sessions, job) = (sessions(&step.arguments), step.job);
+            let dir = sessions.roots.runtime_dir(job.uid);
+            let is_confined = sessions.is_confined(job).unwrap_or(false);
             let is_first = spank.task_id()? == 0;
-            let task = Task { job: step.job, dir: &dir, is_first };
+            let task = Task { job, dir: &dir, is_first, is_confined };
             Ok(step::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
         })
     }

@@ -113,6 +113,8 @@ pub(crate) struct Task<'a> {
     pub(crate) dir: &'a Path,
     /// One task of a step speaks for all.
     pub(crate) is_first: bool,
+    /// The session has limits where the job has some.
+    pub(crate) is_confined: bool,
 }
 
 /// Carries the plan out in a task's environment.
@@ -131,7 +133,9 @@ pub(crate) fn enter(
         Plan::Decline => return remove_stale(host, Path::exists),
         Plan::Missing { cause, tell } => (cause.clone(), *tell),
         Plan::Session => match check_live(task.dir, task.job.uid, Viewpoint::User) {
-            Ok(()) => return export(host, task.dir),
+            Ok(()) if task.is_confined => return export(host, task.dir),
+            // Root's callbacks came after this task was forked: no way to tell it.
+            Ok(()) => (format!("user-{}.slice lacks the job's limits", task.job.uid), true),
             Err(not_live) => (not_live.to_string(), true),
         },
     };
@@ -186,7 +190,8 @@ mod tests {
             [(RUNTIME_DIR, "/run/user/4711"), (BUS_ADDRESS, "unix:path=/run/user/4711/bus")];
         let mut host = Scripted::with_env(stale);
         let job = Job { id: 42, uid: 1000 };
-        let task = Task { job, dir: Path::new("/nonexistent"), is_first };
+        let dir = Path::new("/nonexistent");
+        let task = Task { job, dir, is_first, is_confined: true };
         let entered = enter(plan, &site(on_error), &task, &mut host);
         (entered, host)
     }

@@ -37,7 +37,7 @@ pub(crate) async fn put_back(
 
 /// What systemd takes for itself to stop a manager or to see that it was killed:
 /// up to 2 s on an emulated node with other work.
-const OVERHEAD: Duration = Duration::from_secs(5);
+pub(crate) const OVERHEAD: Duration = Duration::from_secs(5);
 
 /// Waits for the end of a session that nobody holds, so that the next job meets
 /// no half of it. systemd gives what runs in it up to 90 s to stop; here it gets

@@ -11,7 +11,7 @@ use crate::ending::confine;
 use crate::error::{Error, Result};
 use crate::limits::{Confine, Limits};
 use crate::sessions::{Job, Sessions};
-use crate::store::{self, Lease};
+use crate::store::{self, Lease, Marked};
 
 /// How a session is held to its jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +65,17 @@ impl Sessions {
         }
     }
 
+    /// Whether the session is held to limits where `job` has some: the end of all
+    /// that was tried, as a task of the job sees it.
+    ///
+    /// # Errors
+    /// When the kernel's files cannot be read.
+    pub fn is_confined(&self, job: Job) -> Result<bool> {
+        Limits::hold_the_slice(&self.roots, job.uid, self.containment.confine)
+    }
+
     fn cap(&self, job: Job, limits: Option<Limits>) -> Result<()> {
-        let budget = Budget::starting_now(self.timeout);
+        let budget = Budget::starting_now(self.timeout).for_trying();
         bus::within(budget, &self.roots, async |bus| {
             let state = store::lock(&self.roots, job.uid, budget)?;
             if !state.lease(job.id)?.is_some_and(|lease| lease.is_open()) {
@@ -101,20 +110,20 @@ impl Sessions {
     pub fn note_mark(&self, job: Job, pid: impl std::fmt::Display, mark: Mark) -> Result<()> {
         let id = audit::id_of(&self.roots.proc, pid).filter(|id| Some(*id) != mark.inherited);
         match id {
-            Some(id) => store::state(&self.roots, job.uid).add_audit_id(job.id, id)?,
+            Some(id) => store::state(&self.roots, job.uid).add_audit_id(Marked::Job(job.id), id)?,
             None => self.tell_that_nothing_is_marked(job),
         }
         Ok(())
     }
 
-    /// Once in the time between two boots: it is the kernel's doing.
+    /// Once for all jobs that share a session: it is the kernel's doing.
     fn tell_that_nothing_is_marked(&self, job: Job) {
-        let told = self.roots.run.join("no-audit-ids");
+        let told = self.roots.run.join(job.uid.to_string()).join("no-audit-ids");
         let mut options = OpenOptions::new();
         let is_new = options.write(true).create_new(true).mode(0o600).open(&told);
         if is_new.is_ok() {
             log::warn!(
-                "{job}: mark its processes: no audit session ids on this node; what a job leaves \\
+                "{job}: mark its processes: no audit session ids on this node; what a job leaves \
                  in the session ends with its user's last job"
             );
         }

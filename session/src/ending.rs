@@ -1,22 +1,29 @@
 //! The end of a lease: what the job left is ended, and the last one closes.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::audit;
 use crate::budget::Budget;
-use crate::closing::{Closed, put_back, wait_until_closed};
+use crate::closing::{Closed, OVERHEAD, put_back, wait_until_closed};
 use crate::error::{Error, Result};
 use crate::ipc;
-use crate::leftovers::Ending;
+use crate::leftovers::{DYING, Ending, TIDY};
 use crate::limits::Limits;
 use crate::processes::{Process, processes};
 use crate::sessions::{Job, Sessions, User};
 use crate::slice::cap;
-use crate::store::{self, Found, Locked};
+use crate::store::{self, Found, Locked, Marked};
 use crate::systemd::Systemd;
 
 /// Units that serve whatever session there is.
 const BUSES: [&str; 2] = ["dbus.service", "dbus-broker.service"];
+
+/// What the end of a session may take on top of what it asks on the bus: the
+/// grace and the time to die, once for its manager and once for strangers.
+pub(crate) fn time_to_end(grace: Duration) -> Duration {
+    grace * 2 + OVERHEAD * 2 + TIDY + DYING
+}
 
 /// Ends what the steps of `job` left in the session, and answers with what lives
 /// on all the same. Without the user's lock: the lease keeps the session open
@@ -24,15 +31,19 @@ const BUSES: [&str; 2] = ["dbus.service", "dbus-broker.service"];
 pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process>> {
     let roots = &sessions.roots;
     let state = store::state(roots, job.uid);
-    let ids = state.audit_ids(job.id)?;
+    let ids = state.audit_ids(Marked::Job(job.id))?;
     if !sessions.containment.kill_leftovers || ids.is_empty() {
         return Ok(Vec::new());
     }
     let bears = |process: &Process| {
         audit::id_of(&roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
     };
-    let spare_shared = state.is_held_beside(Some(job.id))?;
-    Ok(sessions.ending(job.uid, spare_shared, &bears).run())
+    let left = sessions.ending(job.uid, true, &bears).run();
+    if left.spared {
+        // For whoever ends the last job, if the session stays then.
+        ids.iter().try_for_each(|id| state.add_audit_id(Marked::Spared, *id))?;
+    }
+    Ok(left.alive)
 }
 
 pub(crate) async fn release(
@@ -48,7 +59,10 @@ pub(crate) async fn release(
         Some(user) => wait_until_closed(systemd, &user, containment.grace).await?,
         None => Closed::Stays,
     };
-    let is_last = !state.is_held_beside(None)?;
+    if closed == Closed::Gone {
+        ipc::remove_podmans_lock(&sessions.roots, job.uid);
+    }
+    let is_last = !state.is_held()?;
     if is_last && closed == Closed::Stays && containment.kill_leftovers {
         end_strangers(sessions, job.uid, &state)?;
     }
@@ -74,7 +88,7 @@ pub(crate) async fn put_back_unless_held<'a>(
     uid: u32,
     state: &Locked,
 ) -> Result<Option<User<'a>>> {
-    if state.is_held_beside(None)? {
+    if state.is_held()? {
         return Ok(None);
     }
     let Some(undo) = state.undo()? else { return Ok(None) };
@@ -95,7 +109,7 @@ async fn must_stay(systemd: &mut impl Systemd, user: &User<'_>) -> Result<bool> 
         return Ok(false);
     }
     log::warn!(
-        "uid {uid}: close session: put off until the user's next job ends: {in_use}, which \\
+        "uid {uid}: close session: put off until the user's next job ends: {in_use}, which \
          logind deletes with the session (RemoveIPC=yes in logind.conf)"
     );
     Ok(true)
@@ -109,7 +123,7 @@ pub(crate) async fn confine(
     uid: u32,
     state: &Locked,
 ) -> Result<()> {
-    let is_ours = state.is_held_beside(None)? || state.undo()?.is_some();
+    let is_ours = state.is_held()? || state.undo()?.is_some();
     let wanted = if is_ours { state.limits()? } else { Some(Limits::default()) };
     let Some(wanted) = wanted else { return Ok(()) };
     let wanted = wanted.only(sessions.containment.confine);
@@ -127,23 +141,25 @@ pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Resul
 }
 
 /// Where the session stays, what its manager started for the jobs ends with the
-/// last of them: it bears the manager's audit id, and was not there before.
+/// last of them, and what they shared: it was not there before, and bears the
+/// audit id of the manager or of a job.
 fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
     let Some(found) = state.found()? else { return Ok(()) };
     let (roots, manager) = (&sessions.roots, manager(uid));
-    let all = processes(&roots.slice(uid), &roots.proc);
-    let id_of = |process: &Process| audit::id_of(&roots.proc, process.pid);
     let init = manager.join("init.scope");
+    let all = processes(&roots.slice(uid), &roots.proc);
     let Some(managers) = all.iter().find(|process| process.cgroup == init) else { return Ok(()) };
-    let managers_id = id_of(managers);
+    let id_of = |process: &Process| audit::id_of(&roots.proc, process.pid);
+    let (managers_id, spared) = (id_of(managers), state.audit_ids(Marked::Spared)?);
     let is_bus = |cgroup: &Path| BUSES.iter().any(|bus| cgroup.ends_with(bus));
     let is_stranger = |process: &Process| {
+        let id = id_of(process);
         process.cgroup.starts_with(&manager)
             && !found.cgroups.contains(&process.cgroup)
             && !is_bus(&process.cgroup)
-            && id_of(process) == managers_id
+            && (id == managers_id || id.is_some_and(|id| spared.contains(&id)))
     };
-    all_gone(&sessions.ending(uid, false, &is_stranger).run())
+    all_gone(&sessions.ending(uid, false, &is_stranger).run().alive)
 }
 
 /// # Errors

@@ -29,6 +29,19 @@ fn object(roots: &Roots, uid: u32) -> Option<String> {
     tables.or_else(files)
 }
 
+/// Podman's lock counts the containers of this session, and to Podman the next
+/// session is a new boot: it fails to take the same locks again. logind removes
+/// the file when it forgets the user, 10 s after the session, and the next job
+/// may be faster. Left where a Podman outside of the session may use it.
+pub(crate) fn remove_podmans_lock(roots: &Roots, uid: u32) {
+    let file = roots.dev.join(format!("shm/{PODMANS_LOCK}{uid}"));
+    let is_users = fs::symlink_metadata(&file).is_ok_and(|found| found.uid() == uid);
+    if is_users && process_outside(roots, uid).is_none() {
+        let removed = fs::remove_file(&file);
+        removed.unwrap_or_else(|error| log::debug!("remove {}: {error}", file.display()));
+    }
+}
+
 /// The tables in /proc/sysvipc have one header line (proc_sysvipc(5)).
 fn owns_a_row(table: &str, uid: u32) -> bool {
     let mut rows = table.lines().map(str::split_whitespace);
@@ -89,6 +102,26 @@ mod tests {
         let inside = format!("0::/user.slice/user-{uid}.slice/user@{uid}.service/init.scope\n");
         fs::write(process.join("cgroup"), inside).unwrap();
         assert_eq!(in_use(&roots, uid), None);
+    }
+
+    /// Show that Podman's lock goes with the session, and with nothing else.
+    #[test]
+    fn podmans_lock_goes_unless_it_may_be_in_use() {
+        let root = tempfile::tempdir().unwrap();
+        let roots = Roots::below(root.path());
+        let uid = nix::unistd::getuid().as_raw();
+        let (process, shm) = (roots.proc.join("4711"), roots.dev.join("shm"));
+        fs::create_dir_all(&process).unwrap();
+        fs::create_dir_all(&shm).unwrap();
+        let lock = shm.join(format!("{PODMANS_LOCK}{uid}"));
+        fs::write(&lock, "").unwrap();
+        fs::write(process.join("comm"), "podman\n").unwrap();
+        fs::write(process.join("cgroup"), "0::/system.slice\n").unwrap();
+        remove_podmans_lock(&roots, uid);
+        assert!(lock.exists());
+        fs::remove_dir_all(&process).unwrap();
+        remove_podmans_lock(&roots, uid);
+        assert!(!lock.exists());
     }
 
     /// Show that a System V table is read by its header.

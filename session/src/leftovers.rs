@@ -23,10 +23,10 @@ const SEARCH_AGAIN: Duration = Duration::from_millis(50);
 
 /// For Podman to clean up after its containers: a second on an emulated node.
 /// Podman repairs on its next call what it could not finish.
-const TIDY: Duration = Duration::from_secs(5);
+pub(crate) const TIDY: Duration = Duration::from_secs(5);
 
 /// For the kernel to end what was killed.
-const DYING: Duration = Duration::from_secs(2);
+pub(crate) const DYING: Duration = Duration::from_secs(2);
 
 /// What ends a container and keeps Podman's books.
 const CARETAKERS: [&str; 5] = ["conmon", "podman", "crun", "runc", "netavark"];
@@ -48,9 +48,18 @@ pub(crate) struct Ending<'a> {
     pub(crate) is_target: &'a dyn Fn(&Process) -> bool,
 }
 
+/// What there is after it.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// What could not be killed.
+    pub(crate) alive: Vec<Process>,
+    /// Something was spared.
+    pub(crate) spared: bool,
+}
+
 impl Ending<'_> {
-    /// Ends them, and answers with those that live on all the same.
-    pub(crate) fn run(&self) -> Vec<Process> {
+    /// Ends them.
+    pub(crate) fn run(&self) -> Left {
         self.terminate();
         self.kill_but_caretakers();
         self.kill_all()
@@ -89,15 +98,16 @@ impl Ending<'_> {
         }
     }
 
-    fn kill_all(&self) -> Vec<Process> {
+    fn kill_all(&self) -> Left {
         let until = Instant::now() + DYING;
         loop {
-            let mut targets = self.search();
-            targets.retain(|process| !(self.spare_shared && is_shared(process)));
-            if targets.is_empty() || Instant::now() >= until {
-                return targets;
+            let mut alive = self.search();
+            let found = alive.len();
+            alive.retain(|process| !(self.spare_shared && is_shared(process)));
+            if alive.is_empty() || Instant::now() >= until {
+                return Left { spared: alive.len() < found, alive };
             }
-            self.kill(targets.iter());
+            self.kill(alive.iter());
             sleep(SEARCH_AGAIN);
         }
     }
@@ -144,7 +154,7 @@ fn is_caretaker(process: &Process) -> bool {
 }
 
 /// A user can give a scope such a name, and has nothing from it: what is in it
-/// is held to what the other jobs may use, and ends with the last of them.
+/// is held to what the other jobs may use, and ended with the last of them.
 fn is_shared(process: &Process) -> bool {
     let has_name = |part: &Path| {
         let part = part.to_string_lossy();

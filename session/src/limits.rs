@@ -62,29 +62,35 @@ impl Limits {
     /// When the kernel's files cannot be read or understood.
     pub(crate) fn of_this_job(roots: &Roots) -> Result<Self> {
         let denied = devices::denied_here(&roots.dev)?;
-        let Some(cgroup) = job_cgroup(roots)? else {
-            return Ok(Self { denied, ..Self::default() });
+        let limits = match job_cgroup(roots)? {
+            Some(cgroup) => Self::of_cgroup(&cgroup)?,
+            None => Self::default(),
         };
-        let [memory, swap, tasks] = ["memory.max", "memory.swap.max", "pids.max"]
-            .map(|file| read_limit(&cgroup.join(file)));
+        Ok(Self { denied, ..limits })
+    }
+
+    /// What the kernel holds a cgroup to. It does not tell about devices.
+    pub(crate) fn of_cgroup(cgroup: &Path) -> Result<Self> {
         Ok(Self {
-            memory: memory?,
-            swap: swap?,
-            tasks: tasks?,
+            memory: read_limit(&cgroup.join("memory.max"))?,
+            swap: read_limit(&cgroup.join("memory.swap.max"))?,
+            tasks: read_limit(&cgroup.join("pids.max"))?,
             cpus: read_cpus(&cgroup.join("cpuset.cpus"))?,
-            denied,
+            denied: Devices::new(),
         })
     }
 
-    /// What the kernel holds a slice to now. It does not tell about devices.
-    pub(crate) fn of_slice(slice: &Path) -> Result<Self> {
-        Ok(Self {
-            memory: read_limit(&slice.join("memory.max"))?,
-            swap: read_limit(&slice.join("memory.swap.max"))?,
-            tasks: read_limit(&slice.join("pids.max"))?,
-            cpus: read_cpus(&slice.join("cpuset.cpus"))?,
-            denied: Devices::new(),
-        })
+    /// Whether the slice of `uid` has a limit wherever `confine` selects one that
+    /// the job of this process has. Asked of the kernel, so it can be a task that
+    /// asks. How tight they are was root's to see to.
+    pub(crate) fn hold_the_slice(roots: &Roots, uid: u32, confine: Confine) -> Result<bool> {
+        let Some(job) = job_cgroup(roots)? else { return Ok(true) };
+        let job = Self::of_cgroup(&job)?.only(confine);
+        let slice = Self::of_cgroup(&roots.slice(uid))?;
+        Ok((job.memory.is_none() || slice.memory.is_some())
+            && (job.swap.is_none() || slice.swap.is_some())
+            && (job.tasks.is_none() || slice.tasks.is_some())
+            && (job.cpus.is_none() || slice.cpus.is_some()))
     }
 
     /// What several jobs may use together. Where one of them is not limited,
@@ -238,6 +244,26 @@ mod tests {
         assert_eq!(limits(Some(100), "1").only(Confine::ALL), limits(Some(100), "1"));
     }
 
+    /// Show that a slice without a limit that the job has is seen, and that a site
+    /// may want it so.
+    #[test]
+    fn a_slice_without_limits_is_seen() {
+        let root = tempfile::tempdir().unwrap();
+        let roots = Roots::below(root.path());
+        let (job, slice) = (roots.cgroup.join("slurmstepd.scope/job_1"), roots.slice(7));
+        for dir in [&roots.proc.join("self"), &job, &slice] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        fs::write(roots.proc.join("self/cgroup"), "0::/slurmstepd.scope/job_1/step_0\n").unwrap();
+        fs::write(job.join("memory.max"), "1048576\n").unwrap();
+        let holds = |confine| Limits::hold_the_slice(&roots, 7, confine).unwrap();
+        for (limit, expected) in [("max", false), ("524288", true)] {
+            fs::write(slice.join("memory.max"), limit).unwrap();
+            assert_eq!(holds(Confine::ALL), expected, "{limit}");
+            assert!(holds(Confine::NONE));
+        }
+    }
+
     /// Show that files are read as the kernel writes them, and nonsense is named.
     #[test]
     fn files_are_read_as_the_kernel_writes_them() {
@@ -247,9 +273,9 @@ mod tests {
         {
             fs::write(dir.path().join(file), text).unwrap();
         }
-        assert_eq!(Limits::of_slice(dir.path()).unwrap(), limits(Some(104_857_600), ""));
+        assert_eq!(Limits::of_cgroup(dir.path()).unwrap(), limits(Some(104_857_600), ""));
         fs::write(dir.path().join("memory.max"), "lots\n").unwrap();
-        let error = Limits::of_slice(dir.path()).unwrap_err().to_string();
+        let error = Limits::of_cgroup(dir.path()).unwrap_err().to_string();
         assert!(error.contains("memory.max") && error.contains("'lots'"), "{error}");
     }
 }

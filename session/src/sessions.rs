@@ -9,11 +9,12 @@ use crate::bus;
 use crate::containment::Containment;
 use crate::ending::{
     all_gone, confine, end_leftovers, note_found, put_back_unless_held, release, settle,
+    time_to_end,
 };
 use crate::error::{Error, Result};
 use crate::opening::{Opened, open};
 use crate::roots::Roots;
-use crate::store::{self, Lease};
+use crate::store::{self, Lease, Locked};
 use crate::systemd::Systemd;
 
 /// A job, and the user it runs as. Taking and dropping leases is idempotent:
@@ -54,10 +55,16 @@ impl Sessions {
     /// cause, until it is released; linger is put back at once if no other job
     /// holds the session.
     pub fn take(&self, job: Job) -> Result<()> {
+        self.open(job).inspect_err(|error| self.give_up(job, error.to_string()))
+    }
+
+    fn open(&self, job: Job) -> Result<()> {
+        // The session before may be closing, and has its own time for that.
+        let closing = time_to_end(self.containment.grace);
+        let waiting = Budget::starting_now(self.timeout).for_trying().and(closing);
+        let state = store::lock(&self.roots, job.uid, waiting)?;
         let trying = Budget::starting_now(self.timeout).for_trying();
-        let taken =
-            bus::within(trying, &self.roots, async |bus| take(bus, self, job, trying).await);
-        taken.inspect_err(|error| self.give_up(job, error.to_string()))
+        bus::within(trying, &self.roots, async |bus| take(bus, self, job, &state, trying).await)
     }
 
     /// After a failure: notes why, and puts back what no other job holds, in the
@@ -67,7 +74,7 @@ impl Sessions {
         let given_up = bus::within(budget, &self.roots, async |bus| {
             give_up(bus, self, job, cause, budget).await
         });
-        given_up.unwrap_or_else(|error| log::warn!("{job}: put linger back: {error}"));
+        given_up.unwrap_or_else(|error| log::warn!("{job}: put back what was changed: {error}"));
     }
 
     /// The lease of `job`, if it has one.
@@ -99,8 +106,7 @@ impl Sessions {
             return Ok(());
         }
         let left = end_leftovers(self, job);
-        // Strangers and the session itself have the grace one after the other.
-        let grace = self.containment.grace * 2;
+        let grace = time_to_end(self.containment.grace);
         let budget = Budget::starting_now(self.timeout).and(grace);
         bus::within(budget, &self.roots, async |bus| release(bus, self, job, budget).await)?;
         all_gone(&left?)
@@ -172,17 +178,17 @@ pub(crate) async fn take(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     job: Job,
+    state: &Locked,
     budget: Budget,
 ) -> Result<()> {
-    let state = store::lock(&sessions.roots, job.uid, budget)?;
     // What a crash from here on leaves behind reads: there is no session.
     let cause = "opening it was interrupted".into();
     state.put(job.id, &Lease::Failed { cause, told: false })?;
     let user = User::look_up(job.uid, &sessions.roots)?;
-    if open(systemd, &user, &state, budget).await? == Opened::AfterHanging {
+    if open(systemd, &user, state, budget).await? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
-    note_found(sessions, job.uid, &state)?;
+    note_found(sessions, job.uid, state)?;
     state.put(job.id, &Lease::NEW)
 }
 

@@ -109,7 +109,7 @@ impl Capped {
     /// a `daemon-reload` or an admin may have set something else since.
     pub(crate) fn is_right(&self, wanted: &Limits, slice: &Path) -> bool {
         let page = |bytes: u64| bytes >> 12;
-        let Ok(kernel) = Limits::of_slice(slice) else { return false };
+        let Ok(kernel) = Limits::of_cgroup(slice) else { return false };
         let Limits { memory, swap, tasks, cpus, .. } = &self.set;
         self.done
             && self.wanted == *wanted

@@ -4,6 +4,7 @@
 //! /run/spank-linger/<uid>/         flock(2) on this directory is the user's lock
 //! /run/spank-linger/<uid>/<job>    one lease
 //! /run/spank-linger/<uid>/<job>.audit   the audit session ids of its steps
+//! /run/spank-linger/<uid>/spared.audit  those of ended jobs that left what all share
 //! /run/spank-linger/<uid>/found    what ran in the session when it was found
 //! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
 //! /var/lib/spank-linger/<uid>      linger as it was before the first lease
@@ -82,6 +83,15 @@ pub(crate) struct Undo {
     pub(crate) linger_before: bool,
 }
 
+/// Whose audit session ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marked {
+    /// The steps of a job.
+    Job(u32),
+    /// Ended jobs whose user had another, and what all of them share was spared.
+    Spared,
+}
+
 /// What ran in the session right after its first lease: cgroups below the slice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Found {
@@ -150,14 +160,14 @@ impl State {
         read(&self.path(job))
     }
 
-    /// Whether a job other than `job` holds the session open. A lease that cannot
-    /// be read does: closing under a running job is the worse mistake.
-    pub(crate) fn is_held_beside(&self, job: Option<u32>) -> Result<bool> {
-        let holds = |other| match self.lease(other) {
+    /// Whether a job holds the session open. A lease that cannot be read does:
+    /// closing under a running job is the worse mistake.
+    pub(crate) fn is_held(&self) -> Result<bool> {
+        let holds = |job| match self.lease(job) {
             Ok(lease) => lease.is_some_and(|lease| lease.is_open()),
             Err(_) => true,
         };
-        Ok(numbers_in(&self.dir)?.into_iter().any(|other| Some(other) != job && holds(other)))
+        Ok(numbers_in(&self.dir)?.into_iter().any(holds))
     }
 
     /// What the jobs that hold the session may use together; None while no job
@@ -183,19 +193,19 @@ impl State {
         read(&self.dir.join(FOUND))
     }
 
-    /// The audit session ids of the job's steps.
-    pub(crate) fn audit_ids(&self, job: u32) -> Result<BTreeSet<u32>> {
-        let path = self.audit_path(job);
+    /// The audit session ids of a job's steps, or of ended jobs.
+    pub(crate) fn audit_ids(&self, of: Marked) -> Result<BTreeSet<u32>> {
+        let path = self.audit_path(of);
         match open_to_read(&path).and_then(io::read_to_string) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
             ids => Ok(numbers(ids.map_err(Error::file("read", &path))?.lines())),
         }
     }
 
-    /// Adds one, unless the job is unknown here. Appended, which needs no lock and
+    /// Adds one, unless the user is unknown here. Appended, which needs no lock and
     /// costs a step of a job of thousands no more than the first.
-    pub(crate) fn add_audit_id(&self, job: u32, id: u32) -> Result<()> {
-        let path = self.audit_path(job);
+    pub(crate) fn add_audit_id(&self, of: Marked, id: u32) -> Result<()> {
+        let path = self.audit_path(of);
         let mut options = OpenOptions::new();
         let options = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW);
         let line = format!("{id}\n");
@@ -209,8 +219,11 @@ impl State {
         self.dir.join(job.to_string())
     }
 
-    fn audit_path(&self, job: u32) -> PathBuf {
-        self.dir.join(format!("{job}.audit"))
+    fn audit_path(&self, of: Marked) -> PathBuf {
+        self.dir.join(match of {
+            Marked::Job(job) => format!("{job}.audit"),
+            Marked::Spared => "spared.audit".into(),
+        })
     }
 }
 
@@ -222,7 +235,7 @@ impl Locked {
     /// Removes the lease and what goes with it.
     pub(crate) fn remove(&self, job: u32) -> Result<()> {
         remove(&self.path(job))?;
-        remove(&self.audit_path(job))
+        remove(&self.audit_path(Marked::Job(job)))
     }
 
     pub(crate) fn put_capped(&self, capped: &Capped) -> Result<()> {

@@ -46,7 +46,8 @@ impl Node {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let (sessions, job) = (&self.sessions, self.job(id));
         let mut systemd = self.systemd(script);
-        let taken = zbus::block_on(take(&mut systemd, sessions, job, budget));
+        let taken = store::lock(&self.roots, self.uid, budget)
+            .and_then(|state| zbus::block_on(take(&mut systemd, sessions, job, &state, budget)));
         if let Err(error) = &taken {
             let _ = zbus::block_on(give_up(&mut systemd, sessions, job, error.to_string(), budget));
         }
