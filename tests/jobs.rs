@@ -80,7 +80,10 @@ impl Started {
 
     /// Waits until it has printed `text`.
     pub fn wait_says(self, text: &str) {
-        self.wait_for(&format!("grep --quiet --fixed-strings '{text}' /tmp/out.{}", self.0));
+        self.wait_for(&format!(
+            "grep --quiet --no-messages --fixed-strings '{text}' /tmp/out.{}",
+            self.0
+        ));
     }
 
     /// Lets it go on behind its [`GO`].
@@ -127,7 +130,7 @@ impl Started {
     fn wait_for(self, condition: &str) {
         let Self(id) = self;
         let script = format!(
-            "for i in $(seq 500); do state=$(squeue --noheader --jobs={id} --format=%T 2>/dev/null); \
+            "for i in $(seq 300); do state=$(squeue --noheader --jobs={id} --format=%T 2>/dev/null); \
              {condition} && exit 0; sleep 0.2; done; squeue; cat /tmp/out.{id}; exit 1"
         );
         N1.sh(&script).ok();

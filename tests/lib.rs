@@ -94,11 +94,11 @@ impl Node {
         self.feed(PATIENCE_S, &["cat", ">", to], &content).ok();
     }
 
-    /// Has the plugin's line in plugstack.conf be `line`, and slurmd know it. Jobs
-    /// that a failed test left are ended.
+    /// Has the plugin's line in plugstack.conf be `line`, and slurmd know it. What
+    /// a failed test left is ended.
     pub fn configure(self, line: &str) {
         const FILE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
-        self.sh(CANCEL_ALL).ok();
+        self.sh(CLEAN);
         let script =
             format!("[ \"$(cat {FILE})\" = '{line}' ] || {{ echo '{line}' >{FILE}; {RESTART}; }}");
         self.sh(&script).ok();
@@ -135,6 +135,16 @@ impl fmt::Display for Node {
     }
 }
 
+/// A script of root's that runs on n1 at the end of a test, also of one that fails.
+#[derive(Debug)]
+pub struct AtEnd(pub String);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        N1.sh(&self.0);
+    }
+}
+
 /// A script in a script: as a user, in their home, with a clean environment.
 pub fn as_user(user: &str, script: &str) -> String {
     format!(
@@ -143,8 +153,11 @@ pub fn as_user(user: &str, script: &str) -> String {
     )
 }
 
-const CANCEL_ALL: &str =
-    "squeue --noheader --format=%A | sort -u | xargs --no-run-if-empty scancel";
+/// A test that failed may have left jobs, people who are logged in, and sessions
+/// that are slow to close.
+const CLEAN: &str = "scancel $(squeue --noheader --format=%A) 2>/dev/null; \
+    none() { for i in $(seq $1); do pgrep --uid 1001,1002,1003,1004 >/dev/null || exit 0; sleep 0.2; done; }; \
+    none 100; loginctl disable-linger alice bob carol dave; pkill --uid 1001,1002,1003,1004; none 500";
 
 const RESTART: &str = "systemctl restart slurmd";
 

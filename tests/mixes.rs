@@ -1,0 +1,87 @@
+//! Many jobs of several users that overlap, leave things behind and end in any
+//! way: after each mix the node is as it was.
+// Tests say what they expect by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+use std::env;
+use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cluster_tests::{N1, QUICK};
+
+const MIXES: u32 = 50;
+
+/// Repeats a run that failed: the number that it printed.
+const SEED: &str = "LINGER_MIX_SEED";
+
+/// Marsaglia's xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+}
+
+/// What a job leaves behind; most leave little, because Podman takes seconds.
+const LEAVES: [&str; 6] = [
+    "true",
+    "setsid --fork sleep 9001",
+    "systemd-run --user --scope --quiet setsid --fork sleep 9002",
+    "systemd-run --user --scope --quiet nohup sleep 9003 &",
+    "systemd-run --user --quiet sleep 9004",
+    "podman run --detach --rm --network=none localhost/busybox sleep 9005",
+];
+
+/// How it ends, once it has been submitted as $job.
+const ENDS: [&str; 4] = ["true", "true", "scancel $job", "scontrol requeue $job; scancel $job"];
+
+/// A script that submits some jobs, ends some of them, and waits for all.
+fn mix(random: &mut Random) -> String {
+    let mut script = String::new();
+    for _ in 0..=random.below(4) {
+        let user = random.one_of(&["alice", "bob", "carol"]);
+        let (memory, seconds) = (60 + random.below(91), random.below(3));
+        let leave = random.one_of(&LEAVES);
+        let session = if random.below(6) == 0 { "--user-session=no" } else { "" };
+        let end = random.one_of(&ENDS);
+        let pause = random.below(30);
+        let _ = writeln!(
+            script,
+            "cd ~{user}; job=$(setpriv --reuid={user} --regid={user} --init-groups --reset-env \
+             sbatch --parsable --requeue --mem={memory} \
+             {session} --output=/dev/null <<'END'\n\
+             #!/bin/bash\n{leave}\nsleep {seconds}\nEND\n)\n\
+             sleep $(({pause} / 10)).$(({pause} % 10)); {{ {end}; }} 2>/dev/null"
+        );
+    }
+    let wait = "for i in $(seq 300); do [ -z \"$(squeue --noheader)\" ] && exit 0; sleep 0.2; done; squeue; exit 1";
+    script + wait
+}
+
+/// Show that 50 random mixes of jobs in a row leave the node as it was.
+#[test]
+fn fifty_mixes_leave_nothing() {
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let seed = env::var(SEED).map_or(now, |seed| seed.parse().expect("a number"));
+    let mut random = Random(seed | 1);
+    for number in 1..=MIXES {
+        let script = mix(&mut random);
+        println!("mix {number} of {SEED}={seed}:\n{script}");
+        N1.sh(&script).ok();
+        N1.is_again(&before);
+    }
+}
