@@ -15,7 +15,7 @@ fn a_login_lives_through_all_jobs() {
     let nobody = N1.snapshot();
     let mut login = Login::of("alice", N1);
     let shell = login.ask("echo $$");
-    login.ask(&format!("{IN_SCOPE} sleep 8001; sleep 8002 & echo"));
+    login.ask(&format!("{IN_SCOPE} sleep 8001 >/dev/null 2>&1; sleep 8002 >/dev/null 2>&1 & echo"));
     login.ask("systemd-run --user --quiet sleep 8003; echo");
     N1.waits_until("pgrep --full 'sleep 8001$'");
     let manager = login.ask("systemctl show --property=MainPID user@1001");
@@ -58,12 +58,21 @@ fn a_service_of_a_lingering_user_stays() {
     let before = N1.snapshot();
     let service = N1.pid_of("sleep 8101").expect("it was started");
 
+    // The first is spared with its job, for the sake of the second: its scope has
+    // the name of what Podman shares between the containers of a user.
+    let spared =
+        "systemd-run --user --scope --quiet --unit=podman-pause-x setsid --fork sleep 8105";
+    let first = Batch::of("bob", &format!("{spared}; echo up; {GO}")).start();
+    first.wait_says("up");
     let script = format!(
         "{IN_SCOPE} sleep 8102; systemd-run --user --quiet --unit=job sleep 8103\n\
-         podman run --detach --rm --network=none localhost/busybox sleep 8104"
+         podman run --detach --rm --network=none localhost/busybox sleep 8104; echo up; {GO}"
     );
-    Batch::of("bob", &script).with("--mem=100").run().ok();
-    for left in ["sleep 8102", "sleep 8103", "sleep 8104"] {
+    let last = Batch::of("bob", &script).with("--mem=100").start();
+    last.wait_says("up");
+    first.go_to_its_end();
+    last.go_to_its_end();
+    for left in ["sleep 8102", "sleep 8103", "sleep 8104", "sleep 8105"] {
         N1.sees_the_end_of(left);
     }
     N1.is_again(&before);
@@ -168,6 +177,10 @@ fn shared_memory_of_a_job_without_a_session_stays() {
 fn shared_memory_of_a_job_goes_with_its_session() {
     N1.configure(QUICK);
     let before = N1.snapshot();
-    Batch::of("alice", "ipcmk --shmem=4711; echo content >/dev/shm/alices").run().ok();
+    // No `sbatch --wait`: it is a process of alice's outside the session.
+    let job = Batch::of("alice", "ipcmk --shmem=4711; echo content >/dev/shm/alices; echo up");
+    let job = job.start();
+    job.wait_over();
+    job.output().says("up");
     N1.is_again(&before);
 }

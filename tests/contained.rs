@@ -5,7 +5,7 @@
 use cluster_tests::{AtEnd, Batch, GO, N1, OPTIONAL, QUICK};
 
 /// The plugin without its caps: the tests' own control.
-const UNCONFINED: &str = "optional spank_linger.so log_level=debug confine=none";
+const UNCONFINED: &str = "optional spank_linger.so log_level=debug timeout=60 confine=none";
 
 /// Debian's Slurm does so on every release that the tests know.
 const SLURM_CONSTRAINS_DEVICES: bool = true;
@@ -124,11 +124,27 @@ fn two_jobs_have_their_sum_and_then_what_remains() {
     N1.is_again(&before);
 }
 
+/// Show that a session that cannot be held to its job is none: the job runs, is
+/// told why, and finds no variable that leads it there.
+#[test]
+fn what_cannot_be_capped_is_no_session() {
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    N1.sh("mkdir --mode=700 --parents /run/spank-linger/1001; echo nonsense >/run/spank-linger/1001/slice")
+        .ok();
+    let job =
+        Batch::of("alice", "echo \"dir=$XDG_RUNTIME_DIR bus=$DBUS_SESSION_BUS_ADDRESS\"").run();
+    N1.sh("rm -rf /run/spank-linger/1001").ok();
+    job.ok().says("dir= bus=\n").complains("linger: job").complains("no user session");
+    N1.is_again(&before);
+}
+
 /// Tries both devices as a task, in a container and in a service.
 const DEVICES: &str = r#"
 opens='for tty in 60 61; do (: <>/dev/tty$tty) && echo -n " $tty"; done 2>/dev/null; echo'
 echo task: $(bash -c "$opens")
-echo container: $(podman run --rm --network=none --device=/dev/tty60 --device=/dev/tty61 localhost/busybox sh -c "$opens")
+# Mounted, because --device asks beforehand: here it is the kernel that answers.
+echo container: $(podman run --rm --network=none --volume=/dev:/host localhost/busybox sh -c "${opens/dev/host}")
 echo service: $(systemd-run --user --wait --pipe --quiet bash -c "$opens")
 echo up
 "#;

@@ -5,6 +5,13 @@ use crate::{N1, Output, as_user};
 /// In a job's script: wait until the test says [`Started::go`].
 pub const GO: &str = "until [ -e /tmp/go.$SLURM_JOB_ID ]; do sleep 0.2; done";
 
+/// Exits as job $id did: with its code, or as a shell tells of a signal.
+const EXIT_CODE: &str = "\
+    worst=0; for code in $(scontrol --oneliner show job $id | grep --only-matching ' ExitCode=[0-9:]*'); do \
+        code=${code#ExitCode=}; signal=${code#*:}; code=${code%:*}; \
+        [ $signal = 0 ] || code=$((128 + signal)); \
+        [ $code -le $worst ] || worst=$code; done; exit $worst";
+
 /// A batch job to be submitted on n1.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -40,13 +47,21 @@ impl Batch {
     }
 
     /// The same, with `seconds` instead of two minutes.
+    ///
+    /// `sbatch --wait` would see the end up to 10 s late, and be a process of the
+    /// user's outside of the session.
     pub fn run_within(&self, seconds: u32) -> Output {
-        let submit = self.submit("--wait --output=$dir/o --error=$dir/e");
-        let wait = format!(
-            "dir=$(mktemp -d); {submit} >$dir/id 2>$dir/why; code=$?\n\
-             cat $dir/o; cat $dir/why $dir/e >&2; rm -r $dir; exit $code"
-        );
-        N1.sh_within(seconds, &as_user(&self.user, &wait))
+        let submit = self.submit("--parsable --output=/tmp/run.%j.out --error=/tmp/run.%j.err");
+        let submit = as_user(&self.user, &submit);
+        N1.sh_within(
+            seconds,
+            &format!(
+                "why=$(mktemp); id=$({submit}) 2>$why || {{ cat $why >&2; exit 1; }}\n\
+                 while squeue --noheader --jobs=$id --states=PD,CF,R | grep --quiet .; do sleep 0.3; done\n\
+                 cat /tmp/run.$id.out; cat $why /tmp/run.$id.err >&2; rm -f $why /tmp/run.$id.*\n\
+                 {EXIT_CODE}"
+            ),
+        )
     }
 
     /// Submits it and returns its id. What it prints is for [`Started::wait_says`]

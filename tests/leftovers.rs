@@ -150,7 +150,7 @@ fn a_step_cannot_fork_away() {
 /// Show that leftovers=keep keeps them as long as the user has a job.
 #[test]
 fn leftovers_are_kept_if_the_admin_says_so() {
-    N1.configure("optional spank_linger.so log_level=debug leftovers=keep");
+    N1.configure("optional spank_linger.so log_level=debug timeout=60 leftovers=keep");
     let before = N1.snapshot();
     let keeper = keeper("alice");
     keeper.wait_says("up");

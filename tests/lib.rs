@@ -29,8 +29,9 @@ const PATIENCE_S: u32 = 120;
 /// The line an admin writes, with log lines that help when a test fails.
 pub const OPTIONAL: &str = "optional spank_linger.so log_level=debug";
 
-/// The same, with less patience for leftovers than an admin has.
-pub const QUICK: &str = "optional spank_linger.so log_level=debug grace=1";
+/// The same, with less patience for leftovers than an admin has, and more for
+/// sessions of several users that an emulated node opens at once.
+pub const QUICK: &str = "optional spank_linger.so log_level=debug timeout=60 grace=1";
 
 /// A node that runs.
 #[derive(Clone, Copy, Debug)]
