@@ -52,18 +52,18 @@ fn mix(random: &mut Random) -> String {
     let mut script = String::new();
     for _ in 0..=random.below(4) {
         let user = random.one_of(&["alice", "bob", "carol"]);
-        let (memory, seconds) = (60 + random.below(91), random.below(3));
+        let (memory, tenths) = (60 + random.below(91), random.below(15));
         let leave = random.one_of(&LEAVES);
         let session = if random.below(6) == 0 { "--user-session=no" } else { "" };
         let end = random.one_of(&ENDS);
-        let pause = random.below(30);
+        let pause = random.below(10);
         let _ = writeln!(
             script,
             "cd ~{user}; job=$(setpriv --reuid={user} --regid={user} --init-groups --reset-env \
              sbatch --parsable --requeue --mem={memory} \
              {session} --output=/dev/null <<'END'\n\
-             #!/bin/bash\n{leave}\nsleep {seconds}\nEND\n)\n\
-             sleep $(({pause} / 10)).$(({pause} % 10)); {{ {end}; }} 2>/dev/null"
+             #!/bin/bash\n{leave}\nsleep $(({tenths} / 10)).$(({tenths} % 10))\nEND\n)\n\
+             sleep 0.{pause}; {{ {end}; }} 2>/dev/null"
         );
     }
     let wait = "for i in $(seq 300); do [ -z \"$(squeue --noheader)\" ] && exit 0; sleep 0.2; done; squeue; exit 1";
