@@ -4,7 +4,9 @@ mod host;
 mod nodes;
 mod tally;
 
-use anyhow::{Result, bail};
+use std::thread;
+
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use crate::suite::Suite;
@@ -37,17 +39,28 @@ enum Part {
     Forky,
 }
 
+/// What runs one after the other; the lanes run side by side. Two nodes do not
+/// keep two cores busy: half of a test is waiting.
+const LANES: [&[Part]; 2] = [&[Part::Trixie], &[Part::Bookworm, Part::Forky, Part::Cluster]];
+
 /// Runs the tests and prints `N passed, N failed, N skipped` last.
 ///
 /// # Errors
 /// A test failed, or could not be run.
 pub fn run(options: &Options) -> Result<()> {
     let mut tally = Tally::default();
-    for part in Part::value_variants() {
-        if options.only.is_empty() || options.only.contains(part) {
-            test(*part, options, &mut tally)?;
-        }
+    let is_wanted = |part: &Part| options.only.is_empty() || options.only.contains(part);
+    if is_wanted(&Part::Host) {
+        host::test(&mut tally)?;
     }
+    let lanes = LANES.map(|parts| parts.iter().copied().filter(is_wanted).collect::<Vec<_>>());
+    thread::scope(|scope| {
+        let lanes = lanes.map(|parts| scope.spawn(move || lane(&parts, options)));
+        lanes.into_iter().try_for_each(|lane| {
+            let counted = lane.join().map_err(|_| anyhow!("a lane of tests panicked"))?;
+            counted.map(|counted| tally.add(counted))
+        })
+    })?;
     println!("\n{tally}");
     if tally.failed > 0 {
         bail!("{} failed", tally.failed);
@@ -55,16 +68,24 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn test(part: Part, options: &Options, tally: &mut Tally) -> Result<()> {
+fn lane(parts: &[Part], options: &Options) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for part in parts {
+        test(*part, options)?.run(&mut tally)?;
+    }
+    Ok(tally)
+}
+
+fn test(part: Part, options: &Options) -> Result<NodeTests<'_>> {
     const EVERY_RELEASE: &[&str] = &["core", "contained", "leftovers", "beside"];
     const EVERYTHING: &[&str] =
         &["core", "contained", "leftovers", "beside", "full", "mixes", "contract"];
     let (suite, nodes, targets) = match part {
-        Part::Host => return host::test(tally),
+        Part::Host => bail!("the host is no node"),
         Part::Trixie => (Suite::Trixie, 1, EVERYTHING),
         Part::Cluster => (Suite::Trixie, 2, &["cluster"][..]),
         Part::Bookworm => (Suite::Bookworm, 1, EVERY_RELEASE),
         Part::Forky => (Suite::Forky, 1, EVERY_RELEASE),
     };
-    NodeTests { suite, nodes, targets, name: options.name.as_deref() }.run(tally)
+    Ok(NodeTests { suite, nodes, targets, name: options.name.as_deref() })
 }

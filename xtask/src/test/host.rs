@@ -28,7 +28,7 @@ pub(crate) fn test(tally: &mut Tally) -> Result<()> {
         "-p",
         "xtask",
     ]);
-    tally.cargo_test(&mut units, BUILD)?;
+    tally.cargo_test("", &mut units, BUILD)?;
     tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
     missing_release_is_named(tally)
 }

@@ -1,6 +1,8 @@
 //! Tests on nodes: bring them up, put the plugin in, run, end them.
 
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -33,17 +35,35 @@ impl NodeTests<'_> {
     }
 
     fn on_nodes(&self, tally: &mut Tally) -> Result<()> {
+        let (cluster, other) = self.prepare()?;
+        let (suite, targets) = (self.suite.name(), self.targets.join(", "));
+        println!("==> testing {suite} with {} node(s): {targets}", self.nodes);
+        let mut cargo = self.cargo();
+        cargo.env("LINGER_SSH_CONFIG", cluster.ssh_config()).env("LINGER_OTHER_PLUGIN", other);
+        tally.cargo_test(self.label(), &mut cargo, PART)?;
+        cluster.down()
+    }
+
+    /// One at a time: builds share a directory, and a fresh machine gets its tools.
+    fn prepare(&self) -> Result<(Cluster, PathBuf)> {
+        static PREPARING: Mutex<()> = Mutex::new(());
+        let _preparing = PREPARING.lock();
         let plugin = build::plugin(self.suite.slurm())?;
         let other = build::plugin(build::other_than(self.suite.slurm()))?;
         let options = Options { nodes: self.nodes, ..Options::default() };
         let cluster = Cluster::up(self.suite, &options)?;
         cluster.push_plugin(&plugin)?;
-        let (suite, targets) = (self.suite.name(), self.targets.join(", "));
-        println!("==> testing {suite} with {} node(s): {targets}", self.nodes);
-        let mut cargo = self.cargo();
-        cargo.env("LINGER_SSH_CONFIG", cluster.ssh_config()).env("LINGER_OTHER_PLUGIN", other);
-        tally.cargo_test(&mut cargo, PART)?;
-        cluster.down()
+        Ok((cluster, other))
+    }
+
+    /// What the lines of its tests begin with.
+    fn label(&self) -> &'static str {
+        match (self.suite, self.nodes) {
+            (_, 2) => "[two nodes] ",
+            (Suite::Trixie, _) => "[trixie] ",
+            (Suite::Bookworm, _) => "[bookworm] ",
+            (Suite::Forky, _) => "[forky] ",
+        }
     }
 
     fn cargo(&self) -> Command {

@@ -54,13 +54,18 @@ impl Tally {
         self.skipped += 1;
     }
 
-    /// Runs `cargo test`, shows what it prints and adds what it counts. A run
+    /// Runs `cargo test`, shows what it prints, each line begun with `whose`, and adds what it counts. A run
     /// that fails without a failed test, say in the compiler, is a failure too.
-    pub(crate) fn cargo_test(&mut self, command: &mut Command, timeout: Duration) -> Result<()> {
+    pub(crate) fn cargo_test(
+        &mut self,
+        whose: &'static str,
+        command: &mut Command,
+        timeout: Duration,
+    ) -> Result<()> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = process::spawn(command)?;
         let stdout = child.stdout.take().context("cargo's output is piped")?;
-        let counting = thread::spawn(move || count(stdout));
+        let counting = thread::spawn(move || count(whose, stdout));
         let status = process::finish(&mut child, timeout);
         let counted = counting.join().unwrap_or_default();
         self.add(counted);
@@ -75,18 +80,18 @@ impl Tally {
         Ok(())
     }
 
-    fn add(&mut self, more: Self) {
+    pub(crate) fn add(&mut self, more: Self) {
         self.passed += more.passed;
         self.failed += more.failed;
         self.skipped += more.skipped;
     }
 }
 
-fn count(output: impl Read) -> Tally {
+fn count(whose: &str, output: impl Read) -> Tally {
     let mut tally = Tally::default();
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         tally.add(result_of(&line).unwrap_or_default());
-        println!("{line}");
+        println!("{whose}{line}");
     }
     tally
 }
