@@ -5,10 +5,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use crate::error::{Error, Result};
 use crate::live::{NotLive, Viewpoint, check};
+use crate::roots::Roots;
 use crate::slice::{Properties, Property};
 use crate::systemd::{Systemd, Unit, Units};
+
+/// A place of its own that stands for a node, with the parents of our state.
+pub(crate) fn place() -> (TempDir, Roots) {
+    let dir = tempfile::tempdir().unwrap();
+    let roots = Roots::below(dir.path());
+    for parent in [&roots.run, &roots.lib] {
+        fs::create_dir_all(parent.parent().unwrap()).unwrap();
+    }
+    (dir, roots)
+}
 
 /// One question that is expected, with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use crate::ending::{
 };
 use crate::error::{Error, Result};
 use crate::opening::{Opened, open};
+use crate::processes::{Process, processes};
 use crate::roots::Roots;
 use crate::store::{self, Lease, Locked};
 use crate::systemd::Systemd;
@@ -109,7 +110,9 @@ impl Sessions {
         let grace = time_to_end(self.containment.grace);
         let budget = Budget::starting_now(self.timeout).and(grace);
         bus::within(budget, &self.roots, async |bus| release(bus, self, job, budget).await)?;
-        all_gone(&left?)
+        let now = processes(&self.roots.slice(job.uid), &self.roots.proc);
+        let still_there = |process: &Process| now.contains(process);
+        all_gone(&left?.into_iter().filter(still_there).collect::<Vec<_>>())
     }
 
     /// Undoes what a power loss or a dead bus has left: users for whom something

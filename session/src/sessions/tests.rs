@@ -1,7 +1,7 @@
 //! Leases against a scripted systemd and logind.
 
 use super::*;
-use crate::fake::{Ask, Scripted};
+use crate::fake::{Ask, Scripted, place};
 use crate::limits::Confine;
 use std::fs;
 use tempfile::TempDir;
@@ -19,11 +19,7 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let roots = Roots::below(dir.path());
-        for parent in [&roots.run, &roots.lib] {
-            fs::create_dir_all(parent.parent().unwrap()).unwrap();
-        }
+        let (dir, roots) = place();
         fs::create_dir_all(&roots.linger).unwrap();
         let uid = nix::unistd::getuid().as_raw();
         let linger_file = User::look_up(uid, &roots).unwrap().linger_file();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::budget::Budget;
-use crate::fake::{Ask, Scripted};
+use crate::fake::{Ask, Scripted, place};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -16,11 +16,7 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let roots = Roots::below(dir.path());
-        for parent in [&roots.run, &roots.lib] {
-            fs::create_dir_all(parent.parent().unwrap()).unwrap();
-        }
+        let (dir, roots) = place();
         fs::create_dir_all(roots.slice(UID)).unwrap();
         Self { _dir: dir, roots }
     }

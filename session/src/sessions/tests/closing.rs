@@ -2,6 +2,20 @@
 
 use super::*;
 
+impl Node {
+    /// As if a process of the user's outside the session, which is returned, used
+    /// shared memory.
+    fn show_shared_memory(&self) -> PathBuf {
+        let process = self.roots.proc.join("4711");
+        fs::create_dir_all(&process).unwrap();
+        fs::write(process.join("cgroup"), "0::/system.slice/slurmstepd.scope/job_2\n").unwrap();
+        fs::write(process.join("comm"), "mpirun\n").unwrap();
+        fs::create_dir_all(self.roots.dev.join("shm")).unwrap();
+        fs::write(self.roots.dev.join("shm/segment"), "").unwrap();
+        process
+    }
+}
+
 /// Show that closing waits for the end of the session, but not for a user who is
 /// logged in.
 #[test]
@@ -75,12 +89,7 @@ fn what_cannot_be_killed_is_named() {
 fn closing_is_put_off_for_ipc() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    let process = node.roots.proc.join("4711");
-    fs::create_dir_all(&process).unwrap();
-    fs::write(process.join("cgroup"), "0::/system.slice/slurmstepd.scope/job_2\n").unwrap();
-    fs::write(process.join("comm"), "mpirun\n").unwrap();
-    fs::create_dir_all(node.roots.dev.join("shm")).unwrap();
-    fs::write(node.roots.dev.join("shm/segment"), "").unwrap();
+    let process = node.show_shared_memory();
     node.release(1, [Ask::LoggedIn(false), Ask::RemovesIpc(true)]).unwrap();
     assert!(node.lingers() && !node.is_clean());
     fs::remove_dir_all(&process).unwrap();
@@ -93,12 +102,7 @@ fn closing_is_put_off_for_ipc() {
 fn without_remove_ipc_nothing_is_put_off() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    let process = node.roots.proc.join("4711");
-    fs::create_dir_all(&process).unwrap();
-    fs::write(process.join("cgroup"), "0::/\n").unwrap();
-    fs::write(process.join("comm"), "mpirun\n").unwrap();
-    fs::create_dir_all(node.roots.dev.join("shm")).unwrap();
-    fs::write(node.roots.dev.join("shm/segment"), "").unwrap();
+    node.show_shared_memory();
     let closes = [Ask::LoggedIn(false), Ask::RemovesIpc(false)].into_iter().chain(CLOSES);
     node.release(1, closes).unwrap();
     assert!(node.is_clean());
