@@ -181,7 +181,7 @@ fn a_hanging_start_is_begun_again() {
     let node = Node::new();
     let mut script =
         vec![Ask::Watch, Ask::Units("inactive"), Ask::Linger(true), Ask::Start(Ok(()))];
-    for _ in 0..8 {
+    for _ in 0..9 {
         script.extend([Ask::Units("activating+start"), Ask::Changed(None)]);
     }
     script.extend([Ask::Units("activating+start"), Ask::Kill, Ask::Units("failed")]);
