@@ -50,7 +50,7 @@ const ENDS: [&str; 4] = ["true", "true", "scancel $job", "scontrol requeue $job;
 /// A script that submits some jobs, ends some of them, and waits for all.
 fn mix(random: &mut Random) -> String {
     let mut script = String::new();
-    for _ in 0..=random.below(4) {
+    for _ in 0..=random.below(3) {
         let user = random.one_of(&["alice", "bob", "carol"]);
         let (memory, tenths) = (60 + random.below(91), random.below(15));
         let leave = random.one_of(&LEAVES);
