@@ -279,7 +279,8 @@ fn name_of(suite: Suite, options: &Options) -> String {
     match &options.name {
         Some(name) => name.clone(),
         None if options.stay => suite.name().to_owned(),
-        None => format!("{}-{}", suite.name(), std::process::id()),
+        // One process may have a node and a cluster of the same release.
+        None => format!("{}-{}-{}", suite.name(), options.nodes, std::process::id()),
     }
 }
 
