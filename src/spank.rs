@@ -113,7 +113,8 @@ unsafe impl Plugin for Linger {
             let Some(step) = &self.step else { return Ok(()) };
             let (sessions, job) = (sessions(&step.arguments), step.job);
             let dir = sessions.roots.runtime_dir(job.uid);
-            let is_confined = sessions.is_confined(job).unwrap_or(false);
+            let has_session = step.plan == Plan::Session;
+            let is_confined = has_session && sessions.is_confined(job).unwrap_or(false);
             let is_first = spank.task_id()? == 0;
             let task = Task { job, dir: &dir, is_first, is_confined };
             Ok(step::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)

@@ -87,5 +87,5 @@ async fn closed(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<
 
 fn still_there(user: &User<'_>) -> Error {
     let left = processes(&user.roots.slice(user.uid), &user.roots.proc);
-    Error::StillAlive { names: left.iter().map(ToString::to_string).collect() }
+    Error::still_alive(&left)
 }

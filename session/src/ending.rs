@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ipc;
 use crate::leftovers::{DYING, Ending, TIDY};
 use crate::limits::Limits;
-use crate::processes::{Process, processes};
+use crate::processes::{Process, cgroups, processes};
 use crate::sessions::{Job, Sessions, User};
 use crate::slice::cap;
 use crate::store::{self, Found, Locked, Marked};
@@ -136,7 +136,7 @@ pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Resul
         return Ok(());
     }
     let slice = sessions.roots.slice(uid);
-    let cgroups = crate::processes::cgroups(&slice, &manager(uid)).into_iter().collect();
+    let cgroups = cgroups(&slice, &manager(uid)).into_iter().collect();
     state.put_found(&Found { cgroups })
 }
 
@@ -165,10 +165,7 @@ fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
 /// # Errors
 /// The processes that are still there, by name.
 pub(crate) fn all_gone(left: &[Process]) -> Result<()> {
-    if left.is_empty() {
-        return Ok(());
-    }
-    Err(Error::StillAlive { names: left.iter().map(ToString::to_string).collect() })
+    if left.is_empty() { Ok(()) } else { Err(Error::still_alive(left)) }
 }
 
 /// The cgroup of the user's manager and its units, seen from the slice.

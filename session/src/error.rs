@@ -7,6 +7,7 @@ use std::time::Duration;
 use zbus::DBusError as _;
 
 use crate::live::NotLive;
+use crate::processes::Process;
 
 /// This crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -81,6 +82,11 @@ impl Error {
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { doing, path, source }
+    }
+
+    /// Names what outlived SIGKILL.
+    pub(crate) fn still_alive(left: &[Process]) -> Self {
+        Self::StillAlive { names: left.iter().map(ToString::to_string).collect() }
     }
 
     /// Names the attempt that the bus refused.

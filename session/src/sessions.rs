@@ -110,9 +110,13 @@ impl Sessions {
         let grace = time_to_end(self.containment.grace);
         let budget = Budget::starting_now(self.timeout).and(grace);
         bus::within(budget, &self.roots, async |bus| release(bus, self, job, budget).await)?;
+        let left = left?;
+        if left.is_empty() {
+            return Ok(());
+        }
         let now = processes(&self.roots.slice(job.uid), &self.roots.proc);
         let still_there = |process: &Process| now.contains(process);
-        all_gone(&left?.into_iter().filter(still_there).collect::<Vec<_>>())
+        all_gone(&left.into_iter().filter(still_there).collect::<Vec<_>>())
     }
 
     /// Undoes what a power loss or a dead bus has left: users for whom something
