@@ -136,12 +136,16 @@ fn two_jobs_have_their_sum_and_then_what_remains() {
 fn what_cannot_be_capped_is_no_session() {
     N1.configure(QUICK);
     let before = N1.snapshot();
-    N1.sh("mkdir --mode=700 --parents /run/spank-linger/1001; echo nonsense >/run/spank-linger/1001/slice")
+    N1.sh("install --directory --mode=700 /run/spank-linger /run/spank-linger/1001; echo nonsense >/run/spank-linger/1001/slice")
         .ok();
     let job =
         Batch::of("alice", "echo \"dir=$XDG_RUNTIME_DIR bus=$DBUS_SESSION_BUS_ADDRESS\"").run();
     N1.sh("rm -rf /run/spank-linger/1001").ok();
-    job.ok().says("dir= bus=\n").complains("linger: job").complains("no user session");
+    job.ok()
+        .says("dir= bus=\n")
+        .complains("linger: job")
+        .complains("no user session")
+        .complains("slice");
     N1.is_again(&before);
 }
 
