@@ -57,7 +57,7 @@ impl Batch {
             seconds,
             &format!(
                 "why=$(mktemp); id=$({submit}) 2>$why || {{ cat $why >&2; exit 1; }}\n\
-                 while squeue --noheader --jobs=$id --states=PD,CF,R | grep --quiet .; do sleep 0.3; done\n\
+                 while squeue --noheader --jobs=$id --states=PD,CF,R | grep --quiet .; do sleep 0.5; done\n\
                  cat /tmp/run.$id.out; cat $why /tmp/run.$id.err >&2; rm -f $why /tmp/run.$id.*\n\
                  {EXIT_CODE}"
             ),
@@ -128,12 +128,12 @@ impl Started {
 
     /// Waits until it is over and its epilog is through.
     pub fn wait_over(self) {
-        self.wait_for("[ -z \"$state\" ]");
+        self.wait_state("");
     }
 
     /// Waits until it is to run again, after a requeue.
     pub fn wait_pending(self) {
-        self.wait_for("[ \"$state\" = PENDING ]");
+        self.wait_state("PENDING");
     }
 
     /// Ends it.
@@ -142,12 +142,17 @@ impl Started {
         self.wait_over();
     }
 
+    fn wait_state(self, state: &str) {
+        let ask = format!("squeue --noheader --jobs={} --format=%T 2>/dev/null", self.0);
+        self.wait_for(&format!("[ \"$({ask})\" = '{state}' ]"));
+    }
+
     fn wait_for(self, condition: &str) {
-        let Self(id) = self;
-        let script = format!(
-            "for i in $(seq 300); do state=$(squeue --noheader --jobs={id} --format=%T 2>/dev/null); \
-             {condition} && exit 0; sleep 0.2; done; squeue; cat /tmp/out.{id}; exit 1"
-        );
-        N1.sh(&script).ok();
+        N1.sh(&format!(
+            "for i in $(seq 250); do {condition} && exit 0; sleep 0.3; done; squeue; \
+             cat /tmp/out.{}; exit 1",
+            self.0
+        ))
+        .ok();
     }
 }

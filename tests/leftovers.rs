@@ -23,6 +23,7 @@ fn forget_containers() {
 fn a_container_ends_with_its_job_and_with_no_other() {
     N1.configure(QUICK);
     let before = N1.snapshot();
+    // No name of hexadecimal digits: --replace would take the other's id for it.
     let detach = |name: &str, seconds: u32| {
         format!(
             "podman run --detach --replace --name={name} --network=none localhost/busybox \
@@ -32,23 +33,23 @@ fn a_container_ends_with_its_job_and_with_no_other() {
     // crun of Debian 12 may not enter a container from Slurm's cgroup, plugin or not.
     let is_old = std::env::var("LINGER_SLURM_VERSION").is_ok_and(|release| release == "22.05");
     let in_scope = if is_old { "systemd-run --user --scope --quiet " } else { "" };
-    let after = "podman exec b echo exec works\n\
-        exited() { podman ps --all --format '{{.Names}}: {{.Status}}' | grep '^a: Exited'; }\n\
+    let after = "podman exec yours echo exec works\n\
+        exited() { podman ps --all --format '{{.Names}}: {{.Status}}' | grep '^mine: Exited'; }\n\
         for i in $(seq 50); do exited && break; sleep 0.2; done\n\
         podman run --rm --network=none localhost/busybox echo the next runs";
-    let one = Batch::of("alice", &detach("a", 3001)).with("--mem=100").start();
+    let one = Batch::of("alice", &detach("mine", 3001)).with("--mem=100").start();
     one.wait_says("up");
-    let other =
-        Batch::of("alice", &format!("{}{in_scope}{after}", detach("b", 3002))).with("--mem=100");
+    let other = Batch::of("alice", &format!("{}{in_scope}{after}", detach("yours", 3002)))
+        .with("--mem=100");
     let other = other.start();
     other.wait_says("up");
-    let b = N1.pid_of("sleep 3002").expect("it is up");
+    let yours = N1.pid_of("sleep 3002").expect("it is up");
 
     one.go_to_its_end();
     N1.sees_the_end_of("sleep 3001");
-    assert_eq!(N1.pid_of("sleep 3002"), Some(b), "the other job's container was ended");
+    assert_eq!(N1.pid_of("sleep 3002"), Some(yours), "the other job's container was ended");
 
-    let other = other.go_to_its_end().says("exec works").says("a: Exited").says("the next runs");
+    let other = other.go_to_its_end().says("exec works").says("mine: Exited").says("the next runs");
     other.never_says("level=");
     N1.is_again(&before);
     forget_containers();

@@ -22,10 +22,12 @@ impl Node {
     /// When it is not after 20 s.
     pub fn is_again(self, before: &str) {
         let start = Instant::now();
-        while self.snapshot() != before && start.elapsed() < SETTLING {
+        let mut now = self.snapshot();
+        while now != before && start.elapsed() < SETTLING {
             sleep(Duration::from_millis(500));
+            now = self.snapshot();
         }
-        assert_eq!(self.snapshot(), before, "the node is not as it was");
+        assert_eq!(now, before, "the node is not as it was");
     }
 
     /// Waits, for 30 s at most, until a shell command succeeds.

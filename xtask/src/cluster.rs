@@ -37,11 +37,13 @@ pub struct Options {
     /// Whether it stays when this process ends. One that does not is to be brought up from the
     /// main thread: the kernel ends it with the thread that started it.
     pub stay: bool,
+    /// Whether others run beside it: then an emulated node keeps to one core.
+    pub beside: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { name: None, nodes: 1, stay: false }
+        Self { name: None, nodes: 1, stay: false, beside: false }
     }
 }
 
@@ -212,6 +214,7 @@ impl Cluster {
             nodes: options.nodes,
             memory: memory()?,
             stay: options.stay,
+            beside: options.beside,
         };
         let mut ports = Vec::new();
         for number in 1..=options.nodes {

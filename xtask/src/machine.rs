@@ -34,6 +34,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) memory: u32,
     /// Whether the machines outlive this process.
     pub(crate) stay: bool,
+    /// Whether others run beside them.
+    pub(crate) beside: bool,
 }
 
 /// A machine that runs.
@@ -171,7 +173,7 @@ fn command(plan: &Plan<'_>, node: &str, number: u8, port: u16) -> Command {
             "-display",
             "none",
         ])
-        .args(plan.accel.arguments())
+        .args(plan.accel.arguments(plan.beside))
         .args(["-machine", MACHINE, "-smp", "2", "-m", &plan.memory.to_string()])
         .arg("-kernel")
         .arg(plan.image.kernel())

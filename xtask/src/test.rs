@@ -4,6 +4,7 @@ mod host;
 mod nodes;
 mod tally;
 
+use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Result, anyhow, bail};
@@ -12,6 +13,9 @@ use clap::{Args, ValueEnum};
 use crate::suite::Suite;
 use nodes::NodeTests;
 use tally::Tally;
+
+/// Nodes at work at a time: an emulated one is given one core.
+const WORKERS: usize = 2;
 
 /// What to test; everything by default.
 #[derive(Args)]
@@ -39,9 +43,28 @@ enum Part {
     Forky,
 }
 
-/// What runs one after the other; the lanes run side by side. Two nodes do not
-/// keep two cores busy: half of a test is waiting.
-const LANES: [&[Part]; 2] = [&[Part::Trixie], &[Part::Bookworm, Part::Forky, Part::Cluster]];
+/// Nodes and what is tested on them, the longest first.
+struct Unit {
+    part: Part,
+    suite: Suite,
+    nodes: u8,
+    targets: &'static [&'static str],
+}
+
+const UNITS: [Unit; 7] = [
+    unit(Part::Forky, Suite::Forky, &["core", "contained", "leftovers", "beside"]),
+    unit(Part::Trixie, Suite::Trixie, &["core", "contained", "leftovers", "beside", "contract"]),
+    unit(Part::Trixie, Suite::Trixie, &["full"]),
+    // A run has half an hour, and what is beside the jobs is systemd's to keep.
+    unit(Part::Bookworm, Suite::Bookworm, &["core", "contained", "leftovers"]),
+    unit(Part::Trixie, Suite::Trixie, &["mixes"]),
+    unit(Part::Forky, Suite::Forky, &["mixes"]),
+    Unit { nodes: 2, ..unit(Part::Cluster, Suite::Trixie, &["cluster"]) },
+];
+
+const fn unit(part: Part, suite: Suite, targets: &'static [&'static str]) -> Unit {
+    Unit { part, suite, nodes: 1, targets }
+}
 
 /// Runs the tests and prints `N passed, N failed, N skipped` last.
 ///
@@ -53,11 +76,11 @@ pub fn run(options: &Options) -> Result<()> {
     if is_wanted(&Part::Host) {
         host::test(&mut tally)?;
     }
-    let lanes = LANES.map(|parts| parts.iter().copied().filter(is_wanted).collect::<Vec<_>>());
+    let queue = Mutex::new(UNITS.iter().filter(|unit| is_wanted(&unit.part)));
     thread::scope(|scope| {
-        let lanes = lanes.map(|parts| scope.spawn(move || lane(&parts, options)));
-        lanes.into_iter().try_for_each(|lane| {
-            let counted = lane.join().map_err(|_| anyhow!("a lane of tests panicked"))?;
+        let workers = [(); WORKERS].map(|()| scope.spawn(|| work(&queue, options)));
+        workers.into_iter().try_for_each(|worker| {
+            let counted = worker.join().map_err(|_| anyhow!("a worker of the tests panicked"))?;
             counted.map(|counted| tally.add(counted))
         })
     })?;
@@ -68,26 +91,12 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn lane(parts: &[Part], options: &Options) -> Result<Tally> {
+/// Tests unit after unit, until none is left.
+fn work<'a>(queue: &Mutex<impl Iterator<Item = &'a Unit>>, options: &Options) -> Result<Tally> {
     let mut tally = Tally::default();
-    for part in parts {
-        test(*part, options)?.run(&mut tally)?;
+    let next = || queue.lock().map_or(None, |mut queue| queue.next());
+    while let Some(unit) = next() {
+        NodeTests { unit, name: options.name.as_deref() }.run(&mut tally)?;
     }
     Ok(tally)
-}
-
-fn test(part: Part, options: &Options) -> Result<NodeTests<'_>> {
-    const EVERY_RELEASE: &[&str] = &["core", "contained", "leftovers", "beside"];
-    // A run has half an hour, and what is beside the jobs is systemd's to keep.
-    const OLDEST: &[&str] = &["core", "contained", "leftovers"];
-    const EVERYTHING: &[&str] =
-        &["core", "contained", "leftovers", "beside", "full", "mixes", "contract"];
-    let (suite, nodes, targets) = match part {
-        Part::Host => bail!("the host is no node"),
-        Part::Trixie => (Suite::Trixie, 1, EVERYTHING),
-        Part::Cluster => (Suite::Trixie, 2, &["cluster"][..]),
-        Part::Bookworm => (Suite::Bookworm, 1, OLDEST),
-        Part::Forky => (Suite::Forky, 1, EVERY_RELEASE),
-    };
-    Ok(NodeTests { suite, nodes, targets, name: options.name.as_deref() })
 }

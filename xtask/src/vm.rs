@@ -36,6 +36,9 @@ pub enum Task {
         /// Its name for the other commands; by default the suite's.
         #[arg(long)]
         name: Option<String>,
+        /// Others run beside it: an emulated node keeps to one core.
+        #[arg(long)]
+        beside: bool,
     },
     /// A shell on a node, or a command.
     Ssh {
@@ -83,7 +86,9 @@ pub enum Task {
 pub fn run(task: Task) -> Result<()> {
     match task {
         Task::Build { suite } => build(suite),
-        Task::Up { suite, nodes, name } => up(suite, nodes, name),
+        Task::Up { suite, nodes, name, beside } => {
+            up(suite, &Options { name, nodes, stay: true, beside })
+        }
         Task::Ssh { name, node, command } => ssh(&name, &node, &command),
         Task::Push { name, plugin } => push(&name, plugin),
         Task::Logs { name } => logs(&name),
@@ -97,9 +102,9 @@ fn build(suite: Suite) -> Result<()> {
     Image::ensure(&Cache::open()?, suite).map(drop)
 }
 
-fn up(suite: Suite, nodes: u8, name: Option<String>) -> Result<()> {
-    let shown = name.clone().unwrap_or_else(|| suite.name().to_owned());
-    let cluster = Cluster::up(suite, &Options { name, nodes, stay: true })?;
+fn up(suite: Suite, options: &Options) -> Result<()> {
+    let shown = options.name.clone().unwrap_or_else(|| suite.name().to_owned());
+    let cluster = Cluster::up(suite, options)?;
     println!("{shown} is ready: cargo xtask vm ssh {shown}");
     println!("or: ssh -F {} n1", cluster.ssh_config().display());
     Ok(())

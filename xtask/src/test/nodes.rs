@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::Unit;
 use super::tally::Tally;
 use crate::cluster::{Cluster, Options};
 use crate::suite::Suite;
@@ -17,9 +18,7 @@ const PART: Duration = Duration::from_secs(4800);
 
 /// Which tests run on which nodes.
 pub(crate) struct NodeTests<'a> {
-    pub(crate) suite: Suite,
-    pub(crate) nodes: u8,
-    pub(crate) targets: &'a [&'a str],
+    pub(crate) unit: &'a Unit,
     /// Only tests whose name contains this.
     pub(crate) name: Option<&'a str>,
 }
@@ -29,15 +28,15 @@ impl NodeTests<'_> {
     pub(crate) fn run(&self, tally: &mut Tally) -> Result<()> {
         if let Err(error) = self.on_nodes(tally) {
             interrupt::check()?;
-            tally.fail(&format!("node tests on {}", self.suite.name()), &error);
+            tally.fail(&format!("node tests on {}", self.unit.suite.name()), &error);
         }
         Ok(())
     }
 
     fn on_nodes(&self, tally: &mut Tally) -> Result<()> {
         let (cluster, other) = self.prepare()?;
-        let (suite, targets) = (self.suite.name(), self.targets.join(", "));
-        println!("==> testing {suite} with {} node(s): {targets}", self.nodes);
+        let (suite, targets) = (self.unit.suite.name(), self.unit.targets.join(", "));
+        println!("==> testing {suite} with {} node(s): {targets}", self.unit.nodes);
         let mut cargo = self.cargo();
         cargo.env("LINGER_SSH_CONFIG", cluster.ssh_config()).env("LINGER_OTHER_PLUGIN", other);
         tally.cargo_test(self.label(), &mut cargo, PART)?;
@@ -48,17 +47,17 @@ impl NodeTests<'_> {
     fn prepare(&self) -> Result<(Cluster, PathBuf)> {
         static PREPARING: Mutex<()> = Mutex::new(());
         let _preparing = PREPARING.lock();
-        let plugin = build::plugin(self.suite.slurm())?;
-        let other = build::plugin(build::other_than(self.suite.slurm()))?;
-        let options = Options { nodes: self.nodes, ..Options::default() };
-        let cluster = Cluster::up(self.suite, &options)?;
+        let plugin = build::plugin(self.unit.suite.slurm())?;
+        let other = build::plugin(build::other_than(self.unit.suite.slurm()))?;
+        let options = Options { nodes: self.unit.nodes, beside: true, ..Options::default() };
+        let cluster = Cluster::up(self.unit.suite, &options)?;
         cluster.push_plugin(&plugin)?;
         Ok((cluster, other))
     }
 
     /// What the lines of its tests begin with.
     fn label(&self) -> &'static str {
-        match (self.suite, self.nodes) {
+        match (self.unit.suite, self.unit.nodes) {
             (_, 2) => "[two nodes] ",
             (Suite::Trixie, _) => "[trixie] ",
             (Suite::Bookworm, _) => "[bookworm] ",
@@ -67,11 +66,11 @@ impl NodeTests<'_> {
     }
 
     fn cargo(&self) -> Command {
-        let mut cargo = build::cargo(self.suite.slurm());
+        let mut cargo = build::cargo(self.unit.suite.slurm());
         cargo.args(["test", "--quiet", "--package", "cluster-tests", "--no-fail-fast"]);
-        cargo.args(self.targets.iter().flat_map(|target| ["--test", target]));
+        cargo.args(self.unit.targets.iter().flat_map(|target| ["--test", target]));
         cargo.args(["--", "--test-threads=1", "--format=pretty"]).args(self.name);
-        cargo.env("LINGER_SLURM_VERSION", self.suite.slurm()).env("RUST_BACKTRACE", "0");
+        cargo.env("LINGER_SLURM_VERSION", self.unit.suite.slurm()).env("RUST_BACKTRACE", "0");
         cargo
     }
 }
