@@ -1,9 +1,11 @@
 //! Building the plugin, once for each Slurm release.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -40,19 +42,29 @@ pub(crate) fn other_than(release: &str) -> &'static str {
     if release == "26.05" { RELEASE } else { "26.05" }
 }
 
-/// Builds the plugin for a release and gives its file, a copy of its own.
+/// Builds the plugin for a release, once in this run, and gives its file, a copy of its own.
 ///
 /// # Errors
 /// The build failed; cargo has said why.
 pub(crate) fn plugin(release: &str) -> Result<PathBuf> {
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let copy = target().join("plugins").join(format!("spank_linger-{release}.so"));
+    if !built.contains(release) {
+        build(release, &copy)?;
+        built.insert(release.to_owned());
+    }
+    Ok(copy)
+}
+
+fn build(release: &str, copy: &Path) -> Result<()> {
     let step = Step::start(format!("building the plugin for Slurm {release}"));
     let arguments = ["build", "--release", "--quiet", "--package", "slurm-spank-linger"];
     process::run(cargo(release).args(arguments), BUILD)?;
-    let directory = target().join("plugins");
-    fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
-    let copy = directory.join(format!("spank_linger-{release}.so"));
-    fs::copy(target().join("release/libspank_linger.so"), &copy)
-        .with_context(|| copy.display().to_string())?;
+    let directory = copy.parent().unwrap_or(copy);
+    fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    let built = target().join("release/libspank_linger.so");
+    fs::copy(built, copy).with_context(|| copy.display().to_string())?;
     step.done();
-    Ok(copy)
+    Ok(())
 }
