@@ -32,6 +32,25 @@ pub(crate) fn begin(
     }
 }
 
+/// The extern step of a job without a prolog of ours: does what that does, and
+/// answers with whether it did.
+///
+/// # Errors
+/// As [`begin`].
+pub(crate) fn begin_late(
+    arguments: &Arguments,
+    sessions: &Sessions,
+    job: Job,
+    wish: Wish,
+) -> Result<bool, String> {
+    let has_none = |job| sessions.lease(job).is_ok_and(|lease| lease.is_none());
+    let is_first = has_none(job);
+    if is_first {
+        begin(arguments, sessions, job, wish)?;
+    }
+    Ok(is_first && !has_none(job))
+}
+
 /// The epilog: drops the job's lease. It asks no policy, because the arguments
 /// may have changed since the prolog.
 ///
@@ -105,9 +124,24 @@ pub(crate) mod tests {
         let (_dir, sessions, job) = node_without_bus();
         begin(&site(OnError::Drain), &sessions, job, Wish::No).unwrap();
         assert!(matches!(sessions.lease(job), Ok(Some(Lease::Declined))));
+        assert_eq!(begin_late(&site(OnError::Drain), &sessions, job, Wish::None), Ok(false));
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site(OnError::Drain) };
         end(&off, &sessions, job).unwrap();
         begin(&off, &sessions, job, Wish::Yes).unwrap();
         assert!(matches!(sessions.lease(job), Ok(None)));
+    }
+
+    /// Show that what no prolog did is done by the first step, once.
+    #[test]
+    fn a_job_without_a_prolog_is_begun_late() {
+        let (_dir, sessions, job) = node_without_bus();
+        let off = Arguments { mode: crate::arguments::Mode::Off, ..site(OnError::Warn) };
+        assert_eq!(begin_late(&off, &sessions, job, Wish::None), Ok(false));
+        for expected in [true, false] {
+            let begun = begin_late(&site(OnError::Warn), &sessions, job, Wish::None);
+            assert_eq!(begun, Ok(expected));
+            assert!(matches!(sessions.lease(job), Ok(Some(Lease::Failed { .. }))));
+        }
+        assert!(begin_late(&site(OnError::Drain), &sessions, job, Wish::None).is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Roots, Sessions};
+use user_session::{Job, Mark, Role, Roots, Sessions};
 
 use crate::arguments::{self, Arguments, OnError};
 use crate::host::Host;
@@ -37,6 +37,9 @@ type Outcome = Result<(), Box<dyn Error>>;
 #[derive(Default)]
 struct Linger {
     step: Option<Step>,
+    /// This is the extern step of a job that has no prolog of ours, and whose
+    /// lease it took: no epilog of ours will drop it (PrologFlags=RunInJob).
+    ends: Option<Job>,
 }
 
 struct Step {
@@ -76,7 +79,11 @@ unsafe impl Plugin for Linger {
     fn init_post_opt(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| match spank.context()? {
             Context::Local | Context::Allocator => check_wish(spank),
-            Context::Remote if spank.job_stepid()? != EXTERN_STEP => {
+            Context::Remote if spank.job_stepid()? == EXTERN_STEP => {
+                self.ends = take_unless_taken(spank)?;
+                Ok(())
+            }
+            Context::Remote => {
                 self.step = Some(plan_step(spank)?);
                 Ok(())
             }
@@ -97,6 +104,14 @@ unsafe impl Plugin for Linger {
             // With a bad argument there is still a lease to drop.
             let arguments = read_arguments(spank).unwrap_or_default();
             Ok(job::end(&arguments, &sessions(&arguments), this_job(spank)?)?)
+        })
+    }
+
+    fn exit(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
+        guarded(|| {
+            let Some(job) = self.ends.take() else { return Ok(()) };
+            let arguments = read_arguments(spank).unwrap_or_default();
+            Ok(job::end(&arguments, &sessions(&arguments), job)?)
         })
     }
 
@@ -151,7 +166,10 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     let job = this_job(spank)?;
     let (arguments, plan) = match read_arguments(spank) {
         Ok(arguments) => {
-            (arguments, step::plan(&arguments, &sessions(&arguments), job, wish(spank)))
+            let sessions = sessions(&arguments);
+            let plan = step::plan(&arguments, &sessions, job, wish(spank));
+            note_keeper(&sessions, job, Role::Step);
+            (arguments, plan)
         }
         Err(problem) => {
             let missing = Plan::Missing { cause: problem.to_string(), tell: true };
@@ -161,6 +179,21 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     let marks = plan != Plan::Ignore && arguments.containment.kill_leftovers;
     let mark = marks.then(|| sessions(&arguments).mark(job));
     Ok(Step { job, arguments, plan, mark, begun: false })
+}
+
+/// In the extern step. Gives the job if it had no lease and has one now.
+fn take_unless_taken(spank: &SpankHandle<'_>) -> Result<Option<Job>, Box<dyn Error>> {
+    // A bad argument has been named in the prolog; the next step names it for the user.
+    let Ok(arguments) = read_arguments(spank) else { return Ok(None) };
+    let (job, sessions) = (this_job(spank)?, sessions(&arguments));
+    let taken = job::begin_late(&arguments, &sessions, job, wish(spank))?;
+    note_keeper(&sessions, job, Role::Extern);
+    Ok(taken.then_some(job))
+}
+
+fn note_keeper(sessions: &Sessions, job: Job, role: Role) {
+    let noted = sessions.note_keeper(job, role);
+    noted.unwrap_or_else(|error| log::error!("{job}: note its step: {error}"));
 }
 
 /// The extern step is the first on most nodes, and has no task of the user's.

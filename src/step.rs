@@ -46,8 +46,16 @@ pub(crate) fn plan(arguments: &Arguments, sessions: &Sessions, job: Job, wish: W
     }
 }
 
-/// The session, as long as it can be held to its jobs.
+/// The session, as long as it can be held to its jobs. One that an admin, the
+/// user or a crash of its manager has ended since is opened again.
 fn session(sessions: &Sessions, job: Job) -> Plan {
+    let dir = sessions.roots.runtime_dir(job.uid);
+    if let Err(gone) = check_live(&dir, job.uid, Viewpoint::Root) {
+        log::warn!("{job}: find its session: {gone}; it is opened again");
+        if let missing @ Plan::Missing { .. } = take(sessions, job) {
+            return missing;
+        }
+    }
     match sessions.keep_confined(job) {
         Ok(()) => Plan::Session,
         Err(error) => {
@@ -220,8 +228,10 @@ mod tests {
         sessions.note(job, &Lease::Declined).unwrap();
         assert_eq!(plan(&site, &sessions, job, Wish::None), Plan::Decline);
         sessions.note(job, &Lease::NEW).unwrap();
-        assert_eq!(plan(&site, &sessions, job, Wish::None), Plan::Session);
         assert_eq!(plan(&site, &sessions, job, Wish::No), Plan::Decline);
+        // Its session is not there: opening it again is tried.
+        let again = plan(&site, &sessions, job, Wish::None);
+        assert!(matches!(again, Plan::Missing { tell: true, .. }), "{again:?}");
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site };
         assert_eq!(plan(&off, &sessions, job, Wish::Yes), Plan::Ignore);
     }

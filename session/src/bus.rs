@@ -13,6 +13,7 @@ use zbus::{Connection, DynamicType, Message, MessageStream};
 use zruntime::SharedRuntime;
 
 use crate::budget::Budget;
+use crate::crash;
 use crate::error::{Error, Result};
 use crate::live::{self, NotLive, Viewpoint};
 use crate::roots::Roots;
@@ -135,6 +136,7 @@ impl<'a> Bus<'a> {
         let connection = self.connection().await?.clone();
         self.doing.replace(doing.to_owned());
         let Object { service, path, interface } = *object;
+        crash::point();
         let reply = connection.call_method(Some(service), path, Some(interface), method, arguments);
         Ok(reply.await)
     }

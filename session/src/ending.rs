@@ -1,5 +1,6 @@
 //! The end of a lease: what the job left is ended, and the last one closes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,12 +9,13 @@ use crate::budget::Budget;
 use crate::closing::{Closed, OVERHEAD, put_back, wait_until_closed};
 use crate::error::{Error, Result};
 use crate::ipc;
+use crate::keepers::is_over;
 use crate::leftovers::{DYING, Ending, TIDY};
 use crate::limits::Limits;
 use crate::processes::{Process, cgroups, processes};
 use crate::sessions::{Job, Sessions, User};
 use crate::slice::cap;
-use crate::store::{self, Found, Locked, Marked};
+use crate::store::{self, Found, Locked, Marked, State};
 use crate::systemd::Systemd;
 
 /// Units that serve whatever session there is.
@@ -31,7 +33,7 @@ pub(crate) fn time_to_end(grace: Duration) -> Duration {
 pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process>> {
     let roots = &sessions.roots;
     let state = store::state(roots, job.uid);
-    let ids = state.audit_ids(Marked::Job(job.id))?;
+    let ids = audit_ids_of_ended(sessions, job, &state)?;
     if !sessions.containment.kill_leftovers || ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -41,9 +43,51 @@ pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process
     let left = sessions.ending(job.uid, true, &bears).run();
     if left.spared {
         // For whoever ends the last job, if the session stays then.
-        ids.iter().try_for_each(|id| state.add_audit_id(Marked::Spared, *id))?;
+        state
+            .audit_ids(Marked::Job(job.id))?
+            .iter()
+            .try_for_each(|id| state.add_audit_id(Marked::Ended, *id))?;
     }
     Ok(left.alive)
+}
+
+/// What this job's steps bear, and those of jobs that have ended before it.
+fn audit_ids_of_ended(sessions: &Sessions, job: Job, state: &State) -> Result<BTreeSet<u32>> {
+    let mut ids = state.audit_ids(Marked::Ended)?;
+    let over = jobs_that_are_over(sessions, state, false)?;
+    for job in over.into_iter().chain([job.id]) {
+        ids.append(&mut state.audit_ids(Marked::Job(job))?);
+    }
+    Ok(ids)
+}
+
+fn jobs_that_are_over(sessions: &Sessions, state: &State, slurmd_starts: bool) -> Result<Vec<u32>> {
+    let mut jobs = Vec::new();
+    for job in state.jobs()? {
+        if is_over(&state.keepers(job)?, slurmd_starts, &sessions.roots.proc) {
+            jobs.push(job);
+        }
+    }
+    Ok(jobs)
+}
+
+/// The sweep: drops the leases of jobs that are over and whose epilog did not
+/// drop them. What they left in the session is left to the next epilog.
+pub(crate) fn sweep(
+    sessions: &Sessions,
+    uid: u32,
+    state: &Locked,
+    slurmd_starts: bool,
+) -> Result<()> {
+    for id in jobs_that_are_over(sessions, state, slurmd_starts)? {
+        let job = Job { id, uid };
+        log::warn!("{job}: drop its lease: the job is over and its epilog did not come to its end");
+        for audit_id in state.audit_ids(Marked::Job(id))? {
+            state.add_audit_id(Marked::Ended, audit_id)?;
+        }
+        state.remove(id)?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn release(
@@ -54,6 +98,7 @@ pub(crate) async fn release(
 ) -> Result<()> {
     let state = store::lock(&sessions.roots, job.uid, budget)?;
     state.remove(job.id)?;
+    sweep(sessions, job.uid, &state, false)?;
     let containment = &sessions.containment;
     let closed = match put_back_unless_held(systemd, sessions, job.uid, &state).await? {
         Some(user) => wait_until_closed(systemd, &user, containment.grace).await?,
@@ -62,14 +107,14 @@ pub(crate) async fn release(
     if closed == Closed::Gone {
         ipc::remove_podmans_lock(&sessions.roots, job.uid);
     }
-    let is_last = !state.is_held()?;
-    if is_last && closed == Closed::Stays && containment.kill_leftovers {
+    if closed == Closed::Stays {
         end_strangers(sessions, job.uid, &state)?;
     }
     confine(systemd, sessions, job.uid, &state).await
 }
 
-/// Waits for no session to end: there may be many, and slurmd waits for us.
+/// At the start of slurmd. Waits for no session to end: there may be many, and
+/// slurmd waits for us.
 pub(crate) async fn settle(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
@@ -77,7 +122,12 @@ pub(crate) async fn settle(
     budget: Budget,
 ) -> Result<()> {
     let state = store::lock(&sessions.roots, uid, budget)?;
-    put_back_unless_held(systemd, sessions, uid, &state).await?;
+    sweep(sessions, uid, &state, true)?;
+    let closes = put_back_unless_held(systemd, sessions, uid, &state).await?.is_some();
+    // After a reboot there is nothing to tell strangers by.
+    if state.found()?.is_some() && (!closes || systemd.is_logged_in(uid).await?) {
+        end_strangers(sessions, uid, &state)?;
+    }
     confine(systemd, sessions, uid, &state).await
 }
 
@@ -144,13 +194,17 @@ pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Resul
 /// last of them, and what they shared: it was not there before, and bears the
 /// audit id of the manager or of a job.
 fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
-    let Some(found) = state.found()? else { return Ok(()) };
+    let is_last = !state.is_held()?;
+    let Some(found) = state.found()?.filter(|_| is_last && sessions.containment.kill_leftovers)
+    else {
+        return Ok(());
+    };
     let (roots, manager) = (&sessions.roots, manager(uid));
     let init = manager.join("init.scope");
     let all = processes(&roots.slice(uid), &roots.proc);
     let Some(managers) = all.iter().find(|process| process.cgroup == init) else { return Ok(()) };
     let id_of = |process: &Process| audit::id_of(&roots.proc, process.pid);
-    let (managers_id, spared) = (id_of(managers), state.audit_ids(Marked::Spared)?);
+    let (managers_id, spared) = (id_of(managers), state.audit_ids(Marked::Ended)?);
     let is_bus = |cgroup: &Path| BUSES.iter().any(|bus| cgroup.ends_with(bus));
     let is_stranger = |process: &Process| {
         let id = id_of(process);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::crash;
 use crate::processes::{Process, processes, send, whole_cgroups};
 use crate::roots::Roots;
 
@@ -132,6 +133,7 @@ impl Ending<'_> {
         let pids = targets.iter().map(|process| process.pid).collect();
         let slice = self.roots.slice(self.uid);
         for cgroup in whole_cgroups(&self.all(), &pids) {
+            crash::point();
             let killed = fs::write(slice.join(&cgroup).join("cgroup.kill"), "1");
             killed.unwrap_or_else(|error| log::debug!("kill {}: {error}", cgroup.display()));
         }

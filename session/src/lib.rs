@@ -12,12 +12,14 @@ mod bus;
 mod closing;
 mod containment;
 mod cpus;
+mod crash;
 mod devices;
 mod ending;
 mod error;
 #[cfg(test)]
 mod fake;
 mod ipc;
+mod keepers;
 mod leftovers;
 mod limits;
 mod live;
@@ -31,6 +33,7 @@ mod systemd;
 
 pub use containment::{Containment, Mark};
 pub use error::{Error, Result};
+pub use keepers::Role;
 pub use limits::{Confine, Limits};
 pub use live::{NotLive, Viewpoint, check as check_live};
 pub use roots::Roots;

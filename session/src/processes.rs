@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::crash;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A process, as it was found.
@@ -60,6 +61,7 @@ pub(crate) fn send(pid: i32, signal: Signal, is_right: impl FnOnce() -> bool) {
     else {
         return;
     };
+    crash::point();
     if is_right()
         && let Err(error) = pidfd_send_signal(fd, signal)
     {

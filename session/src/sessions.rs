@@ -7,11 +7,13 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::bus;
 use crate::containment::Containment;
+use crate::crash;
 use crate::ending::{
-    all_gone, confine, end_leftovers, note_found, put_back_unless_held, release, settle,
+    all_gone, confine, end_leftovers, note_found, put_back_unless_held, release, settle, sweep,
     time_to_end,
 };
 use crate::error::{Error, Result};
+use crate::keepers::{Keeper, Role};
 use crate::opening::{Opened, open};
 use crate::processes::{Process, processes};
 use crate::roots::Roots;
@@ -95,6 +97,19 @@ impl Sessions {
         store::lock(&self.roots, job.uid, budget)?.put(job.id, lease)
     }
 
+    /// Notes that this process is at work for `job`, so that its lease is kept
+    /// until the process ends. Where there is no lease there is nothing to note.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn note_keeper(&self, job: Job, role: Role) -> Result<()> {
+        crash::acts_as(role);
+        match Keeper::this(role, &self.roots.proc) {
+            Some(keeper) => store::state(&self.roots, job.uid).add_keeper(job.id, &keeper),
+            None => Ok(()),
+        }
+    }
+
     /// Ends what `job` left running and drops its lease; the last one closes the
     /// session. Without a lease it only settles what an earlier failure may have
     /// left.
@@ -106,6 +121,8 @@ impl Sessions {
         if store::is_unknown(&self.roots, job.uid) {
             return Ok(());
         }
+        let noted = self.note_keeper(job, Role::Epilog);
+        noted.unwrap_or_else(|error| log::debug!("{job}: note its epilog: {error}"));
         let left = end_leftovers(self, job);
         let grace = time_to_end(self.containment.grace);
         let budget = Budget::starting_now(self.timeout).and(grace);
@@ -119,8 +136,8 @@ impl Sessions {
         all_gone(&left.into_iter().filter(still_there).collect::<Vec<_>>())
     }
 
-    /// Undoes what a power loss or a dead bus has left: users for whom something
-    /// is written down although no job holds a lease.
+    /// At the start of slurmd: drops the leases of jobs that are over, and undoes
+    /// what they, a power loss or a dead bus have left.
     ///
     /// # Errors
     /// When the list cannot be read. What fails for one user is logged.
@@ -188,15 +205,20 @@ pub(crate) async fn take(
     state: &Locked,
     budget: Budget,
 ) -> Result<()> {
-    // What a crash from here on leaves behind reads: there is no session.
-    let cause = "opening it was interrupted".into();
-    state.put(job.id, &Lease::Failed { cause, told: false })?;
+    sweep(sessions, job.uid, state, false)?;
+    // A lease that is open is that of a job whose session was taken away.
+    let before = state.lease(job.id).ok().flatten().filter(Lease::is_open);
+    if before.is_none() {
+        // What a crash from here on leaves behind reads: there is no session.
+        let cause = "opening it was interrupted".into();
+        state.put(job.id, &Lease::Failed { cause, told: false })?;
+    }
     let user = User::look_up(job.uid, &sessions.roots)?;
     if open(systemd, &user, state, budget).await? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
     note_found(sessions, job.uid, state)?;
-    state.put(job.id, &Lease::NEW)
+    state.put(job.id, &before.unwrap_or(Lease::NEW))
 }
 
 pub(crate) async fn give_up(

@@ -4,7 +4,8 @@
 //! /run/spank-linger/<uid>/         flock(2) on this directory is the user's lock
 //! /run/spank-linger/<uid>/<job>    one lease
 //! /run/spank-linger/<uid>/<job>.audit   the audit session ids of its steps
-//! /run/spank-linger/<uid>/spared.audit  those of ended jobs that left what all share
+//! /run/spank-linger/<uid>/<job>.keepers the processes that show that it is not over
+//! /run/spank-linger/<uid>/ended.audit   those of ended jobs that left something
 //! /run/spank-linger/<uid>/found    what ran in the session when it was found
 //! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
 //! /var/lib/spank-linger/<uid>      linger as it was before the first lease
@@ -17,21 +18,20 @@
 //! gone, and begins anew.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
 use std::ops::Deref;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::libc::O_NOFOLLOW;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
+use crate::crash;
 use crate::error::{Error, Result};
+use crate::keepers::Keeper;
 use crate::limits::Limits;
 use crate::roots::Roots;
 use crate::slice::Capped;
-use files::{make_private, numbers, numbers_in, open_to_read, read, write};
+use files::{append, make_private, numbers, numbers_in, read, read_lines, write};
 
 mod files;
 mod lock;
@@ -88,8 +88,8 @@ pub(crate) struct Undo {
 pub(crate) enum Marked {
     /// The steps of a job.
     Job(u32),
-    /// Ended jobs whose user had another, and what all of them share was spared.
-    Spared,
+    /// Ended jobs whose user had another: of what all of them share, or without an epilog.
+    Ended,
 }
 
 /// What ran in the session right after its first lease: cgroups below the slice.
@@ -195,34 +195,43 @@ impl State {
 
     /// The audit session ids of a job's steps, or of ended jobs.
     pub(crate) fn audit_ids(&self, of: Marked) -> Result<BTreeSet<u32>> {
-        let path = self.audit_path(of);
-        match open_to_read(&path).and_then(io::read_to_string) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-            ids => Ok(numbers(ids.map_err(Error::file("read", &path))?.lines())),
-        }
+        Ok(numbers(read_lines(&self.audit_path(of))?.lines()))
     }
 
-    /// Adds one, unless the user is unknown here. Appended, which needs no lock and
-    /// costs a step of a job of thousands no more than the first.
+    /// Adds one, unless the user is unknown here.
     pub(crate) fn add_audit_id(&self, of: Marked, id: u32) -> Result<()> {
-        let path = self.audit_path(of);
-        let mut options = OpenOptions::new();
-        let options = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW);
-        let line = format!("{id}\n");
-        match options.open(&path).and_then(|mut file| file.write_all(line.as_bytes())) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            added => added.map_err(Error::file("write", &path)),
-        }
+        append(&self.audit_path(of), &id)
+    }
+
+    /// The jobs that have a lease of any kind.
+    pub(crate) fn jobs(&self) -> Result<BTreeSet<u32>> {
+        numbers_in(&self.dir)
+    }
+
+    /// The processes that were noted for a job.
+    pub(crate) fn keepers(&self, job: u32) -> Result<Vec<Keeper>> {
+        let path = self.keepers_path(job);
+        let lines = read_lines(&path)?;
+        Ok(lines.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// Notes one more, of a job that has a lease.
+    pub(crate) fn add_keeper(&self, job: u32, keeper: &Keeper) -> Result<()> {
+        if self.path(job).exists() { append(&self.keepers_path(job), keeper) } else { Ok(()) }
     }
 
     fn path(&self, job: u32) -> PathBuf {
         self.dir.join(job.to_string())
     }
 
+    fn keepers_path(&self, job: u32) -> PathBuf {
+        self.dir.join(format!("{job}.keepers"))
+    }
+
     fn audit_path(&self, of: Marked) -> PathBuf {
         self.dir.join(match of {
             Marked::Job(job) => format!("{job}.audit"),
-            Marked::Spared => "spared.audit".into(),
+            Marked::Ended => "ended.audit".into(),
         })
     }
 }
@@ -235,6 +244,7 @@ impl Locked {
     /// Removes the lease and what goes with it.
     pub(crate) fn remove(&self, job: u32) -> Result<()> {
         remove(&self.path(job))?;
+        remove(&self.keepers_path(job))?;
         remove(&self.audit_path(Marked::Job(job)))
     }
 
@@ -253,6 +263,7 @@ impl Locked {
     /// On disk when this returns: a power loss right after finds it.
     pub(crate) fn put_undo(&self, undo: &Undo) -> Result<()> {
         write(&self.undo, undo)?;
+        crash::point();
         let parent = self.undo.parent().unwrap_or(&self.undo);
         for path in [&self.undo, parent] {
             let synced = File::open(path).and_then(|file| file.sync_all());
@@ -275,6 +286,7 @@ impl Locked {
 impl Drop for Locked {
     fn drop(&mut self) {
         if self.is_empty() {
+            crash::point();
             let left = fs::remove_dir_all(&self.dir);
             left.unwrap_or_else(|error| log::debug!("remove {}: {error}", self.dir.display()));
         }

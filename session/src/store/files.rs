@@ -1,6 +1,7 @@
 //! Files and directories that only root may have written.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::libc::O_NOFOLLOW;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::crash;
 use crate::error::{Error, Result};
 
 /// The layout of a state file. `version` lets an upgraded plugin read what the
@@ -25,6 +27,7 @@ const VERSION: u32 = 1;
 /// Makes a directory that only we can enter, or checks that it is one: what is
 /// in it decides what root does.
 pub(super) fn make_private(dir: &Path) -> Result<()> {
+    crash::point();
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(dir),
         made => made.map_err(Error::file("make", dir)),
@@ -45,7 +48,7 @@ fn check_private(dir: &Path) -> Result<()> {
     Err(Error::Untrusted { path: dir.to_owned(), problem })
 }
 
-pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
+fn open_to_read(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(path)
 }
 
@@ -70,6 +73,7 @@ pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
     let text = serde_json::to_vec(&Versioned { version: VERSION, content })
         .map_err(|error| Error::file("write", path)(error.into()))?;
     let new = temporary(path);
+    crash::point();
     OpenOptions::new()
         .write(true)
         .create(true)
@@ -78,8 +82,32 @@ pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
         .custom_flags(O_NOFOLLOW)
         .open(&new)
         .and_then(|mut file| file.write_all(&text))
-        .and_then(|()| fs::rename(&new, path))
+        .and_then(|()| {
+            crash::point();
+            fs::rename(&new, path)
+        })
         .map_err(Error::file("write", path))
+}
+
+/// Adds a line. Needs no lock, and costs a step of a job of thousands no more than
+/// the first. The directory of a user without a lease is not made for it.
+pub(super) fn append(path: &Path, line: &impl fmt::Display) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let options = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW);
+    let line = format!("{line}\n");
+    crash::point();
+    match options.open(path).and_then(|mut file| file.write_all(line.as_bytes())) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        added => added.map_err(Error::file("write", path)),
+    }
+}
+
+/// What was appended; nothing where there is no such file.
+pub(super) fn read_lines(path: &Path) -> Result<String> {
+    match open_to_read(path).and_then(io::read_to_string) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        lines => lines.map_err(Error::file("read", path)),
+    }
 }
 
 /// One name for each file is enough: its writer holds the user's lock.
@@ -89,6 +117,7 @@ fn temporary(path: &Path) -> PathBuf {
 }
 
 pub(crate) fn remove(path: &Path) -> Result<()> {
+    crash::point();
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::file("remove", path)(error))
