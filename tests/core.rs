@@ -148,7 +148,7 @@ fn without_a_session_the_job_runs_and_is_told() {
     let id = job.stdout.lines().find_map(|line| line.strip_prefix("job ")).unwrap();
     assert!(N1.log_of(id.parse().unwrap()).contains("user@1004.service is masked"));
     N1.is_again(&before);
-    assert_eq!(N1.state(), "idle");
+    N1.settles();
 }
 
 /// Show that a plugin for another release is refused by Slurm.
@@ -180,7 +180,7 @@ fn a_bad_argument_is_named_in_the_log() {
         let job = Batch::of("alice", "echo dir=$XDG_RUNTIME_DIR").submitted_with(STALE).run();
         job.ok().says("dir=\n").complains(&format!("argument '{argument}'"));
     }
-    assert_eq!(N1.state(), "idle");
+    N1.settles();
 }
 
 /// Show that a bad value of the user's option is named at submission.

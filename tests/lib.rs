@@ -3,7 +3,8 @@
 //! `cargo xtask test` starts the nodes and says where they are in the
 //! environment: `LINGER_SSH_CONFIG`, a file for `ssh -F` that knows the hosts n1
 //! and n2; `LINGER_SLURM_VERSION`, the release that the node runs;
-//! `LINGER_OTHER_PLUGIN`, a plugin file built for a release that it does not run.
+//! `LINGER_OTHER_PLUGIN`, a plugin file built for a release that it does not run;
+//! `LINGER_CRASH_PLUGIN`, one that a test can have killed at each change it makes.
 // A test that cannot go on panics, and most sentences about an output end there.
 #![allow(clippy::expect_used, clippy::must_use_candidate, clippy::return_self_not_must_use)]
 
@@ -120,6 +121,11 @@ impl Node {
     pub fn state(self) -> String {
         let script = format!("sinfo --noheader --nodes={} --format=%T", self.0);
         self.sh(&script).ok().stdout.trim().to_owned()
+    }
+
+    /// Waits until it can take any job again: it is neither down nor drained.
+    pub fn settles(self) {
+        self.sh(WAIT_IDLE).ok();
     }
 
     /// What the plugin wrote to slurmd's log about a job.

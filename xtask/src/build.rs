@@ -47,20 +47,37 @@ pub(crate) fn other_than(release: &str) -> &'static str {
 /// # Errors
 /// The build failed; cargo has said why.
 pub(crate) fn plugin(release: &str) -> Result<PathBuf> {
-    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    built(release, None)
+}
+
+/// The same, with a hook for a test to have it killed at each change it makes.
+///
+/// # Errors
+/// The build failed; cargo has said why.
+pub(crate) fn crashing_plugin(release: &str) -> Result<PathBuf> {
+    built(release, Some("crash-points"))
+}
+
+fn built(release: &str, feature: Option<&str>) -> Result<PathBuf> {
+    static BUILT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    let copy = target().join("plugins").join(format!("spank_linger-{release}.so"));
-    if !built.contains(release) {
-        build(release, &copy)?;
-        built.insert(release.to_owned());
+    let copy = target()
+        .join("plugins")
+        .join(format!("spank_linger-{release}{}.so", feature.unwrap_or_default()));
+    if !built.contains(&copy) {
+        build(release, feature, &copy)?;
+        built.insert(copy.clone());
     }
     Ok(copy)
 }
 
-fn build(release: &str, copy: &Path) -> Result<()> {
-    let step = Step::start(format!("building the plugin for Slurm {release}"));
-    let arguments = ["build", "--release", "--quiet", "--package", "slurm-spank-linger"];
-    process::run(cargo(release).args(arguments), BUILD)?;
+fn build(release: &str, feature: Option<&str>, copy: &Path) -> Result<()> {
+    let with = feature.map(|feature| format!(" with {feature}")).unwrap_or_default();
+    let step = Step::start(format!("building the plugin for Slurm {release}{with}"));
+    let mut cargo = cargo(release);
+    cargo.args(["build", "--release", "--quiet", "--package", "slurm-spank-linger"]);
+    cargo.args(feature.map(|feature| format!("--features={feature}")));
+    process::run(&mut cargo, BUILD)?;
     let directory = copy.parent().unwrap_or(copy);
     fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
     let built = target().join("release/libspank_linger.so");

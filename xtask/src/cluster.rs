@@ -2,6 +2,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -279,11 +280,15 @@ impl Drop for Cluster {
 }
 
 fn name_of(suite: Suite, options: &Options) -> String {
+    static CLUSTERS: AtomicU32 = AtomicU32::new(0);
     match &options.name {
         Some(name) => name.clone(),
         None if options.stay => suite.name().to_owned(),
-        // One process may have a node and a cluster of the same release.
-        None => format!("{}-{}-{}", suite.name(), options.nodes, std::process::id()),
+        // One process may have several of the same release.
+        None => {
+            let number = CLUSTERS.fetch_add(1, Ordering::Relaxed);
+            format!("{}-{}-{number}", suite.name(), std::process::id())
+        }
     }
 }
 

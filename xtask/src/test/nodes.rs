@@ -34,25 +34,29 @@ impl NodeTests<'_> {
     }
 
     fn on_nodes(&self, tally: &mut Tally) -> Result<()> {
-        let (cluster, other) = self.prepare()?;
+        let (cluster, other, crash) = self.prepare()?;
         let (suite, targets) = (self.unit.suite.name(), self.unit.targets.join(", "));
         println!("==> testing {suite} with {} node(s): {targets}", self.unit.nodes);
         let mut cargo = self.cargo();
         cargo.env("LINGER_SSH_CONFIG", cluster.ssh_config()).env("LINGER_OTHER_PLUGIN", other);
+        cargo.envs(crash.map(|crash| ("LINGER_CRASH_PLUGIN", crash)));
         tally.cargo_test(self.label(), &mut cargo, PART)?;
         cluster.down()
     }
 
     /// One at a time: builds share a directory, and a fresh machine gets its tools.
-    fn prepare(&self) -> Result<(Cluster, PathBuf)> {
+    fn prepare(&self) -> Result<(Cluster, PathBuf, Option<PathBuf>)> {
         static PREPARING: Mutex<()> = Mutex::new(());
         let _preparing = PREPARING.lock();
-        let plugin = build::plugin(self.unit.suite.slurm())?;
-        let other = build::plugin(build::other_than(self.unit.suite.slurm()))?;
+        let slurm = self.unit.suite.slurm();
+        let plugin = build::plugin(slurm)?;
+        let other = build::plugin(build::other_than(slurm))?;
+        let is_killed = self.unit.targets.contains(&"crashes");
+        let crash = is_killed.then(|| build::crashing_plugin(slurm)).transpose()?;
         let options = Options { nodes: self.unit.nodes, beside: true, ..Options::default() };
         let cluster = Cluster::up(self.unit.suite, &options)?;
         cluster.push_plugin(&plugin)?;
-        Ok((cluster, other))
+        Ok((cluster, other, crash))
     }
 
     /// What the lines of its tests begin with.

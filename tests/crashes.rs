@@ -1,0 +1,110 @@
+//! A crash at each point of what the plugin does, by a build that can be killed
+//! there: what is left is repaired by whoever comes next.
+// Tests say what they expect by panicking.
+#![allow(clippy::expect_used, missing_docs)]
+
+use std::path::PathBuf;
+
+use cluster_tests::{AtEnd, Batch, N1, QUICK};
+
+/// Whom to kill, and at which of its points (session/src/crash.rs).
+const ORDER: &str = "/run/linger-crash";
+
+/// More than there are.
+const MOST: u32 = 200;
+
+/// Has the node run the build that can be killed, until the end of the test.
+fn with_crash_points() -> AtEnd {
+    const PLUGIN: &str = "/root/crash.so";
+    let built = std::env::var_os("LINGER_CRASH_PLUGIN").expect("run with 'cargo xtask test'");
+    let end = AtEnd(format!(
+        "rm --force {ORDER} {ORDER}.done; [ ! -e {PLUGIN}.kept ] || linger-node-plugin {PLUGIN}.kept; \
+         scontrol update nodename=n1 state=resume"
+    ));
+    N1.put(&PathBuf::from(built), PLUGIN);
+    let installed = "$(find /usr/lib -path '*/slurm*' -name spank_linger.so)";
+    N1.sh(&format!("cp {installed} {PLUGIN}.kept && linger-node-plugin {PLUGIN}")).ok();
+    N1.configure(QUICK);
+    end
+}
+
+/// `slurmstepd spank` for a job of alice's, as slurmd calls it.
+fn spank(what: &str, job: u32) -> String {
+    format!(
+        "SLURM_CONF=/etc/slurm/slurm.conf SLURM_JOBID={job} SLURM_UID=1001 SLURM_JOB_GID=1001 \
+         timeout 60 slurmstepd spank {what} </dev/null 2>&1"
+    )
+}
+
+/// Has `role` be killed at its point `number` while `script` runs. Answers whether
+/// it came that far.
+fn killed_at(role: &str, number: u32, script: &str) -> bool {
+    let armed = format!("rm --force {ORDER}.done; echo {role} {number} >{ORDER}; {script}\n");
+    N1.sh(&format!("{armed}rm --force {ORDER}; [ -e {ORDER}.done ] && echo killed || true"))
+        .ok()
+        .stdout
+        .contains("killed")
+}
+
+/// Runs `at` with 1, 2 and so on until it says that nobody was killed.
+fn each_point(least: u32, at: impl Fn(u32) -> bool) {
+    let points = (1..MOST).take_while(|number| at(*number)).count();
+    println!("killed at {points} points");
+    assert!(points >= least as usize, "only {points} points");
+}
+
+/// Show that a prolog that is killed, wherever that is, leaves what its epilog
+/// repairs, or the start of slurmd where no epilog comes.
+#[test]
+fn a_prolog_killed_anywhere_is_repaired() {
+    let _end = with_crash_points();
+    let before = N1.snapshot();
+    each_point(12, |number| {
+        let was_killed = killed_at("prolog", number, &spank("prolog", 9001));
+        let repair = match number % 2 {
+            0 => "systemctl restart slurmd".to_owned(),
+            _ => spank("epilog", 9001),
+        };
+        N1.sh(&repair).ok();
+        N1.is_again(&before);
+        was_killed
+    });
+}
+
+/// Show that an epilog that is killed, wherever that is, is made up for by the
+/// next job of the user. Slurm itself drains the node for it.
+#[test]
+fn an_epilog_killed_anywhere_is_repaired() {
+    let _end = with_crash_points();
+    let before = N1.snapshot();
+    let next = format!("{}; {}", spank("prolog", 9002), spank("epilog", 9002));
+    each_point(15, |number| {
+        let job = Batch::of("alice", "setsid --fork sleep 7001; echo up; sleep 900").start();
+        job.wait_says("up");
+        let wait = "until [ -z \"$(squeue --noheader)\" ]; do sleep 0.3; done";
+        let was_killed = killed_at("epilog", number, &format!("scancel {}; {wait}", job.0));
+        N1.sh("scontrol update nodename=n1 state=resume");
+        N1.sh(&next).ok();
+        N1.is_again(&before);
+        was_killed
+    });
+}
+
+/// Show that a slurmstepd of a job that is killed, wherever that is, leaves
+/// nothing behind when the job is over, and no node down.
+#[test]
+fn a_step_killed_anywhere_leaves_nothing() {
+    let _end = with_crash_points();
+    let before = N1.snapshot();
+    for (role, least) in [("extern", 4), ("step", 1)] {
+        each_point(least, |number| {
+            let run = "id=$(sbatch --parsable --uid=bob --output=/dev/null --wrap='sleep 1'); \
+                for i in $(seq 40); do [ -z \"$(squeue --noheader)\" ] && break; sleep 0.3; done; \
+                scancel $id; until [ -z \"$(squeue --noheader)\" ]; do sleep 0.3; done";
+            let was_killed = killed_at(role, number, &format!("cd /; {run}"));
+            N1.settles();
+            N1.is_again(&before);
+            was_killed
+        });
+    }
+}
