@@ -87,7 +87,7 @@ fn slice(uid: u32) -> String {
 /// session, too.
 const SNAPSHOT: &str = r#"
     for dir in /var/lib/systemd/linger /run/user /run/spank-linger /var/lib/spank-linger; do
-        echo $dir; ls $dir; done
+        echo $dir; ls -A $dir; done
     systemctl list-units --all --plain --no-legend 'user@*' 'user-runtime-dir@*' |
         awk '$3 == "active" {print $1}'
     for control in /run/systemd/system.control /etc/systemd/system.control; do

@@ -53,7 +53,7 @@ impl Sessions {
             let Some(wanted) = state.limits()? else { return Ok(true) };
             let wanted = wanted.only(self.containment.confine);
             let slice = self.roots.slice(job.uid);
-            Ok(match state.capped()? {
+            Ok(match state.capped() {
                 Some(capped) => capped.is_right(&wanted, &slice),
                 None => wanted == Limits::default(),
             })

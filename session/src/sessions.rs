@@ -229,7 +229,9 @@ pub(crate) async fn give_up(
     budget: Budget,
 ) -> Result<()> {
     let state = store::lock(&sessions.roots, job.uid, budget)?;
-    state.put(job.id, &Lease::Failed { cause, told: false })?;
+    // On a full disk a lease cannot be changed, and can be removed.
+    let noted = state.put(job.id, &Lease::Failed { cause, told: false });
+    noted.or_else(|_| state.remove(job.id))?;
     put_back_unless_held(systemd, sessions, job.uid, &state).await?;
     confine(systemd, sessions, job.uid, &state).await
 }

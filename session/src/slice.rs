@@ -105,6 +105,19 @@ impl Capped {
         Self { before, had_drop_in, wanted, set, touched: BTreeSet::new(), done: false }
     }
 
+    /// Where the record was lost: all of it may have been capped.
+    pub(crate) fn of_unlimited() -> Self {
+        let before = Properties {
+            memory_max: INFINITY,
+            memory_swap_max: INFINITY,
+            tasks_max: INFINITY,
+            allowed_cpus: Vec::new(),
+            device_policy: "auto".into(),
+            device_allow: Vec::new(),
+        };
+        Self { touched: NAMES.into(), ..Self::new(before, BTreeSet::new()) }
+    }
+
     /// Whether `slice` is capped as `wanted`, by our record and by the kernel:
     /// a `daemon-reload` or an admin may have set something else since.
     pub(crate) fn is_right(&self, wanted: &Limits, slice: &Path) -> bool {
@@ -153,7 +166,7 @@ pub(crate) async fn cap(
     state: &Locked,
     wanted: Limits,
 ) -> Result<()> {
-    let mut capped = match state.capped()? {
+    let mut capped = match state.capped() {
         Some(capped) if capped.is_right(&wanted, &roots.slice(uid)) => return Ok(()),
         Some(capped) => capped,
         None if wanted == Limits::default() => return Ok(()),
@@ -165,7 +178,11 @@ pub(crate) async fn cap(
     let kept = caps.iter().map(Property::name).collect();
     capped.touched = &capped.touched | &kept;
     capped.done = false;
-    state.put_capped(&capped)?;
+    // To take back what is written down must be possible on a full disk, too.
+    let noted = state.put_capped(&capped);
+    if !kept.is_empty() {
+        noted?;
+    }
     let undone = &capped.touched - &kept;
     let before = undone.iter().map(|name| capped.before.of(*name));
     systemd.set_slice(uid, caps.into_iter().chain(before).collect()).await?;

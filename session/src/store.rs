@@ -6,6 +6,7 @@
 //! /run/spank-linger/<uid>/<job>.audit   the audit session ids of its steps
 //! /run/spank-linger/<uid>/<job>.keepers the processes that show that it is not over
 //! /run/spank-linger/<uid>/ended.audit   those of ended jobs that left something
+//! /run/spank-linger/<uid>/undo     a copy of what is to be undone
 //! /run/spank-linger/<uid>/found    what ran in the session when it was found
 //! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
 //! /var/lib/spank-linger/<uid>      linger as it was before the first lease
@@ -31,7 +32,7 @@ use crate::keepers::Keeper;
 use crate::limits::Limits;
 use crate::roots::Roots;
 use crate::slice::Capped;
-use files::{append, make_private, numbers, numbers_in, read, read_lines, write};
+use files::{append, make_private, numbers, numbers_in, read, read_lines, temporary, write};
 
 mod files;
 mod lock;
@@ -100,6 +101,9 @@ pub(crate) struct Found {
 
 /// The record of a capped slice, beside the leases.
 const SLICE: &str = "slice";
+
+/// A copy of what is to be undone, beside the leases.
+const UNDO: &str = "undo";
 
 /// The record of what was found, beside the leases.
 const FOUND: &str = "found";
@@ -181,12 +185,18 @@ impl State {
         Ok(Limits::together(known))
     }
 
+    /// From the copy where the disk has lost it: before a reboot that will do.
     pub(crate) fn undo(&self) -> Result<Option<Undo>> {
-        read(&self.undo)
+        let copy = || read(&self.dir.join(UNDO)).ok().flatten();
+        read(&self.undo).or_else(|error| copy().map(Some).ok_or(error))
     }
 
-    pub(crate) fn capped(&self) -> Result<Option<Capped>> {
-        read(&self.dir.join(SLICE))
+    /// An unreadable record is one of a slice that is to be free afterwards.
+    pub(crate) fn capped(&self) -> Option<Capped> {
+        read(&self.dir.join(SLICE)).unwrap_or_else(|error| {
+            log::error!("{error}; taken for a slice without limits before");
+            Some(Capped::of_unlimited())
+        })
     }
 
     pub(crate) fn found(&self) -> Result<Option<Found>> {
@@ -262,6 +272,7 @@ impl Locked {
 
     /// On disk when this returns: a power loss right after finds it.
     pub(crate) fn put_undo(&self, undo: &Undo) -> Result<()> {
+        write(&self.dir.join(UNDO), undo)?;
         write(&self.undo, undo)?;
         crash::point();
         let parent = self.undo.parent().unwrap_or(&self.undo);
@@ -273,7 +284,8 @@ impl Locked {
     }
 
     pub(crate) fn remove_undo(&self) -> Result<()> {
-        remove(&self.undo)
+        remove(&self.undo)?;
+        remove(&self.dir.join(UNDO))
     }
 
     /// No lease, and no cap that is still to be taken back.
@@ -286,6 +298,10 @@ impl Locked {
 impl Drop for Locked {
     fn drop(&mut self) {
         if self.is_empty() {
+            if !self.undo.exists() {
+                // Of a record that was not written to its end.
+                let _ = remove(&temporary(&self.undo));
+            }
             crash::point();
             let left = fs::remove_dir_all(&self.dir);
             left.unwrap_or_else(|error| log::debug!("remove {}: {error}", self.dir.display()));

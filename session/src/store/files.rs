@@ -59,7 +59,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     };
     let untrusted = |problem: String| Error::Untrusted { path: path.to_owned(), problem };
     let read: Versioned<T> = serde_json::from_str(&text)
-        .map_err(|error| untrusted(format!("not a state file: {error}")))?;
+        .map_err(|error| untrusted(format!("not a state file: {error}; remove it")))?;
     if read.version != VERSION {
         return Err(untrusted(format!(
             "has version {}, this plugin reads {VERSION}",
@@ -87,6 +87,10 @@ pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
             fs::rename(&new, path)
         })
         .map_err(Error::file("write", path))
+        .inspect_err(|_| {
+            // A full disk keeps half of it.
+            let _ = fs::remove_file(&new);
+        })
 }
 
 /// Adds a line. Needs no lock, and costs a step of a job of thousands no more than
@@ -111,7 +115,7 @@ pub(super) fn read_lines(path: &Path) -> Result<String> {
 }
 
 /// One name for each file is enough: its writer holds the user's lock.
-fn temporary(path: &Path) -> PathBuf {
+pub(super) fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().display().to_string();
     path.with_file_name(format!(".{name}.new"))
 }
