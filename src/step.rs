@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use user_session::{Job, Lease, Sessions, Viewpoint, check_live};
+use user_session::{Job, Lease, Sessions, Viewpoint, check_live, check_manager};
 
 use crate::arguments::{Arguments, OnError};
 use crate::environment::{export, remove_stale};
@@ -49,8 +49,9 @@ pub(crate) fn plan(arguments: &Arguments, sessions: &Sessions, job: Job, wish: W
 /// The session, as long as it can be held to its jobs. One that an admin, the
 /// user or a crash of its manager has ended since is opened again.
 fn session(sessions: &Sessions, job: Job) -> Plan {
-    let dir = sessions.roots.runtime_dir(job.uid);
-    if let Err(gone) = check_live(&dir, job.uid, Viewpoint::Root) {
+    let (dir, slice) = (sessions.roots.runtime_dir(job.uid), sessions.roots.slice(job.uid));
+    let live = check_live(&dir, job.uid, Viewpoint::Root);
+    if let Err(gone) = live.and_then(|()| check_manager(&slice, job.uid)) {
         log::warn!("{job}: find its session: {gone}; it is opened again");
         if let missing @ Plan::Missing { .. } = take(sessions, job) {
             return missing;

@@ -11,6 +11,7 @@
 mod jobs;
 mod login;
 mod output;
+mod power;
 mod watch;
 
 pub use jobs::{Batch, GO, Started};

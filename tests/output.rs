@@ -24,6 +24,11 @@ impl Output {
         }
     }
 
+    /// Whether it succeeded.
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
     /// Requires success.
     ///
     /// # Panics

@@ -30,9 +30,27 @@ pub(crate) async fn put_back(
 ) -> Result<()> {
     if user.lingers()? != undo.linger_before {
         systemd.watch(user.uid).await?;
-        systemd.set_linger(user.uid, undo.linger_before).await?;
+        let set = systemd.set_linger(user.uid, undo.linger_before).await;
+        match set {
+            Err(_) if user.is_gone() => close_by_hand(systemd, user).await?,
+            set => set?,
+        }
     }
     state.remove_undo()
+}
+
+/// logind refuses to turn off the linger of an account that is no more ("No such
+/// process", systemd 257), and does not end its session.
+async fn close_by_hand(systemd: &mut impl Systemd, user: &User<'_>) -> Result<()> {
+    user.forget_linger()?;
+    systemd.kill_manager(user.uid).await?;
+    while !systemd.units(user.uid).await?.are_down() {
+        let recheck = systemd.now() + RECHECK;
+        systemd
+            .changed(&format!("wait for the session of uid {} to end", user.uid), recheck)
+            .await?;
+    }
+    systemd.forget_failure(user.uid).await
 }
 
 /// What systemd takes for itself to stop a manager or to see that it was killed:

@@ -182,7 +182,8 @@ pub(crate) async fn confine(
 
 /// Writes down what is in the session when its first job gets it.
 pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
-    if state.found()?.is_some() {
+    // One that cannot be read is made anew: what is there now is spared then.
+    if matches!(state.found(), Ok(Some(_))) {
         return Ok(());
     }
     let slice = sessions.roots.slice(uid);

@@ -35,7 +35,7 @@ pub use containment::{Containment, Mark};
 pub use error::{Error, Result};
 pub use keepers::Role;
 pub use limits::{Confine, Limits};
-pub use live::{NotLive, Viewpoint, check as check_live};
+pub use live::{NotLive, Viewpoint, check as check_live, check_manager};
 pub use roots::Roots;
 pub use sessions::{Job, Sessions};
 pub use store::Lease;

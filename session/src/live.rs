@@ -46,6 +46,18 @@ pub fn check(dir: &Path, uid: u32, seen_by: Viewpoint) -> Result<(), NotLive> {
     }
 }
 
+/// Checks that the manager of `uid` runs: one that was killed leaves its runtime
+/// directory behind, with sockets that nobody listens to. The cgroup tells root
+/// without a word to what the user controls.
+///
+/// # Errors
+/// That it has no process.
+pub fn check_manager(slice: &Path, uid: u32) -> Result<(), NotLive> {
+    let scope = slice.join(format!("user@{uid}.service/init.scope"));
+    let processes = fs::read_to_string(scope.join("cgroup.procs"));
+    require(processes.is_ok_and(|pids| !pids.is_empty()), &scope, "has no process")
+}
+
 fn require(holds: bool, path: &Path, problem: &'static str) -> Result<(), NotLive> {
     if holds { Ok(()) } else { Err(NotLive { path: path.to_owned(), problem }) }
 }

@@ -182,6 +182,16 @@ impl<'a> User<'a> {
         self.roots.runtime_dir(self.uid)
     }
 
+    /// Whether the account is no more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(nix::unistd::User::from_uid(self.uid.into()), Ok(None))
+    }
+
+    /// Turns linger off without logind, as an admin would have to.
+    pub(crate) fn forget_linger(&self) -> Result<()> {
+        store::remove(&self.linger_file())
+    }
+
     fn linger_file(&self) -> PathBuf {
         self.roots.linger.join(escape(&self.name))
     }
