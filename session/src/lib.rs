@@ -12,11 +12,14 @@ mod bus;
 mod closing;
 mod containment;
 mod cpus;
+mod decimal;
 mod devices;
 mod ending;
 mod error;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod hostile;
 mod ipc;
 mod leftovers;
 mod limits;

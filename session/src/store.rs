@@ -24,16 +24,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc::O_NOFOLLOW;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
+use crate::audit;
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::roots::Roots;
 use crate::slice::Capped;
-use files::{make_private, numbers, numbers_in, open_to_read, read, write};
+use files::{make_private, numbers_in, open_to_read, read, write};
 
-mod files;
+pub(crate) mod files;
 mod lock;
 pub(crate) use files::remove;
 
@@ -95,7 +96,14 @@ pub(crate) enum Marked {
 /// What ran in the session right after its first lease: cgroups below the slice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Found {
+    #[serde(serialize_with = "names")]
     pub(crate) cgroups: BTreeSet<PathBuf>,
+}
+
+/// A name that is no text is not systemd's but the user's, and is left out: what
+/// is in there is taken for what a job left.
+fn names<S: Serializer>(cgroups: &BTreeSet<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(cgroups.iter().filter_map(|cgroup| cgroup.to_str()))
 }
 
 /// The record of a capped slice, beside the leases.
@@ -198,7 +206,7 @@ impl State {
         let path = self.audit_path(of);
         match open_to_read(&path).and_then(io::read_to_string) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-            ids => Ok(numbers(ids.map_err(Error::file("read", &path))?.lines())),
+            ids => Ok(audit::list(&ids.map_err(Error::file("read", &path))?)),
         }
     }
 
