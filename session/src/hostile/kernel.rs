@@ -57,7 +57,7 @@ pub(super) const PARSERS: [Parser; 10] = [
     Parser {
         name: "names of processes",
         cases: 400_000,
-        grammar: Grammar { tokens: &["podman", "\n", " ", "\u{9b}"], samples: &["sleep\n", "a b"] },
+        grammar: Grammar { tokens: &["podman", "\n", " ", "\u{9b}"], samples: &["sleep", "conmon"] },
         holds: process_name,
     },
     Parser {
