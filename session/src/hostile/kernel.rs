@@ -17,7 +17,7 @@ const NUMBERS: Grammar = Grammar {
 pub(super) const PARSERS: [Parser; 10] = [
     Parser {
         name: "lists of CPUs",
-        cases: 1_000_000,
+        cases: 500_000,
         grammar: Grammar {
             tokens: &["0", "7", "64", "-", ",", "\n", "0-8191", "8191", "0-4294967295", "3-1"],
             samples: &["0-3,8,10-11\n", "0", "0-1,4-5,8-9,12-13\n", "63-64,127,8190-8191"],
@@ -26,7 +26,7 @@ pub(super) const PARSERS: [Parser; 10] = [
     },
     Parser {
         name: "masks of CPUs",
-        cases: 500_000,
+        cases: 200_000,
         grammar: Grammar { tokens: &["\u{1}", "@", "\0\0\0"], samples: &["\u{3}", "\u{f}\0~"] },
         holds: cpu_mask,
     },
@@ -57,7 +57,10 @@ pub(super) const PARSERS: [Parser; 10] = [
     Parser {
         name: "names of processes",
         cases: 400_000,
-        grammar: Grammar { tokens: &["podman", "\n", " ", "\u{9b}"], samples: &["sleep", "conmon"] },
+        grammar: Grammar {
+            tokens: &["podman", "\n", " ", "\u{9b}"],
+            samples: &["sleep", "conmon"],
+        },
         holds: process_name,
     },
     Parser {

@@ -14,7 +14,7 @@ use crate::store::{Found, Lease, Undo};
 pub(super) const PARSERS: [Parser; 4] = [
     Parser {
         name: "leases",
-        cases: 600_000,
+        cases: 1_400_000,
         grammar: Grammar {
             tokens: &[
                 "{",
