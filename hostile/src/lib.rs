@@ -1,6 +1,6 @@
 //! What a parser may meet at worst, and a count of what it met.
 // A test that cannot go on panics.
-#![allow(clippy::expect_used, clippy::must_use_candidate)]
+#![allow(clippy::expect_used, clippy::must_use_candidate, clippy::panic)]
 
 mod grammar;
 mod random;
@@ -26,8 +26,10 @@ const DEBUG: u64 = 100;
 /// Repeats a run that failed: the number that it printed.
 const SEED: &str = "LINGER_HOSTILE_SEED";
 
-/// No case may take longer, on a machine that has other work too.
-const SLOW: Duration = Duration::from_secs(5);
+/// No case may take longer. One may be looked at again, because a machine with
+/// other work was seen to let a test wait for 2 s.
+const SLOW: Duration = Duration::from_secs(1);
+const LOOKS: u32 = 4;
 
 /// No run may need more memory.
 const MEMORY_KIB: u64 = 512 << 10;
@@ -68,23 +70,31 @@ impl Parser {
             assert!((self.holds)(&Case::new((*sample).into())), "{}: {sample}", self.name);
         }
         let mut random = Random::new(seed);
-        let (mut ran, mut read, mut slowest) = (0, 0, Duration::ZERO);
+        let (mut ran, mut read) = (0, 0);
         let begin = Instant::now();
         while ran < in_this_build(self.cases) {
             let case = self.grammar.case(&mut random);
             let shown = Shown { parser: self.name, seed, case: &case };
-            let before = Instant::now();
-            read += u64::from((self.holds)(&case));
-            slowest = slowest.max(before.elapsed());
-            assert!(slowest < SLOW, "{slowest:?}");
+            read += u64::from(self.holds_in_time(&case));
             drop(shown);
             ran += 1;
         }
         let (name, percent, took) = (self.name, read * 100 / ran.max(1), begin.elapsed());
-        println!("hostile input: {ran} {name}, {percent} % read, {took:.1?}, one {slowest:.0?}");
+        println!("hostile input: {ran} {name}, {percent} % read, {took:.1?}");
         // Else the cases show nothing about one of the two ways.
         assert!((2..=98).contains(&percent), "{name}: {percent} % read");
         ran
+    }
+
+    fn holds_in_time(&self, case: &Case) -> bool {
+        for _ in 0..LOOKS {
+            let before = Instant::now();
+            let read = (self.holds)(case);
+            if before.elapsed() < SLOW {
+                return read;
+            }
+        }
+        panic!("{LOOKS} times in a row it took more than {SLOW:?}");
     }
 }
 
