@@ -32,7 +32,7 @@ pub(crate) fn remove_stale(
 
 /// Everything below /run/user is logind's; it comes and goes with sessions that
 /// are not this job's.
-fn is_stale(value: &str, exists: impl Fn(&Path) -> bool) -> bool {
+pub(crate) fn is_stale(value: &str, exists: impl Fn(&Path) -> bool) -> bool {
     let path = value.strip_prefix("unix:path=").unwrap_or(value);
     let path = Path::new(path.split([',', ';']).next().unwrap_or(path));
     !path.is_absolute() || path.starts_with("/run/user") || !exists(path)

@@ -8,6 +8,8 @@
 mod arguments;
 mod environment;
 mod host;
+#[cfg(test)]
+mod hostile;
 mod job;
 mod policy;
 mod step;

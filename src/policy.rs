@@ -20,13 +20,14 @@ impl Wish {
     /// Reads the option's value.
     ///
     /// # Errors
-    /// A value that is neither, with what would be right.
+    /// A value that is neither, with what would be right. In one line, whatever
+    /// the user said: it is for root's log, too.
     pub(crate) fn parse(value: Option<&str>) -> Result<Self, String> {
         match value {
             None => Ok(Self::None),
             Some("yes") => Ok(Self::Yes),
             Some("no") => Ok(Self::No),
-            Some(other) => Err(format!("--{OPTION}={other}: say yes or no")),
+            Some(other) => Err(format!("--{OPTION}={}: say yes or no", other.escape_debug())),
         }
     }
 }
@@ -88,5 +89,12 @@ mod tests {
         assert_eq!(Wish::parse(Some("yes")), Ok(Wish::Yes));
         assert_eq!(Wish::parse(Some("no")), Ok(Wish::No));
         assert_eq!(Wish::parse(Some("maybe")).unwrap_err(), "--user-session=maybe: say yes or no");
+    }
+
+    /// Show that a wish writes no line of its own into the log.
+    #[test]
+    fn a_wish_stays_in_its_line() {
+        let error = Wish::parse(Some("no\nerror: forged\u{1b}[2J")).unwrap_err();
+        assert_eq!(error, r"--user-session=no\nerror: forged\u{1b}[2J: say yes or no");
     }
 }

@@ -18,12 +18,12 @@ fn with_crash_points() -> AtEnd {
     const PLUGIN: &str = "/root/crash.so";
     let built = std::env::var_os("LINGER_CRASH_PLUGIN").expect("run with 'cargo xtask test'");
     let end = AtEnd(format!(
-        "rm --force {ORDER} {ORDER}.done; [ ! -e {PLUGIN}.kept ] || linger-node-plugin {PLUGIN}.kept; \
+        "rm --force {ORDER} {ORDER}.done; [ ! -e {PLUGIN}.kept ] || linger-node-plugin <{PLUGIN}.kept; \
          scontrol update nodename=n1 state=resume"
     ));
     N1.put(&PathBuf::from(built), PLUGIN);
     let installed = "$(find /usr/lib -path '*/slurm*' -name spank_linger.so)";
-    N1.sh(&format!("cp {installed} {PLUGIN}.kept && linger-node-plugin {PLUGIN}")).ok();
+    N1.sh(&format!("cp {installed} {PLUGIN}.kept && linger-node-plugin <{PLUGIN}")).ok();
     N1.configure(QUICK);
     end
 }

@@ -8,31 +8,12 @@ use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cluster_tests::{N1, QUICK};
+use hostile_input::Random;
 
 const MIXES: u32 = 50;
 
 /// Repeats a run that failed: the number that it printed.
 const SEED: &str = "LINGER_MIX_SEED";
-
-/// Marsaglia's xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
-        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
-    }
-}
 
 /// What a job leaves behind; most leave little, because Podman takes seconds.
 const LEAVES: [&str; 6] = [
@@ -77,7 +58,7 @@ fn fifty_mixes_leave_nothing() {
     let before = N1.snapshot();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed = env::var(SEED).map_or(now, |seed| seed.parse().expect("a number"));
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed);
     for number in 1..=MIXES {
         let script = mix(&mut random);
         println!("mix {number} of {SEED}={seed}:\n{script}");

@@ -5,8 +5,11 @@
 //! a fresh one to whoever writes its own loginuid (Linux 2.6.39 and later with
 //! CONFIG_AUDIT, also where auditing is off).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use crate::decimal::decimal;
 
 /// What `sessionid` and `loginuid` hold as long as they are unset.
 const UNSET: u32 = u32::MAX;
@@ -14,7 +17,19 @@ const UNSET: u32 = u32::MAX;
 /// The id of a process, if it has one. A process that is gone has none.
 pub(crate) fn id_of(proc: &Path, pid: impl std::fmt::Display) -> Option<u32> {
     let text = fs::read_to_string(proc.join(format!("{pid}/sessionid"))).ok()?;
-    text.trim().parse().ok().filter(|id| *id != UNSET)
+    parse(text.trim())
+}
+
+/// Reads an id; the one that stands for none is none, wherever it is written.
+pub(crate) fn parse(text: &str) -> Option<u32> {
+    decimal(text).filter(|id| *id != UNSET)
+}
+
+/// Reads a list of ids, a line each. A line without its end was cut off: what is
+/// left of it may be the id of somebody else.
+pub(crate) fn list(text: &str) -> BTreeSet<u32> {
+    let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    lines.filter_map(parse).collect()
 }
 
 /// Gives this process, and what it starts from now on, an id of its own.
@@ -25,4 +40,17 @@ pub(crate) fn renew(proc: &Path, uid: u32) -> bool {
     let written = fs::write(proc.join("self/loginuid"), uid.to_string());
     let after = id_of(proc, "self");
     written.is_ok() && after.is_some() && after != before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Show that processes without an id are never taken for those of a job, and
+    /// that half a line is nobody's.
+    #[test]
+    fn a_list_holds_whole_ids_only() {
+        assert_eq!(list("7\n4294967295\n+8\n\n9\n1"), [7, 9].into());
+        assert_eq!(list(""), BTreeSet::new());
+    }
 }

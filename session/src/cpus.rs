@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::decimal::decimal;
 
 /// No kernel has more (CONFIG_NR_CPUS), and a range that is longer is a mistake
 /// that must not cost memory.
@@ -42,7 +45,7 @@ impl CpuSet {
     }
 
     pub(crate) fn from_mask(mask: &[u8]) -> Self {
-        let cpus = (0_u32..).zip(mask).flat_map(|(at, byte)| {
+        let cpus = (0..CPUS_AT_MOST / 8).zip(mask).flat_map(|(at, byte)| {
             (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| at * 8 + bit)
         });
         Self(cpus.collect())
@@ -55,15 +58,22 @@ impl FromStr for CpuSet {
     fn from_str(text: &str) -> Result<Self, NotCpus> {
         let parts = text.trim().split(',').filter(|part| !part.is_empty());
         let ranges: Option<Vec<_>> = parts.map(range).collect();
+        let ranges = ranges.filter(|ranges| named(ranges) <= CPUS_AT_MOST as usize);
         let ranges = ranges.ok_or_else(|| NotCpus(text.to_owned()))?;
         Ok(Self(ranges.into_iter().flatten().collect()))
     }
 }
 
-fn range(part: &str) -> Option<std::ops::RangeInclusive<u32>> {
+fn range(part: &str) -> Option<RangeInclusive<u32>> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    let (first, last) = (decimal(first)?, decimal(last)?);
     (first <= last && last < CPUS_AT_MOST).then_some(first..=last)
+}
+
+/// Counted twice what is named twice: a file has room for the whole range a
+/// thousand times.
+fn named(ranges: &[RangeInclusive<u32>]) -> usize {
+    ranges.iter().cloned().map(Iterator::count).sum()
 }
 
 impl fmt::Display for CpuSet {
@@ -126,6 +136,16 @@ mod tests {
         for text in ["", "0", "7-8", "3,64,127"] {
             assert_eq!(CpuSet::from_mask(&cpus(text).to_mask()), cpus(text));
         }
+    }
+
+    /// Show that no list costs more memory than there can be CPUs, and that what
+    /// a mask holds beyond them is not written down as unreadable.
+    #[test]
+    fn no_set_is_larger_than_a_machine() {
+        assert!("0-4294967295".parse::<CpuSet>().is_err());
+        assert!("0-8191,".repeat(1_000_000).parse::<CpuSet>().is_err());
+        let mask = CpuSet::from_mask(&[0xff; 4096]);
+        assert_eq!(mask.to_string().parse(), Ok(mask));
     }
 
     /// Show that two sets are joined and cut.

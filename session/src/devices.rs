@@ -12,6 +12,7 @@ use nix::sys::stat::{major, minor};
 use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
+use crate::decimal::decimal;
 use crate::error::{Error, Result};
 
 /// Character or block.
@@ -124,7 +125,7 @@ pub(crate) fn allow_all_but(
 }
 
 /// The rows of /proc/devices (proc_devices(5)): kind, major, driver.
-fn drivers(listed: &str) -> Vec<(Kind, u64, &str)> {
+pub(crate) fn drivers(listed: &str) -> Vec<(Kind, u64, &str)> {
     let mut kind = Kind::Char;
     let row = |line| {
         match line {
@@ -133,7 +134,7 @@ fn drivers(listed: &str) -> Vec<(Kind, u64, &str)> {
             _ => {}
         }
         let (major, name) = str::trim(line).split_once(' ')?;
-        Some((kind, major.parse().ok()?, name))
+        Some((kind, decimal(major)?, name))
     };
     listed.lines().filter_map(row).collect()
 }

@@ -8,6 +8,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::decimal::decimal;
+use crate::processes::name_in;
 use crate::roots::Roots;
 
 /// One that Podman makes for each user and makes again when it is gone.
@@ -43,13 +45,13 @@ pub(crate) fn remove_podmans_lock(roots: &Roots, uid: u32) {
 }
 
 /// The tables in /proc/sysvipc have one header line (proc_sysvipc(5)).
-fn owns_a_row(table: &str, uid: u32) -> bool {
+pub(crate) fn owns_a_row(table: &str, uid: u32) -> bool {
     let mut rows = table.lines().map(str::split_whitespace);
     let Some(column) = rows.next().and_then(|mut header| header.position(|name| name == "uid"))
     else {
         return false;
     };
-    rows.any(|mut row| row.nth(column).and_then(|field| field.parse().ok()) == Some(uid))
+    rows.any(|mut row| row.nth(column).and_then(decimal) == Some(uid))
 }
 
 fn file_of(dir: &Path, uid: u32) -> Option<String> {
@@ -65,11 +67,12 @@ fn process_outside(roots: &Roots, uid: u32) -> Option<String> {
     let inside = format!("/user-{uid}.slice/");
     let mut entries = fs::read_dir(&roots.proc).ok()?.flatten();
     entries.find_map(|entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let pid: i32 = decimal(entry.file_name().to_str()?)?;
         let is_users = entry.metadata().ok()?.uid() == uid;
-        let cgroup = is_users.then(|| fs::read_to_string(entry.path().join("cgroup")).ok())??;
-        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-        (!cgroup.contains(&inside)).then(|| format!("pid {pid} ({})", name.trim()))
+        let cgroup = is_users.then(|| fs::read(entry.path().join("cgroup")).ok())??;
+        let name = name_in(&fs::read(entry.path().join("comm")).ok()?);
+        let is_inside = String::from_utf8_lossy(&cgroup).contains(&inside);
+        (!is_inside).then(|| format!("pid {pid} ({name})"))
     })
 }
 
@@ -90,14 +93,14 @@ mod tests {
         let process = roots.proc.join("4711");
         fs::create_dir_all(&process).unwrap();
         fs::create_dir_all(roots.dev.join("shm")).unwrap();
-        fs::write(process.join("comm"), "mpirun\n").unwrap();
+        fs::write(process.join("comm"), b"mpi\xff\n").unwrap();
         fs::write(process.join("cgroup"), "0::/system.slice/slurmstepd.scope/job_2/step_0\n")
             .unwrap();
         fs::write(roots.dev.join("shm/libpod_rootless_lock_1001"), "").unwrap();
         assert_eq!(in_use(&roots, uid), None);
         let segment = roots.dev.join("shm/segment");
         fs::write(&segment, "").unwrap();
-        let expected = format!("pid 4711 (mpirun) may use {}", segment.display());
+        let expected = format!("pid 4711 (mpi\u{fffd}) may use {}", segment.display());
         assert_eq!(in_use(&roots, uid), Some(expected));
         let inside = format!("0::/user.slice/user-{uid}.slice/user@{uid}.service/init.scope\n");
         fs::write(process.join("cgroup"), inside).unwrap();

@@ -10,6 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
+use crate::decimal::decimal;
+
 /// What a process does for the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -59,7 +61,7 @@ impl FromStr for Keeper {
     fn from_str(line: &str) -> Result<Self, ()> {
         let [role, pid, start] = line.split(' ').collect::<Vec<_>>()[..] else { return Err(()) };
         let (role, _) = ROLES.iter().find(|(_, name)| *name == role).ok_or(())?;
-        let (pid, start) = (pid.parse().map_err(drop)?, start.parse().map_err(drop)?);
+        let (pid, start) = (decimal(pid).ok_or(())?, decimal(start).ok_or(())?);
         Ok(Self { role: *role, pid, start })
     }
 }

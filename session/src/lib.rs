@@ -13,11 +13,14 @@ mod closing;
 mod containment;
 mod cpus;
 mod crash;
+mod decimal;
 mod devices;
 mod ending;
 mod error;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod hostile;
 mod ipc;
 mod keepers;
 mod leftovers;

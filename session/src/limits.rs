@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::cpus::CpuSet;
+use crate::decimal::decimal;
 use crate::devices::{self, Devices};
 use crate::error::{Error, Result};
 use crate::roots::Roots;
@@ -151,19 +152,25 @@ fn job_cgroup(roots: &Roots) -> Result<Option<PathBuf>> {
 }
 
 /// The job's part of the unified hierarchy's line in /proc/pid/cgroup.
-fn job_in(listed: &str) -> Option<&str> {
+pub(crate) fn job_in(listed: &str) -> Option<&str> {
     let path = listed.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    // Seen from a namespace of cgroups it may lead out of it.
+    Path::new(path).components().all(|part| matches!(part, Component::Normal(_))).then_some(())?;
     let scope = path.find("slurmstepd.scope/")? + "slurmstepd.scope/".len();
     let (job, _step) = path.get(scope..)?.split_once('/')?;
-    path.get(..scope + job.len())
+    path.get(..scope + job.len()).filter(|_| !job.is_empty())
 }
 
 /// A limit of a cgroup: `max`, or a number (cgroup v2, Documentation/admin-guide).
 /// Without its controller the file is not there, and nothing is limited.
 fn read_limit(file: &Path) -> Result<Option<u64>> {
-    match read(file)?.as_deref() {
-        None | Some("max") => Ok(None),
-        Some(number) => number.parse().map(Some).map_err(|_| not_understood(file, number)),
+    read(file)?.map_or(Ok(None), |text| limit(file, &text))
+}
+
+pub(crate) fn limit(file: &Path, text: &str) -> Result<Option<u64>> {
+    match text {
+        "max" => Ok(None),
+        number => decimal(number).map(Some).ok_or_else(|| not_understood(file, number)),
     }
 }
 
@@ -212,6 +219,14 @@ mod tests {
         for other in ["", "0::/system.slice/slurmd.service", "0::/slurmstepd.scope/job_1", "1:x:/"]
         {
             assert_eq!(job_in(other), None, "{other}");
+        }
+    }
+
+    /// Show that the job's cgroup is one of its own, below the hierarchy's root.
+    #[test]
+    fn no_other_cgroup_is_taken_for_the_job() {
+        for scope in ["slurmstepd.scope/", "../slurmstepd.scope/job_1", "/slurmstepd.scope/job_1"] {
+            assert_eq!(job_in(&format!("0::/{scope}/step_0")), None, "{scope}");
         }
     }
 

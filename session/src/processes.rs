@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::crash;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::decimal::decimal;
+
 /// A process, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
@@ -21,7 +23,8 @@ pub(crate) struct Process {
 /// How a process is named in a message.
 impl fmt::Display for Process {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "pid {} ({}) in {}", self.pid, self.name, self.cgroup.display())
+        let cgroup = printable(&self.cgroup.to_string_lossy());
+        write!(out, "pid {} ({}) in {cgroup}", self.pid, self.name)
     }
 }
 
@@ -43,14 +46,27 @@ pub(crate) fn cgroups(slice: &Path, top: &Path) -> Vec<PathBuf> {
 pub(crate) fn processes(slice: &Path, proc: &Path) -> Vec<Process> {
     let in_cgroup = |cgroup: PathBuf| {
         let listed = fs::read_to_string(slice.join(&cgroup).join("cgroup.procs"));
-        let pids = listed.unwrap_or_default();
-        let pids: Vec<i32> = pids.lines().filter_map(|pid| pid.parse().ok()).collect();
-        pids.into_iter().filter_map(move |pid| {
-            let name = fs::read_to_string(proc.join(format!("{pid}/comm"))).ok()?;
-            Some(Process { pid, name: name.trim().to_owned(), cgroup: cgroup.clone() })
+        pids(&listed.unwrap_or_default()).into_iter().filter_map(move |pid| {
+            let name = name_in(&fs::read(proc.join(format!("{pid}/comm"))).ok()?);
+            Some(Process { pid, name, cgroup: cgroup.clone() })
         })
     };
     cgroups(slice, Path::new("")).into_iter().flat_map(in_cgroup).collect()
+}
+
+/// The numbers in cgroup.procs; 0 is a process of another pid namespace.
+pub(crate) fn pids(listed: &str) -> Vec<i32> {
+    listed.lines().filter_map(decimal).filter(|pid| *pid > 0).collect()
+}
+
+/// A process names itself (prctl(2), PR_SET_NAME), also by other than text: it
+/// must be found all the same, and write no line of its own into a log.
+pub(crate) fn name_in(comm: &[u8]) -> String {
+    printable(String::from_utf8_lossy(comm).trim())
+}
+
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "?")
 }
 
 /// Sends `signal` to the process that `is_right` says it is. The descriptor
@@ -108,6 +124,22 @@ mod tests {
         assert_eq!(found, [process(7, "user@1.service/a.scope/sub")]);
         assert_eq!(found[0].to_string(), "pid 7 (sleep) in user@1.service/a.scope/sub");
         assert!(processes(&root.path().join("none"), &proc).is_empty());
+    }
+
+    /// Show that no name hides a process, and that none forges a line in a log.
+    #[test]
+    fn no_name_hides_a_process() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("cgroup.procs"), "0\n7\n").unwrap();
+        fs::create_dir(root.path().join("7")).unwrap();
+        for (comm, name) in
+            [(&b"\xff\xfe\n"[..], "\u{fffd}\u{fffd}"), (b"a\n\x1b[2Jb\n", "a??[2Jb")]
+        {
+            fs::write(root.path().join("7/comm"), comm).unwrap();
+            let found = processes(root.path(), root.path());
+            assert_eq!(found.iter().map(|found| &*found.name).collect::<Vec<_>>(), [name]);
+        }
+        assert_eq!(process(7, "a\x1b.scope").to_string(), "pid 7 (sleep) in a?.scope");
     }
 
     /// Show that only a cgroup all of which is to go is taken as a whole.

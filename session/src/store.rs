@@ -23,8 +23,9 @@ use std::fs::{self, File};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
+use crate::audit;
 use crate::budget::Budget;
 use crate::crash;
 use crate::error::{Error, Result};
@@ -32,9 +33,9 @@ use crate::keepers::Keeper;
 use crate::limits::Limits;
 use crate::roots::Roots;
 use crate::slice::Capped;
-use files::{append, make_private, numbers, numbers_in, read, read_lines, temporary, write};
+use files::{append, make_private, numbers_in, read, read_lines, temporary, write};
 
-mod files;
+pub(crate) mod files;
 mod lock;
 pub(crate) use files::remove;
 
@@ -96,7 +97,14 @@ pub(crate) enum Marked {
 /// What ran in the session right after its first lease: cgroups below the slice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Found {
+    #[serde(serialize_with = "names")]
     pub(crate) cgroups: BTreeSet<PathBuf>,
+}
+
+/// A name that is no text is not systemd's but the user's, and is left out: what
+/// is in there is taken for what a job left.
+fn names<S: Serializer>(cgroups: &BTreeSet<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(cgroups.iter().filter_map(|cgroup| cgroup.to_str()))
 }
 
 /// The record of a capped slice, beside the leases.
@@ -205,7 +213,7 @@ impl State {
 
     /// The audit session ids of a job's steps, or of ended jobs.
     pub(crate) fn audit_ids(&self, of: Marked) -> Result<BTreeSet<u32>> {
-        Ok(numbers(read_lines(&self.audit_path(of))?.lines()))
+        Ok(audit::list(&read_lines(&self.audit_path(of))?))
     }
 
     /// Adds one, unless the user is unknown here.
@@ -220,9 +228,10 @@ impl State {
 
     /// The processes that were noted for a job.
     pub(crate) fn keepers(&self, job: u32) -> Result<Vec<Keeper>> {
-        let path = self.keepers_path(job);
-        let lines = read_lines(&path)?;
-        Ok(lines.lines().filter_map(|line| line.parse().ok()).collect())
+        // A line that a full disk cut off is no process.
+        let lines = read_lines(&self.keepers_path(job))?;
+        let whole = lines.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        Ok(whole.filter_map(|line| line.parse().ok()).collect())
     }
 
     /// Notes one more, of a job that has a lease.

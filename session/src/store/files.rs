@@ -11,6 +11,7 @@ use nix::libc::O_NOFOLLOW;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::crash;
+use crate::decimal::decimal;
 use crate::error::{Error, Result};
 
 /// The layout of a state file. `version` lets an upgraded plugin read what the
@@ -20,6 +21,12 @@ struct Versioned<T> {
     version: u32,
     #[serde(flatten)]
     content: T,
+}
+
+/// What every version has in common.
+#[derive(Deserialize)]
+struct AnyVersion {
+    version: u32,
 }
 
 const VERSION: u32 = 1;
@@ -53,25 +60,32 @@ fn open_to_read(path: &Path) -> io::Result<File> {
 }
 
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let text = match open_to_read(path).and_then(io::read_to_string) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(Error::file("read", path))?,
-    };
-    let untrusted = |problem: String| Error::Untrusted { path: path.to_owned(), problem };
-    let read: Versioned<T> = serde_json::from_str(&text)
-        .map_err(|error| untrusted(format!("not a state file: {error}; remove it")))?;
-    if read.version != VERSION {
-        return Err(untrusted(format!(
-            "has version {}, this plugin reads {VERSION}",
-            read.version
-        )));
+    match open_to_read(path).and_then(io::read_to_string) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => parse(path, &text.map_err(Error::file("read", path))?).map(Some),
     }
-    Ok(Some(read.content))
+}
+
+/// Reads the version first: with another one the rest may be anything. A field
+/// that is not known is passed over.
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
+    let untrusted = |problem: String| Error::Untrusted { path: path.to_owned(), problem };
+    let not_ours =
+        |error: serde_json::Error| untrusted(format!("not a state file: {error}; remove it"));
+    let AnyVersion { version } = serde_json::from_str(text).map_err(not_ours)?;
+    if version != VERSION {
+        return Err(untrusted(format!("has version {version}, this plugin reads {VERSION}")));
+    }
+    let read: Versioned<T> = serde_json::from_str(text).map_err(not_ours)?;
+    Ok(read.content)
+}
+
+pub(crate) fn text_of<T: Serialize>(content: &T) -> serde_json::Result<String> {
+    serde_json::to_string(&Versioned { version: VERSION, content })
 }
 
 pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
-    let text = serde_json::to_vec(&Versioned { version: VERSION, content })
-        .map_err(|error| Error::file("write", path)(error.into()))?;
+    let text = text_of(content).map_err(|error| Error::file("write", path)(error.into()))?;
     let new = temporary(path);
     crash::point();
     OpenOptions::new()
@@ -81,7 +95,7 @@ pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
         .mode(0o600)
         .custom_flags(O_NOFOLLOW)
         .open(&new)
-        .and_then(|mut file| file.write_all(&text))
+        .and_then(|mut file| file.write_all(text.as_bytes()))
         .and_then(|()| {
             crash::point();
             fs::rename(&new, path)
@@ -141,6 +155,61 @@ pub(super) fn numbers_in(dir: &Path) -> Result<BTreeSet<u32>> {
     Ok(numbers(names.iter().filter_map(|name| name.to_str())))
 }
 
-pub(super) fn numbers<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeSet<u32> {
-    texts.filter_map(|text| text.parse().ok()).collect()
+pub(crate) fn numbers<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeSet<u32> {
+    texts.filter_map(decimal).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Found, Lease};
+
+    fn lease(text: &str) -> Result<Lease> {
+        parse(Path::new("/run/7"), text)
+    }
+
+    /// Show that a lease of a later version is refused by its version, whatever
+    /// else has changed with it.
+    #[test]
+    fn a_later_version_is_named() {
+        for text in [r#"{"version":2,"state":"paused"}"#, r#"{"state":{},"version":2}"#] {
+            let error = lease(text).unwrap_err().to_string();
+            assert_eq!(error, "/run/7: has version 2, this plugin reads 1");
+        }
+    }
+
+    /// Show that a field of a later plugin with the same version is passed over.
+    #[test]
+    fn a_field_more_is_no_problem() {
+        let more = r#"{"version":1,"state":"open","since":[{"any":"thing"}]}"#;
+        assert_eq!(lease(more).unwrap(), Lease::NEW);
+        assert_eq!(lease(r#"{"version":1,"state":"declined","more":0}"#).unwrap(), Lease::Declined);
+    }
+
+    /// Show that nesting without an end is an error and no crash.
+    #[test]
+    fn deep_nesting_is_refused() {
+        for open in ["[", r#"{"a":"#] {
+            let deep = open.repeat(1_000_000);
+            lease(&deep).unwrap_err();
+            lease(&format!(r#"{{"version":1,"state":"open","more":{deep}"#)).unwrap_err();
+        }
+    }
+
+    /// Show that only a number's own notation names a job: "+7" is not the file
+    /// of job 7.
+    #[test]
+    fn a_job_has_one_file() {
+        assert_eq!(numbers(["7", "+8", "09", "7.audit", "slice"].into_iter()), [7].into());
+    }
+
+    /// Show that a user who names a cgroup by other than text gets a session.
+    #[test]
+    fn a_cgroup_need_not_be_text() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let odd = Path::new(OsStr::from_bytes(b"a.scope/\xff")).to_owned();
+        let text = text_of(&Found { cgroups: ["a.scope".into(), odd].into() }).unwrap();
+        let read: Found = parse(Path::new("/run/found"), &text).unwrap();
+        assert_eq!(read.cgroups, [PathBuf::from("a.scope")].into());
+    }
 }

@@ -29,8 +29,18 @@ pub(crate) fn test(tally: &mut Tally) -> Result<()> {
         "xtask",
     ]);
     tally.cargo_test("", &mut units, BUILD)?;
+    tally.cargo_test("", &mut hostile_input(), BUILD)?;
     tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
     missing_release_is_named(tally)
+}
+
+/// The tests named "hostile" once more, with as many inputs as an optimised build has time for. They
+/// print how many there were.
+fn hostile_input() -> Command {
+    let mut tests = build::cargo(RELEASE);
+    tests.args(["test", "--quiet", "--profile", "hostile", "-p", "slurm-spank-linger"]);
+    tests.args(["-p", "user-session", "hostile", "--", "--nocapture"]);
+    tests
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
