@@ -1,5 +1,6 @@
-//! What the plugin gives to Slurm's processes, and what it finds in them. A symbol
-//! that is missing is noticed only when it is needed, and then ends the process.
+//! What the plugin gives to Slurm's processes, and what it finds in them. All its
+//! symbols are bound when it is loaded: where one is missing, it is not loaded, and
+//! of an optional plugin Slurm does not even say so.
 // Tests say what they expect by panicking.
 #![allow(clippy::expect_used, missing_docs)]
 
