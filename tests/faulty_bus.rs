@@ -1,7 +1,7 @@
-//! The node's own system bus, with a fault in front of it.
+//! A bus with a fault in front of it.
 //!
-//! `faulty-bus SOCKET FAULT [NUMBER]` listens on SOCKET, passes each connection
-//! on to the system bus, and prints each call that it passes. The faults:
+//! `faulty-bus SOCKET BUS FAULT [NUMBER]` listens on SOCKET, passes each connection
+//! on to BUS, and prints each call that it passes. The faults:
 //!
 //! - `drop N`: the connection ends between the Nth call and its answer, once. Call
 //!   0 is the handshake.
@@ -18,21 +18,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-const BUS: &str = "/run/dbus/system_bus_socket";
-
 fn main() -> Result<()> {
     let arguments = env::args().skip(1).collect::<Vec<_>>();
-    let (socket, fault) = match &arguments[..] {
-        [socket, fault] => (socket, Fault::named(fault, 0)?),
-        [socket, fault, number] => (socket, Fault::named(fault, number.parse()?)?),
-        _ => bail!("usage: faulty-bus SOCKET FAULT [NUMBER]"),
+    let (socket, bus, fault) = match &arguments[..] {
+        [socket, bus, fault] => (socket, bus, Fault::named(fault, 0)?),
+        [socket, bus, fault, number] => (socket, bus, Fault::named(fault, number.parse()?)?),
+        _ => bail!("usage: faulty-bus SOCKET BUS FAULT [NUMBER]"),
     };
     let listener = UnixListener::bind(socket).context("listen")?;
     println!("listening");
     let proxy = Proxy { fault, ..Proxy::default() };
     // One client at a time: the tests run one slurmstepd after another.
     for client in listener.incoming() {
-        proxy.serve(&client?, &UnixStream::connect(BUS).context(BUS)?)?;
+        proxy.serve(&client?, &UnixStream::connect(bus).context("connect to the bus")?)?;
     }
     Ok(())
 }

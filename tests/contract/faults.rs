@@ -1,70 +1,108 @@
-//! The node's own bus, logind and systemd, with a fault between them and us.
+//! A bus that works, and faults between it and us.
 
 use cluster_tests::{N1, OPTIONAL, Output};
 
-use crate::place::{behind, contract, put_proxy};
+use crate::place::{behind, contract, contract_behind};
 
 /// A cold prolog and a last epilog. Slurm calls the epilog once; the second stands
 /// for the call that settles what that one could not.
-const COLD: &str = "begin=$SECONDS; stepd prolog; echo took $((SECONDS - begin))\n\
-    begin=$SECONDS; stepd epilog; echo and $((SECONDS - begin)); echo again:; stepd epilog";
+const COLD: &str = "begin=$SECONDS; stepd prolog; echo prolog took $((SECONDS - begin))\n\
+    begin=$SECONDS; stepd epilog; echo epilog took $((SECONDS - begin))\n\
+    echo again:; stepd epilog";
 
-/// Runs a cold prolog and a last epilog behind a fault on a node where nobody has a
-/// session, and requires that the node is then as it was.
-fn cold(fault: &str, arguments: &str, before: &str) -> Output {
-    let all = behind(fault, arguments, COLD).ok();
-    println!("{fault}: prolog {} s, epilog {} s", all.value("took "), all.value("and "));
-    N1.is_again(before);
+/// With it Slurm sees which of the two failed.
+const DRAIN: &str = "timeout=15 on_error=drain";
+
+/// A call that never comes.
+const NONE: &str = "drop 1000";
+
+/// Requires that neither of the two takes more than `limit` seconds.
+fn in_time(fault: &str, limit: u32, all: Output) -> Output {
+    let all = all.ok();
+    let took = ["prolog took ", "epilog took "].map(|label| all.value(label));
+    println!("{fault}: prolog {} s, epilog {} s", took[0], took[1]);
+    let is_in_time = |took: &String| took.parse::<u32>().is_ok_and(|took| took <= limit);
+    assert!(took.iter().all(is_in_time), "{fault}: {all:?}");
     all
 }
 
-fn seconds(all: &Output, of: &str) -> u32 {
-    all.value(of).parse().expect("a number")
+/// The calls that the bus was asked.
+fn calls(all: &Output) -> Vec<&str> {
+    let (_, asked) = all.stdout.split_once("asked:\nlistening\n").expect("the bus was asked");
+    asked.lines().collect()
 }
 
-fn quiet_node() -> String {
-    N1.configure(OPTIONAL);
-    put_proxy();
-    N1.snapshot()
+fn nothing_is_left(all: &Output) {
+    assert!(!calls(all).iter().any(|line| line.starts_with('/')), "something is left: {all:?}");
 }
 
-/// Show that the connection may end after any message of a cold prolog or a last
-/// epilog: the one of the two fails in time and says so, and the next call leaves
-/// the node as it was.
+/// Which callback lost its connection, if any did: it fails and says so, the other
+/// does not, and the next call is as good as any.
+fn loser(all: &Output) -> Option<&'static str> {
+    let (_, again) = all.stdout.split_once("again:\n").expect("a second epilog");
+    assert!(again.contains("epilog: exit 0"), "{all:?}");
+    let failed = |callback: &&str| all.stdout.contains(&format!("{callback}: exit 1\n"));
+    let losers = ["prolog", "epilog"].into_iter().filter(failed).collect::<Vec<_>>();
+    assert_eq!(losers.len(), all.stdout.matches("\ndropped\n").count(), "{all:?}");
+    let loser = *losers.first()?;
+    let attempt = if loser == "prolog" { "open session" } else { "close session" };
+    let line = format!("linger: job 77 uid 1001: {attempt}: ");
+    let says_why = |said: &&str| said.contains(&line) && !said.contains(": done in ");
+    let said = all.stdout.lines().find(says_why);
+    println!("{loser}: {}", said.expect("a message"));
+    Some(loser)
+}
+
+/// Show that the connection may end before the answer to any call of a cold prolog
+/// and of a last epilog.
 #[test]
-fn the_connection_may_end_after_any_message() {
-    let before = quiet_node();
-    let mut dropped = [0, 0];
+fn the_connection_may_end_at_any_call() {
+    let mut losers = Vec::new();
     for call in 0.. {
-        let all = cold(&format!("drop {call}"), "timeout=15 on_error=drain", &before);
-        if !all.stdout.contains("dropped\n") {
-            all.says("prolog: exit 0").says("epilog: exit 0");
-            break;
-        }
-        let in_prolog = all.stdout.contains("prolog: exit 1");
-        let fails = if in_prolog { "open session: " } else { "close session: " };
-        let all = all.says(&format!("linger: job 77 uid 1001: {fails}"));
-        assert_eq!(all.stdout.matches("exit 1").count(), 1, "{all:?}");
-        let (_, again) = all.stdout.split_once("again:\n").expect("a second epilog");
-        assert!(again.contains("epilog: exit 0"), "{all:?}");
-        assert!(seconds(&all, "took ") <= 15 && seconds(&all, "and ") <= 15, "{all:?}");
-        dropped[usize::from(!in_prolog)] += 1;
+        let fault = format!("drop {call}");
+        let all = in_time(&fault, 5, contract_behind(&fault, DRAIN, COLD));
+        nothing_is_left(&all);
+        let Some(loser) = loser(&all) else { break };
+        losers.push(loser);
     }
-    println!("dropped in the prolog: {}, in the epilog: {}", dropped[0], dropped[1]);
-    assert!(dropped.iter().all(|count| *count > 5), "{dropped:?}");
+    let in_prolog = losers.iter().filter(|loser| **loser == "prolog").count();
+    println!("{in_prolog} calls in the prolog, {} in the epilog", losers.len() - in_prolog);
+    assert!(in_prolog > 5 && losers.len() > in_prolog + 5, "{losers:?}");
+}
+
+/// Show the same of the calls that change something on the node: they did.
+#[test]
+fn an_answer_may_be_lost_to_what_was_done() {
+    N1.configure(OPTIONAL);
+    let before = N1.snapshot();
+    let all = in_time(NONE, 15, behind(NONE, DRAIN, COLD));
+    N1.is_again(&before);
+    assert_eq!(loser(&all), None);
+    let mut changes = Vec::new();
+    for (call, member) in (1..).zip(calls(&all)) {
+        if !["SetUserLinger", "StartUnit"].contains(&member) {
+            continue;
+        }
+        let fault = format!("drop {call}");
+        let all = in_time(&fault, 15, behind(&fault, DRAIN, COLD));
+        N1.is_again(&before);
+        changes.push((member, loser(&all).expect("a connection was dropped")));
+    }
+    let expected =
+        [("SetUserLinger", "prolog"), ("StartUnit", "prolog"), ("SetUserLinger", "epilog")];
+    assert_eq!(changes, expected);
 }
 
 /// Show that answers that come late cost no more than the timeout: within it there
 /// is a session, and past it there is a message.
 #[test]
 fn late_answers_cost_no_more_than_the_timeout() {
-    let before = quiet_node();
-    let all = cold("late 300", "timeout=15", &before);
-    assert!(seconds(&all, "took ") <= 15, "{all:?}");
+    let late = "late 300";
+    let all = in_time(late, 15, contract_behind(late, "timeout=15", COLD));
+    nothing_is_left(&all);
     all.says("open session: done").says("prolog: exit 0").says("epilog: exit 0");
-
-    let all = cold("late 300", "timeout=2", &before);
-    assert!(seconds(&all, "took ") <= 3, "{all:?}");
+    let all = in_time(late, 3, contract_behind(late, "timeout=2", COLD));
+    nothing_is_left(&all);
     all.says("no end within timeout=2").says("prolog: exit 0").says("epilog: exit 0");
 }
 
@@ -72,19 +110,7 @@ fn late_answers_cost_no_more_than_the_timeout() {
 /// nothing is left of what was asked.
 #[test]
 fn who_only_says_yes_is_found_out() {
-    let all = contract("promises", "timeout=3", "stepd prolog; stepd epilog").ok();
-    let all = all.says("open session: start user@1001.service: it is inactive");
-    let (_, asked) = all.stdout.split_once("asked:\n").expect("the bus was asked");
-    assert!(!asked.contains('/'), "something is left: {asked}");
-}
-
-/// Show that a session that systemd opened is one, whatever logind did not do about
-/// linger, and that it ends all the same.
-#[test]
-fn an_idle_logind_leaves_nothing() {
-    let before = quiet_node();
-    let all = cold("idle", "timeout=15", &before);
-    println!("{}", all.stdout);
-    assert!(seconds(&all, "took ") <= 15, "{all:?}");
-    all.says("prolog: exit 0").says("epilog: exit 0");
+    let all = in_time("promises", 3, contract("promises", "timeout=3", COLD));
+    nothing_is_left(&all);
+    all.says("open session: start user@1001.service: it is inactive");
 }

@@ -1,6 +1,7 @@
 //! Where `slurmstepd spank` runs: alone, with a bus that the test chose.
 
 use std::path::Path;
+use std::sync::Once;
 
 use cluster_tests::{N1, Output};
 
@@ -22,17 +23,28 @@ const PLACE: &str = "\
 /// Runs `script` in a place of its own with a bus that follows `bus`, and gives
 /// what the plugin said, then what the bus was asked, then what is left.
 pub(crate) fn contract(bus: &str, arguments: &str, script: &str) -> Output {
-    let scripted = Path::new(env!("CARGO_BIN_EXE_scripted-bus"));
-    N1.put(scripted, "/root/scripted-bus");
-    let inside = format!(
-        "set -e\n{PLACE}{}{}\
-         set +e\n{script}\n\
-         echo asked:; cat /tmp/contract/asked\n\
-         find /run/spank-linger /var/lib/spank-linger /var/lib/systemd/linger -mindepth 1",
-        stepd(arguments),
-        begin(&format!("/root/scripted-bus {bus} 1001")),
+    alone(&begin(&format!("/root/scripted-bus {bus} 1001")), arguments, script)
+}
+
+/// The same with a bus that works, behind a fault.
+pub(crate) fn contract_behind(fault: &str, arguments: &str, script: &str) -> Output {
+    let begin = format!(
+        "{}mv /run/dbus/system_bus_socket /run/dbus/behind\n{}",
+        begin("/root/scripted-bus works 1001").replace("asked", "behind"),
+        begin(&format!("/root/faulty-bus /run/dbus/system_bus_socket /run/dbus/behind {fault}"))
     );
-    N1.sh(&format!("unshare --mount --propagation=private bash -s <<'END'\n{inside}\nEND"))
+    alone(&begin, arguments, script)
+}
+
+fn alone(begin: &str, arguments: &str, script: &str) -> Output {
+    put_buses();
+    let stepd = stepd(arguments);
+    N1.sh(&format!(
+        "unshare --mount --propagation=private bash -s <<'END'\n\
+         set -e\n{PLACE}{stepd}{begin}set +e\n{script}\n\
+         echo asked:; cat /tmp/contract/asked\n\
+         find /run/spank-linger /var/lib/spank-linger /var/lib/systemd/linger -mindepth 1\nEND"
+    ))
 }
 
 /// The shell function `stepd`, with the plugin's arguments.
@@ -44,27 +56,33 @@ pub(crate) fn stepd(arguments: &str) -> String {
 /// Starts what listens as the bus, until the script ends.
 fn begin(bus: &str) -> String {
     format!(
-        "chmod 755 /root/*-bus; {bus} </dev/null >/tmp/contract/asked 2>&1 & bus=$!\n\
-         trap 'kill $bus' EXIT\n\
+        "{bus} </dev/null >/tmp/contract/asked 2>&1 &\n\
+         trap 'kill $(jobs -p)' EXIT\n\
          until grep -q listening /tmp/contract/asked; do sleep 0.1; done\n"
     )
 }
 
-/// Puts the program on the node that stands between it and its own bus.
-pub(crate) fn put_proxy() {
-    N1.put(Path::new(env!("CARGO_BIN_EXE_faulty-bus")), "/root/faulty-bus");
+/// Puts the programs on the node that pretend to be its bus.
+fn put_buses() {
+    static PUT: Once = Once::new();
+    PUT.call_once(|| {
+        N1.put(Path::new(env!("CARGO_BIN_EXE_scripted-bus")), "/root/scripted-bus");
+        N1.put(Path::new(env!("CARGO_BIN_EXE_faulty-bus")), "/root/faulty-bus");
+        N1.sh("chmod 755 /root/*-bus").ok();
+    });
 }
 
 /// Runs `script` with the node's own bus behind a fault, and gives what the plugin
 /// said, then what the bus was asked.
 pub(crate) fn behind(fault: &str, arguments: &str, script: &str) -> Output {
-    let (stepd, begin) =
-        (stepd(arguments), begin(&format!("/root/faulty-bus /tmp/contract/bus {fault}")));
-    let inside =
-        format!("mount --bind /tmp/contract/bus /run/dbus/system_bus_socket\n{stepd}{script}");
+    put_buses();
+    let bus = "/run/dbus/system_bus_socket";
+    let begin = begin(&format!("/root/faulty-bus /tmp/contract/bus {bus} {fault}"));
+    let stepd = stepd(arguments);
     N1.sh(&format!(
-        "mkdir -p /tmp/contract; rm -f /tmp/contract/bus; set -e; {begin}set +e\n\
-         unshare --mount --propagation=slave bash -s <<'END'\n{inside}\nEND\n\
+        "mkdir -p /tmp/contract; rm -f /tmp/contract/bus; set -e\n{begin}set +e\n\
+         unshare --mount --propagation=slave bash -s <<'END'\n\
+         mount --bind /tmp/contract/bus {bus}\n{stepd}{script}\nEND\n\
          echo asked:; cat /tmp/contract/asked"
     ))
 }
