@@ -1,8 +1,8 @@
 //! A bus that works, and faults between it and us.
 
-use cluster_tests::{N1, OPTIONAL, Output};
+use cluster_tests::{N1, Output};
 
-use crate::place::{behind, contract, contract_behind};
+use crate::place::{behind, cold_node, contract, contract_behind};
 
 /// A cold prolog and a last epilog. Slurm calls the epilog once; the second stands
 /// for the call that settles what that one could not.
@@ -73,8 +73,7 @@ fn the_connection_may_end_at_any_call() {
 /// Show the same of the calls that change something on the node: they did.
 #[test]
 fn an_answer_may_be_lost_to_what_was_done() {
-    N1.configure(OPTIONAL);
-    let before = N1.snapshot();
+    let before = cold_node();
     let all = in_time(NONE, 15, behind(NONE, DRAIN, COLD));
     N1.is_again(&before);
     assert_eq!(loser(&all), None);

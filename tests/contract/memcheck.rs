@@ -1,8 +1,8 @@
 //! Memcheck over a cold prolog and a last epilog with the node's own bus.
 
-use cluster_tests::{N1, OPTIONAL};
+use cluster_tests::N1;
 
-use crate::place::stepd;
+use crate::place::{cold_node, stepd};
 
 /// An emulated node takes a minute for what valgrind makes of a callback.
 const ARGUMENTS: &str = "timeout=120";
@@ -34,8 +34,7 @@ fn check(callback: &str, plugin: bool) -> Check {
 /// than without.
 #[test]
 fn memcheck_finds_nothing() {
-    N1.configure(OPTIONAL);
-    let before = N1.snapshot();
+    let before = cold_node();
     for callback in ["prolog", "epilog"] {
         let (control, ours) = (check(callback, false), check(callback, true));
         assert_eq!(ours.contexts, control.contexts, "{}", ours.log);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Once;
 
-use cluster_tests::{N1, Output};
+use cluster_tests::{N1, OPTIONAL, Output};
 
 /// Slurm's files for a prolog and an epilog without a daemon, and how they are run:
 /// under what `under` says, for `patience` seconds at most.
@@ -45,6 +45,13 @@ fn alone(begin: &str, arguments: &str, script: &str) -> Output {
          echo asked:; cat /tmp/contract/asked\n\
          find /run/spank-linger /var/lib/spank-linger /var/lib/systemd/linger -mindepth 1\nEND"
     ))
+}
+
+/// The look of the node without a session, of this test's or of one that failed.
+pub(crate) fn cold_node() -> String {
+    N1.configure(OPTIONAL);
+    N1.sh(&format!("{}stepd epilog", stepd(""))).ok();
+    N1.snapshot()
 }
 
 /// The shell function `stepd`, with the plugin's arguments.
