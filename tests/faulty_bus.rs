@@ -1,10 +1,10 @@
 //! A bus with a fault in front of it.
 //!
-//! `faulty-bus SOCKET BUS FAULT [NUMBER]` listens on SOCKET, passes each connection
+//! `faulty-bus SOCKET BUS FAULT [NUMBER [MEMBER]]` listens on SOCKET, passes each connection
 //! on to BUS, and prints each call that it passes. The faults:
 //!
 //! - `drop N`: the connection ends between the Nth call and its answer, once. Call
-//!   0 is the handshake.
+//!   0 is the handshake. With a MEMBER only calls of that name count.
 //! - `late MS`: each answer and each signal comes so much later.
 //! - `idle`: logind says yes to a change of linger and does nothing.
 
@@ -20,14 +20,14 @@ use anyhow::{Context, Result, bail, ensure};
 
 fn main() -> Result<()> {
     let arguments = env::args().skip(1).collect::<Vec<_>>();
-    let (socket, bus, fault) = match &arguments[..] {
-        [socket, bus, fault] => (socket, bus, Fault::named(fault, 0)?),
-        [socket, bus, fault, number] => (socket, bus, Fault::named(fault, number.parse()?)?),
-        _ => bail!("usage: faulty-bus SOCKET BUS FAULT [NUMBER]"),
+    let [socket, bus, fault, rest @ ..] = &arguments[..] else {
+        bail!("usage: faulty-bus SOCKET BUS FAULT [NUMBER [MEMBER]]")
     };
+    let number = rest.first().map_or(Ok(0), |number| number.parse())?;
+    let (fault, counted) = (Fault::named(fault, number)?, rest.get(1).cloned());
     let listener = UnixListener::bind(socket).context("listen")?;
     println!("listening");
-    let proxy = Proxy { fault, ..Proxy::default() };
+    let proxy = Proxy { fault, counted, ..Proxy::default() };
     // One client at a time: the tests run one slurmstepd after another.
     for client in listener.incoming() {
         proxy.serve(&client?, &UnixStream::connect(bus).context("connect to the bus")?)?;
@@ -59,6 +59,8 @@ impl Fault {
 #[derive(Default)]
 struct Proxy {
     fault: Fault,
+    /// Which calls count, if not all.
+    counted: Option<String>,
     /// Calls of all connections.
     calls: AtomicU32,
     /// The call is there whose answer is to be lost.
@@ -97,8 +99,10 @@ impl Proxy {
             if let Piece::Message(message) = &piece {
                 let member = member(message)?;
                 println!("{member}");
-                self.calls.fetch_add(1, Ordering::SeqCst);
-                self.expect_drop();
+                if self.counted.as_deref().is_none_or(|counted| counted == member) {
+                    self.calls.fetch_add(1, Ordering::SeqCst);
+                    self.expect_drop();
+                }
                 if self.fault == Fault::Idle && member == "SetUserLinger" {
                     (&*client).write_all(&success(message)?)?;
                     continue;
