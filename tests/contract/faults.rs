@@ -103,3 +103,13 @@ fn a_systemd_that_only_says_yes_is_found_out() {
     nothing_is_left(&all);
     all.says("open session: start user@1001.service: it is inactive");
 }
+
+/// Show that where logind alone does nothing, no session is begun that nothing
+/// would end, and the message says what is missing.
+#[test]
+fn a_session_without_linger_is_not_begun() {
+    let before = cold_node();
+    let all = in_time("idle", 15, behind("idle", "timeout=15", COLD));
+    N1.is_again(&before);
+    all.says("open session: turn linger on for uid 1001: logind says that it is, and it is not");
+}
