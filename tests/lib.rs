@@ -97,6 +97,16 @@ impl Node {
         self.feed(PATIENCE_S, &["cat", ">", to], &content).ok();
     }
 
+    /// The content of a file of the node's.
+    ///
+    /// # Panics
+    /// When it cannot be read or sent.
+    pub fn get(self, file: &str) -> Vec<u8> {
+        let output = self.ssh(PATIENCE_S).args(["cat", file]).output().expect("start ssh");
+        Output::of(file, &output).ok();
+        output.stdout
+    }
+
     /// Has the plugin's line in plugstack.conf be `line`, and slurmd know it. What
     /// a failed test left is ended.
     pub fn configure(self, line: &str) {

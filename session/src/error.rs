@@ -58,6 +58,12 @@ pub enum Error {
         /// The whole budget.
         total: Duration,
     },
+    /// logind answered that it turned linger on, and it is off.
+    #[error("turn linger on for uid {uid}: logind says that it is, and it is not")]
+    NoLinger {
+        /// Whose.
+        uid: u32,
+    },
     /// systemd ran the start job and the unit is not up.
     #[error("start user@{uid}.service: it is {state}; see 'journalctl -u user@{uid}.service'")]
     ManagerFailed {

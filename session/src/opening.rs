@@ -36,9 +36,16 @@ pub(crate) async fn open(
     systemd.watch(uid).await?;
     wait_out_closing(systemd, uid).await?;
     systemd.set_linger(uid, true).await?;
+    require_linger(user)?;
     let opened = start(systemd, uid, budget).await?;
     systemd.look(&dir, uid)?;
     Ok(opened)
+}
+
+/// A session without linger would not end when linger is put back, so none is
+/// started.
+fn require_linger(user: &User<'_>) -> Result<()> {
+    if user.lingers()? { Ok(()) } else { Err(Error::NoLinger { uid: user.uid }) }
 }
 
 /// Writes down, before anything is changed, how linger was. A record that is

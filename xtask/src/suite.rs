@@ -36,7 +36,8 @@ const ROWS: &[Row] = &[
         suite: Suite::Trixie,
         name: "trixie",
         slurm: "24.11",
-        packages: &["passt"],
+        // Memcheck is run on this release alone.
+        packages: &["passt", "valgrind"],
         apt_options: &[],
     },
     Row {

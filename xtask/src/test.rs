@@ -52,11 +52,15 @@ struct Unit {
 }
 
 const UNITS: [Unit; 7] = [
-    unit(Part::Forky, Suite::Forky, &["core", "contained", "leftovers", "beside"]),
-    unit(Part::Trixie, Suite::Trixie, &["core", "contained", "leftovers", "beside", "contract"]),
+    unit(Part::Forky, Suite::Forky, &["symbols", "core", "contained", "leftovers", "beside"]),
+    unit(
+        Part::Trixie,
+        Suite::Trixie,
+        &["symbols", "core", "contained", "leftovers", "beside", "contract"],
+    ),
     unit(Part::Trixie, Suite::Trixie, &["full"]),
     // A run has half an hour, and what is beside the jobs is systemd's to keep.
-    unit(Part::Bookworm, Suite::Bookworm, &["core", "contained", "leftovers"]),
+    unit(Part::Bookworm, Suite::Bookworm, &["symbols", "core", "contained", "leftovers"]),
     unit(Part::Trixie, Suite::Trixie, &["mixes"]),
     unit(Part::Forky, Suite::Forky, &["mixes"]),
     Unit { nodes: 2, ..unit(Part::Cluster, Suite::Trixie, &["cluster"]) },

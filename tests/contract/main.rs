@@ -1,0 +1,72 @@
+//! What the prolog and the epilog do, message by message: `slurmstepd spank
+//! prolog` alone, with no Slurm daemon, against a bus with faults.
+// Tests say what they expect by panicking.
+#![allow(clippy::expect_used, clippy::panic, missing_docs)]
+
+mod faults;
+mod memcheck;
+mod place;
+mod probes;
+
+use place::contract;
+
+/// Show which messages a cold prolog and the last epilog send, and that nothing
+/// is left of them.
+#[test]
+fn a_prolog_and_an_epilog_ask_for_what_they_need() {
+    let all = contract("works", "", "stepd prolog; ls /var/lib/systemd/linger; stepd epilog").ok();
+    let all = all.says("open session: done").says("prolog: exit 0\nalice\n").says("epilog: exit 0");
+    let (_, asked) = all.stdout.split_once("asked:\n").expect("the bus was asked");
+    let prolog =
+        "Subscribe\nListUnitsByNames\nSetUserLinger 1001 true\nStartUnit\nListUnitsByNames\n";
+    let epilog = "Subscribe\nSetUserLinger 1001 false\nListUnitsByNames\n";
+    assert_eq!(asked, format!("listening\n{prolog}{epilog}"));
+}
+
+/// Show that a prolog that runs twice, an epilog without a prolog, and an epilog
+/// that runs twice are as good as once.
+#[test]
+fn doing_it_twice_does_no_harm() {
+    let script = "stepd epilog; stepd prolog; stepd prolog; stepd epilog; stepd epilog";
+    let all = contract("works", "", script).ok();
+    assert_eq!(all.stdout.matches("exit 0").count(), 5, "{all:?}");
+    assert_eq!(all.stdout.matches("SetUserLinger 1001 true").count(), 1, "{all:?}");
+    assert_eq!(all.stdout.matches("SetUserLinger 1001 false").count(), 1, "{all:?}");
+    assert!(all.stdout.ends_with("ListUnitsByNames\n"), "something is left: {all:?}");
+}
+
+/// Show that a bus that is silent, or talks nonsense, or only promises, costs no
+/// more than the timeout and is named.
+#[test]
+fn no_bus_can_hang_the_prolog() {
+    for (bus, cause) in [
+        ("silent", "connect to the system bus: no end within timeout=3"),
+        ("garbage", "connect to the system bus: "),
+        ("promises", "start user@1001.service: it is inactive"),
+    ] {
+        let timed = "begin=$SECONDS; stepd prolog; echo took $((SECONDS - begin)); stepd epilog";
+        let all = contract(bus, "timeout=3", timed).ok().says("prolog: exit 0").says(cause);
+        let took = all.stdout.lines().find_map(|line| line.strip_prefix("took "));
+        let took: u32 = took.and_then(|seconds| seconds.parse().ok()).expect("a number");
+        assert!(took <= 4, "{bus}: {took} s");
+    }
+}
+
+/// Show that a start that hangs is begun again within the timeout.
+#[test]
+fn a_start_that_hangs_is_begun_again() {
+    let all = contract("hangs", "timeout=15", "stepd prolog; stepd epilog").ok();
+    let all = all.says("hung, and was killed").says("KillUnit\n").says("open session: done");
+    assert_eq!(all.stdout.matches("StartUnit\n").count(), 2, "{all:?}");
+}
+
+/// Show that on_error=drain makes Slurm see a failed prolog, and the others not.
+#[test]
+fn only_drain_fails_the_prolog() {
+    let timeout = "timeout=2";
+    for (on_error, exit) in [("warn", 0), ("fail", 0), ("drain", 1)] {
+        let arguments = format!("{timeout} on_error={on_error}");
+        let all = contract("silent", &arguments, "stepd prolog").ok();
+        all.says("open session").says(&format!("prolog: exit {exit}\n"));
+    }
+}

@@ -1,0 +1,83 @@
+//! Nothing of the plugin stays in the process it was called in.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::process::Command;
+
+use cluster_tests::{Batch, N1, OPTIONAL};
+
+use crate::place::contract;
+
+/// Show that threads and descriptors after a prolog and an epilog are those
+/// from before.
+#[test]
+fn no_thread_and_no_descriptor_stays() {
+    put_probes();
+    let script = format!(
+        "printf '{}' >/tmp/contract/plugstack.conf; rm -f /tmp/probe\n\
+        stepd prolog; stepd epilog; cat /tmp/probe; rm /tmp/probe",
+        probed("linger.so timeout=3")
+    );
+    for bus in ["works", "silent", "garbage", "promises"] {
+        let all = contract(bus, "timeout=3", &script).ok().says("open session: ");
+        assert_eq!(compare_counts(bus, &all.stdout), ["job_epilog", "job_prolog"]);
+    }
+}
+
+/// Show the same of the steps of a job, which hold the session to its limits.
+#[test]
+fn no_thread_and_no_descriptor_stays_in_a_step() {
+    put_probes();
+    N1.sh("chmod 755 /root /root/probe-*.so; rm -f /tmp/probe").ok();
+    N1.configure(&probed("linger.so").replace("\\n", "\n"));
+    Batch::of("alice", "srun true").run().ok();
+    N1.configure(OPTIONAL);
+    let counts = N1.sh("cat /tmp/probe; rm /tmp/probe; chmod 700 /root").ok();
+    let callbacks = compare_counts("a job", &counts.stdout);
+    let begun = callbacks.iter().filter(|name| *name == "task_post_fork").count();
+    assert_eq!(begun, 3, "the extern, the batch and one more step: {callbacks:?}");
+}
+
+/// Two copies of a plugin that counts threads and descriptors.
+fn put_probes() {
+    let release = env::var("LINGER_SLURM_VERSION").expect("xtask says it");
+    let (major, minor) = release.split_once('.').expect("major.minor");
+    let version = format!("-DVERSION=(({major}<<16)|({minor}<<8))");
+    for name in ["before", "after"] {
+        let file = env::temp_dir().join(format!("probe-{name}-{}.so", std::process::id()));
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(&file)
+            .args([&version, &format!("-DNAME=\"{name}\""), "probe.c"])
+            .status();
+        assert!(built.expect("cc runs").success());
+        N1.put(&file, &format!("/root/probe-{name}.so"));
+        std::fs::remove_file(&file).expect("remove the probe");
+    }
+}
+
+/// The lines of plugstack.conf that have a probe before and after the plugin.
+fn probed(plugin: &str) -> String {
+    let stack = ["/root/probe-before.so", &format!("spank_{plugin}"), "/root/probe-after.so"];
+    stack.map(|plugin| format!("optional {plugin}\\n")).concat()
+}
+
+/// Requires that in each callback of each process the counts before and after
+/// are the same, and gives the callbacks, sorted. Slurm's own steps have threads.
+fn compare_counts(run: &str, probed: &str) -> Vec<String> {
+    let mut counts = BTreeMap::<_, Vec<_>>::new();
+    for line in probed.lines() {
+        let Some((what, count)) = line.split_once(" threads=") else { continue };
+        let (callback, _) = what.split_once(' ').expect("a callback and a name");
+        let (count, pid) = count.split_once(" pid=").expect("counts and a process");
+        println!("{run}: {what}: threads={count}");
+        counts.entry((callback.to_owned(), pid)).or_default().push(count);
+    }
+    for (callback, counts) in &counts {
+        let [before, after] = counts[..] else { panic!("{run}: {callback:?}: {counts:?}") };
+        assert_eq!(before, after, "{run}: {callback:?}");
+        let is_alone = before.starts_with("1 ");
+        assert!(is_alone || !callback.0.starts_with("job_"), "{run}: {callback:?}: {before}");
+    }
+    counts.into_keys().map(|(callback, _)| callback).collect()
+}
