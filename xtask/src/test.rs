@@ -61,8 +61,8 @@ const UNITS: [Unit; 7] = [
     unit(Part::Trixie, Suite::Trixie, &["full"]),
     // A run has half an hour, and what is beside the jobs is systemd's to keep.
     unit(Part::Bookworm, Suite::Bookworm, &["symbols", "core", "contained", "leftovers"]),
-    unit(Part::Trixie, Suite::Trixie, &["mixes"]),
-    unit(Part::Forky, Suite::Forky, &["mixes"]),
+    unit(Part::Trixie, Suite::Trixie, &["crashes", "faults"]),
+    unit(Part::Trixie, Suite::Trixie, &["mixes", "load"]),
     Unit { nodes: 2, ..unit(Part::Cluster, Suite::Trixie, &["cluster"]) },
 ];
 

@@ -1,5 +1,6 @@
 //! What needs no node: formatting, lints, unit tests, and the builds.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(crate) fn test(tally: &mut Tally) -> Result<()> {
     ]);
     tally.cargo_test("", &mut units, BUILD)?;
     tally.cargo_test("", &mut hostile_input(), BUILD)?;
+    tally.check("no release build can be killed by a test", crash_points_are_not_released)?;
     tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
     missing_release_is_named(tally)
 }
@@ -41,6 +43,17 @@ fn hostile_input() -> Command {
     tests.args(["test", "--quiet", "--profile", "hostile", "-p", "slurm-spank-linger"]);
     tests.args(["-p", "user-session", "hostile", "--", "--nocapture"]);
     tests
+}
+
+/// The file that a test writes its order to is named in the one build that reads it.
+fn crash_points_are_not_released() -> Result<()> {
+    let name = b"/run/linger-crash";
+    let names_it = |plugin: &Path| -> Result<bool> {
+        Ok(fs::read(plugin)?.windows(name.len()).any(|bytes| bytes == name))
+    };
+    ensure!(names_it(&build::crashing_plugin(RELEASE)?)?, "the build with crash-points has none");
+    ensure!(!names_it(&build::plugin(RELEASE)?)?, "a release build has crash-points");
+    Ok(())
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
