@@ -91,17 +91,18 @@ fn an_epilog_killed_anywhere_is_repaired() {
 }
 
 /// Show that a slurmstepd of a job that is killed, wherever that is, leaves
-/// nothing behind when the job is over, and no node down.
+/// nothing behind when the job is over, and no node down. A slurmd whose extern
+/// step is killed at its beginning waits for it until it is restarted (24.11).
 #[test]
 fn a_step_killed_anywhere_leaves_nothing() {
     let _end = with_crash_points();
     let before = N1.snapshot();
     for (role, least) in [("extern", 4), ("step", 1)] {
         each_point(least, |number| {
-            let run = "id=$(sbatch --parsable --uid=bob --output=/dev/null --wrap='sleep 1'); \
-                for i in $(seq 40); do [ -z \"$(squeue --noheader)\" ] && break; sleep 0.3; done; \
-                scancel $id; until [ -z \"$(squeue --noheader)\" ]; do sleep 0.3; done";
-            let was_killed = killed_at(role, number, &format!("cd /; {run}"));
+            let run = "cd /; id=$(sbatch --parsable --uid=bob --output=/dev/null --wrap='sleep 1'); \
+                over() { [ -z \"$(squeue --noheader)\" ]; }; until over || [ -e $done ]; do sleep 0.3; done; \
+                over || { scancel $id; systemctl restart slurmd; }; until over; do sleep 0.3; done";
+            let was_killed = killed_at(role, number, &format!("done={ORDER}.done; {run}"));
             N1.settles();
             N1.is_again(&before);
             was_killed

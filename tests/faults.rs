@@ -2,7 +2,7 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{AtEnd, Batch, GO, N1, OPTIONAL, QUICK, Started};
+use cluster_tests::{AtEnd, Batch, GO, Login, N1, OPTIONAL, QUICK, Started};
 
 /// A command of a job: is there a session, and does it answer?
 const LIVE: &str = "systemctl --user is-active basic.target && \
@@ -105,6 +105,27 @@ fn linger_that_others_change_is_put_back() {
         job.go_to_its_end().says("live again");
         N1.is_again(&before);
     }
+}
+
+/// Show that the README's polkit rule keeps users from lingering by themselves,
+/// and that they have a session in their jobs all the same.
+#[test]
+fn users_can_be_kept_from_lingering() {
+    const RULE: &str = "/etc/polkit-1/rules.d/50-no-self-linger.rules";
+    N1.configure(OPTIONAL);
+    let readme = include_str!("../README.md");
+    let rule =
+        readme.split("no-self-linger.rules\n").nth(1).and_then(|rest| rest.split("```").next());
+    let _end = AtEnd(format!("rm --force {RULE}; loginctl disable-linger alice"));
+    let turn_on = |login: &mut Login| login.ask("loginctl enable-linger 2>/dev/null; echo done");
+    let lingers = || N1.sh("ls /var/lib/systemd/linger").ok().stdout.contains("alice");
+    turn_on(&mut Login::of("alice", N1));
+    assert!(lingers());
+    N1.sh("loginctl disable-linger alice").ok();
+    N1.sh(&format!("cat >{RULE} <<'END'\n{}END\nsystemctl restart polkit", rule.unwrap())).ok();
+    turn_on(&mut Login::of("alice", N1));
+    assert!(!lingers());
+    Batch::of("alice", LIVE).run().ok().says("live");
 }
 
 /// Show that a disk that is full, or cannot be written, costs a job its session

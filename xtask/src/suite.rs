@@ -36,8 +36,8 @@ const ROWS: &[Row] = &[
         suite: Suite::Trixie,
         name: "trixie",
         slurm: "24.11",
-        // Memcheck is run on this release alone.
-        packages: &["passt", "valgrind"],
+        // Memcheck and the polkit rule are tried on this release alone.
+        packages: &["passt", "polkitd", "valgrind"],
         apt_options: &[],
     },
     Row {
