@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use cluster_tests::{AtEnd, Batch, N1, QUICK};
+use cluster_tests::{AtEnd, Batch, GO, N1, QUICK};
 
 /// Whom to kill, and at which of its points (session/src/crash.rs).
 const ORDER: &str = "/run/linger-crash";
@@ -24,7 +24,6 @@ fn with_crash_points() -> AtEnd {
     N1.put(&PathBuf::from(built), PLUGIN);
     let installed = "$(find /usr/lib -path '*/slurm*' -name spank_linger.so)";
     N1.sh(&format!("cp {installed} {PLUGIN}.kept && linger-node-plugin <{PLUGIN}")).ok();
-    N1.configure(QUICK);
     end
 }
 
@@ -57,6 +56,7 @@ fn each_point(least: u32, at: impl Fn(u32) -> bool) {
 /// repairs, or the start of slurmd where no epilog comes.
 #[test]
 fn a_prolog_killed_anywhere_is_repaired() {
+    N1.configure(QUICK);
     let _end = with_crash_points();
     let before = N1.snapshot();
     each_point(12, |number| {
@@ -71,10 +71,26 @@ fn a_prolog_killed_anywhere_is_repaired() {
     });
 }
 
+/// Show that a plugin that is replaced while a job runs reads what the one before
+/// it wrote: the job's later steps have its session, and nothing is left.
+#[test]
+fn an_upgrade_under_a_job_goes_unnoticed() {
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let live = "systemctl --user is-active basic.target";
+    let job = Batch::of("carol", &format!("echo up; {GO}\nsrun {live} && echo live again")).start();
+    job.wait_says("up");
+    let _end = with_crash_points();
+    N1.sh("systemctl restart slurmd").ok();
+    job.go_to_its_end().says("live again");
+    N1.is_again(&before);
+}
+
 /// Show that an epilog that is killed, wherever that is, is made up for by the
 /// next job of the user. Slurm itself drains the node for it.
 #[test]
 fn an_epilog_killed_anywhere_is_repaired() {
+    N1.configure(QUICK);
     let _end = with_crash_points();
     let before = N1.snapshot();
     let next = format!("{}; {}", spank("prolog", 9002), spank("epilog", 9002));
@@ -95,6 +111,7 @@ fn an_epilog_killed_anywhere_is_repaired() {
 /// step is killed at its beginning waits for it until it is restarted (24.11).
 #[test]
 fn a_step_killed_anywhere_leaves_nothing() {
+    N1.configure(QUICK);
     let _end = with_crash_points();
     let before = N1.snapshot();
     for (role, least) in [("extern", 4), ("step", 1)] {

@@ -40,9 +40,12 @@ fn a_power_loss_is_repaired() {
 fn a_restart_of_slurmd_keeps_what_lives() {
     N1.configure(OPTIONAL);
     let before = N1.snapshot();
+    let manager = || N1.sh("systemctl show --property=MainPID user@1001").ok().stdout;
     let job = looks_again("alice").start();
     job.wait_says("up");
-    N1.sh("systemctl restart slurmd").ok();
+    let first = manager();
+    N1.sh("systemctl restart slurmd; sleep 1").ok();
+    assert_eq!(manager(), first);
     job.go_to_its_end().says("live again");
     N1.is_again(&before);
 
@@ -195,6 +198,23 @@ fn state_that_was_spoilt_is_repaired() {
         Batch::of("alice", LIVE).run().ok().says("live");
         N1.is_again(&before);
     }
+}
+
+/// Show that all state is root's and closed to others, and that nothing in a job's
+/// environment leads root elsewhere.
+#[test]
+fn the_environment_of_a_job_decides_nothing() {
+    N1.configure(OPTIONAL);
+    let before = N1.snapshot();
+    let evil = "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/tmp/evil XDG_RUNTIME_DIR=/tmp RUST_LOG=trace \
+        SLURM_JOB_UID=0 SLURM_JOB_USER=root SLURM_JOBID=1 SLURM_UID=0 TMPDIR=/nonexistent HOME=/root";
+    let job = looks_again("alice").submitted_with(evil).start();
+    job.wait_says("up");
+    let open = N1.sh("find /run/spank-linger /var/lib/spank-linger ! -user root -o ! -group root \
+         -o -type d ! -perm 700 -o ! -type d ! -perm 600 -o ! -type d ! -type f");
+    assert_eq!(open.ok().stdout, "");
+    job.go_to_its_end().says("live again").never_says("linger:");
+    N1.is_again(&before);
 }
 
 /// Show that a state directory that is not root's alone is not used, and that the

@@ -81,7 +81,8 @@ pub(crate) fn sweep(
 ) -> Result<()> {
     for id in jobs_that_are_over(sessions, state, slurmd_starts)? {
         let job = Job { id, uid };
-        log::warn!("{job}: drop its lease: the job is over and its epilog did not come to its end");
+        // Also seen where its epilog has not begun yet: no line for the admin.
+        log::debug!("{job}: drop its lease: the job is over and its epilog has not dropped it");
         for audit_id in state.audit_ids(Marked::Job(id))? {
             state.add_audit_id(Marked::Ended, audit_id)?;
         }
