@@ -276,3 +276,31 @@ fn names_are_escaped_as_logind_does() {
     assert_eq!(escape("DOM\\alice"), "DOM\\\\alice");
     assert_eq!(escape("zoë"), "zo\\303\\253");
 }
+
+/// Show that what the first version of the state said is still read: an upgrade
+/// meets it under running jobs. A new field needs a default, another meaning a
+/// new version.
+#[test]
+fn the_first_versions_state_is_read() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    let state = node.roots.run.join(node.uid.to_string());
+    let lease = r#"{"version":1,"state":"open","limits":{"memory":419430400,"swap":0,"tasks":9,
+        "cpus":"0,2-3","denied":[{"kind":"char","major":4,"minor":60}]}}"#;
+    fs::write(state.join("2"), lease).unwrap();
+    fs::write(state.join("3"), r#"{"version":1,"state":"failed","cause":"c","told":true}"#)
+        .unwrap();
+    fs::write(state.join("4"), r#"{"version":1,"state":"declined"}"#).unwrap();
+    fs::write(state.join("2.audit"), "24\n25\n").unwrap();
+    fs::write(
+        node.roots.lib.join(node.uid.to_string()),
+        r#"{"version":1,"name":"bob","linger_before":true}"#,
+    )
+    .unwrap();
+    assert!(node.lease(2).unwrap().has_limits());
+    assert_eq!(node.lease(3), Some(Lease::Failed { cause: "c".into(), told: true }));
+    assert_eq!(node.lease(4), Some(Lease::Declined));
+    let state = store::state(&node.roots, node.uid);
+    assert_eq!(state.audit_ids(store::Marked::Job(2)).unwrap(), [24, 25].into());
+    assert!(state.undo().unwrap().unwrap().linger_before);
+}
