@@ -87,13 +87,13 @@ fn an_upgrade_under_a_job_goes_unnoticed() {
 }
 
 /// Show that an epilog that is killed, wherever that is, is made up for by the
-/// next job of the user. Slurm itself drains the node for it.
+/// next epilog of the user. Slurm itself drains the node for it.
 #[test]
 fn an_epilog_killed_anywhere_is_repaired() {
     N1.configure(QUICK);
     let _end = with_crash_points();
     let before = N1.snapshot();
-    let next = format!("{}; {}", spank("prolog", 9002), spank("epilog", 9002));
+    let next = spank("epilog", 9002);
     each_point(15, |number| {
         let job = Batch::of("alice", "setsid --fork sleep 7001; echo up; sleep 900").start();
         job.wait_says("up");

@@ -14,6 +14,11 @@ unneeded="apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_a
 # shellcheck disable=SC2086
 systemctl mask --quiet $unneeded
 
+# The agents of gnupg and ssh in each user's session: a second of the two that a start and a stop
+# of an emulated session take.
+systemctl --global mask --quiet gpg-agent.socket gpg-agent-ssh.socket gpg-agent-extra.socket \
+    gpg-agent-browser.socket dirmngr.socket keyboxd.socket ssh-agent.socket
+
 # The key that both nodes of a cluster share.
 dd if=/dev/urandom of=/etc/munge/munge.key bs=128 count=1 status=none
 chown munge:munge /etc/munge/munge.key
