@@ -17,6 +17,8 @@ mod step;
 // The symbols of Slurm's API exist in Slurm's processes only, so a test program
 // cannot link what calls them.
 #[cfg(not(test))]
+mod child;
+#[cfg(not(test))]
 mod log_bridge;
 #[cfg(not(test))]
 mod spank;

@@ -8,6 +8,7 @@ use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
 use user_session::{Job, Mark, Role, Roots, Sessions};
 
 use crate::arguments::{self, Arguments, OnError};
+use crate::child::as_root;
 use crate::host::Host;
 use crate::policy::{OPTION, Wish};
 use crate::step::{Plan, Task};
@@ -111,7 +112,9 @@ unsafe impl Plugin for Linger {
         guarded(|| {
             let Some(job) = self.ends.take() else { return Ok(()) };
             let arguments = read_arguments(spank).unwrap_or_default();
-            Ok(job::end(&arguments, &sessions(&arguments), job)?)
+            let end = || guarded(|| Ok(job::end(&arguments, &sessions(&arguments), job)?));
+            let ended = as_root(|| end().inspect_err(|error| log::error!("{error}")).is_ok())?;
+            if ended { Ok(()) } else { Err(String::new().into()) }
         })
     }
 

@@ -159,8 +159,8 @@ fn the_start_of_slurmd_settles_what_is_left() {
 fn without_prolog_flags_there_is_a_session() {
     N1.configure(OPTIONAL);
     let before = N1.snapshot();
-    for flags in ["PrologFlags=Alloc", "# no PrologFlags"] {
-        N1.with_slurm_conf("PrologFlags", flags, || {
+    for flags in ["PrologFlags=Alloc", "#PrologFlags="] {
+        N1.with_slurm_conf(&[flags], || {
             Batch::of("alice", FIRST).run().ok().says("hit");
             N1.sh_as("alice", &format!("srun bash -c '{FIRST}'")).ok().says("hit");
             N1.is_again(&before);

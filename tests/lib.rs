@@ -12,11 +12,13 @@ mod jobs;
 mod login;
 mod output;
 mod power;
+mod served;
 mod watch;
 
 pub use jobs::{Batch, GO, Started};
 pub use login::Login;
 pub use output::Output;
+pub use served::{LIVE, alice_is_served, forgetful, leaves_nothing};
 
 use std::env;
 use std::fmt;
@@ -118,14 +120,26 @@ impl Node {
         self.sh(WAIT_IDLE).ok();
     }
 
-    /// Runs `work` with `line` in slurm.conf in the place of that of `key`.
-    pub fn with_slurm_conf(self, key: &str, line: &str, work: impl FnOnce()) {
+    /// Runs `work` with these lines in slurm.conf, in the place of those of the same
+    /// keys: `Key=value`, or `#Key=` for none. What was there is put back, also when
+    /// `work` panics.
+    pub fn with_slurm_conf(self, lines: &[&str], work: impl FnOnce()) {
         const FILE: &str = "/etc/slurm/slurm.conf";
-        let restart = "systemctl restart slurmctld slurmd";
-        let set = format!("cp {FILE} {FILE}.before; sed -i '/^{key}=/d' {FILE}");
-        self.sh(&format!("{set}; echo '{line}' >>{FILE}; {restart}; {WAIT_IDLE}")).ok();
+        let restart = format!("systemctl restart slurmctld slurmd; {WAIT_IDLE}");
+        let key = |line: &&str| line.trim_start_matches('#').split('=').next().map(str::to_owned);
+        let keys = lines.iter().filter_map(key).collect::<Vec<_>>().join("\\|");
+        let set = format!("cp {FILE} {FILE}.before; sed -i '/^\\({keys}\\)=/d' {FILE}");
+        let _end = AtEnd(format!("mv {FILE}.before {FILE}; {restart}"));
+        self.sh(&format!("{set}; echo '{}' >>{FILE}; {restart}", lines.join("\n"))).ok();
         work();
-        self.sh(&format!("mv {FILE}.before {FILE}; {restart}; {WAIT_IDLE}")).ok();
+    }
+
+    /// The release of Slurm that it runs.
+    ///
+    /// # Panics
+    /// When nobody said.
+    pub fn slurm(self) -> String {
+        env::var("LINGER_SLURM_VERSION").expect("run with 'cargo xtask test'")
     }
 
     /// The node's state in Slurm's words.

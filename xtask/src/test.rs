@@ -51,18 +51,19 @@ struct Unit {
     targets: &'static [&'static str],
 }
 
-const UNITS: [Unit; 7] = [
-    unit(Part::Forky, Suite::Forky, &["symbols", "core", "contained", "leftovers", "beside"]),
-    unit(
-        Part::Trixie,
-        Suite::Trixie,
-        &["symbols", "core", "contained", "leftovers", "beside", "contract"],
-    ),
+const EVERY_RELEASE: &[&str] = &["symbols", "core", "contained", "leftovers", "beside"];
+
+const UNITS: [Unit; 10] = [
+    unit(Part::Trixie, Suite::Trixie, &["crashes", "faults"]),
+    unit(Part::Trixie, Suite::Trixie, EVERY_RELEASE),
+    unit(Part::Forky, Suite::Forky, EVERY_RELEASE),
     unit(Part::Trixie, Suite::Trixie, &["full"]),
+    unit(Part::Trixie, Suite::Trixie, &["mixes", "load"]),
     // A run has half an hour, and what is beside the jobs is systemd's to keep.
     unit(Part::Bookworm, Suite::Bookworm, &["symbols", "core", "contained", "leftovers"]),
-    unit(Part::Trixie, Suite::Trixie, &["crashes", "faults"]),
-    unit(Part::Trixie, Suite::Trixie, &["mixes", "load"]),
+    unit(Part::Trixie, Suite::Trixie, &["odd", "odd_nodes"]),
+    unit(Part::Forky, Suite::Forky, &["odd", "odd_nodes"]),
+    unit(Part::Trixie, Suite::Trixie, &["contract"]),
     Unit { nodes: 2, ..unit(Part::Cluster, Suite::Trixie, &["cluster"]) },
 ];
 

@@ -1,0 +1,186 @@
+//! Nodes where more than Slurm and the plugin has a say: mount namespaces, PAM,
+//! ssh, and an admin who installs the plugin while jobs run.
+// Tests say what they expect by panicking.
+#![allow(missing_docs)]
+
+use cluster_tests::{
+    AtEnd, Batch, GO, LIVE, Login, N1, QUICK, alice_is_served, forgetful, leaves_nothing,
+};
+
+/// A line in slurm.conf that gives each job directories of its own.
+fn namespaces() -> &'static str {
+    match N1.slurm().as_str() {
+        "22.05" | "24.11" => "JobContainerType=job_container/tmpfs",
+        _ => "NamespaceType=namespace/tmpfs",
+    }
+}
+
+/// Its configuration, until the end of the test. The tests need the node's /tmp
+/// in their jobs.
+fn job_container(more: &str) -> AtEnd {
+    const FILE: &str = "/etc/slurm/job_container.conf";
+    let text = format!("AutoBasePath=true\\nBasePath=/var/spool/jobs\\n{more}\\n");
+    N1.sh(&format!("printf '{text}' >{FILE}")).ok();
+    AtEnd(format!("rm {FILE}; umount /var/spool/jobs; rm -r /var/spool/jobs"))
+}
+
+/// Steps of alice's find the session, in a mount namespace that is not the node's.
+fn steps_are_served_apart() {
+    let step = format!("srun bash -c '{LIVE}; readlink /proc/self/ns/mnt'");
+    let said = N1.sh_as("alice", &step).ok().says("running dir=/run/user/1001\n");
+    let nodes = N1.sh("readlink /proc/self/ns/mnt").ok().stdout;
+    said.never_says(&nodes);
+}
+
+/// A job with a step before and a step after another job of its user's has closed
+/// and opened the session.
+fn before_and_after() -> (String, String) {
+    let step = format!("srun bash -c '{LIVE}'");
+    let job = Batch::of("alice", &format!("{step}; echo up; {GO}; {step}")).start();
+    job.wait_says("up");
+    let first = job.output().stdout;
+    N1.sh("loginctl disable-linger alice").ok();
+    N1.waits_until("[ ! -e /run/user/1001 ]");
+    alice_finds_it();
+    let then = job.go_to_its_end().stdout;
+    (first.clone(), then.trim_start_matches(first.as_str()).to_owned())
+}
+
+fn alice_finds_it() {
+    let job = Batch::of("alice", LIVE).run().ok();
+    job.says("running dir=/run/user/1001");
+}
+
+/// Show that a job in a mount namespace finds the session, and the new one when
+/// that was closed and opened again beside it. Where the new one cannot be seen
+/// in the job, it is told so and has no variable that leads there.
+#[test]
+fn jobs_in_mount_namespaces() {
+    if N1.slurm() == "22.05" {
+        return only_the_first_session();
+    }
+    for share in ["Shared=false", "Shared=true"] {
+        N1.configure(QUICK);
+        let before = N1.snapshot();
+        let _end = job_container(&format!("Dirs=/var/tmp\\n{share}"));
+        N1.with_slurm_conf(&[namespaces()], || {
+            steps_are_served_apart();
+            let (first, then) = before_and_after();
+            assert!(first.contains("running dir=/run/user/1001\n"), "{first}");
+            if share == "Shared=true" {
+                assert_eq!(then, "running dir=/run/user/1001\n");
+            } else {
+                assert!(then.contains("no user session on this node: /run/user/1001"), "{then}");
+                assert!(!then.contains("dir=/"), "{then}");
+            }
+            N1.is_again(&before);
+        });
+    }
+}
+
+fn only_the_first_session() {
+    println!(
+        "Slurm 22.05 knows neither Shared nor Dirs: no test sees a batch job's files in /tmp."
+    );
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let _end = job_container("");
+    N1.with_slurm_conf(&[namespaces()], || {
+        steps_are_served_apart();
+        N1.is_again(&before);
+    });
+}
+
+/// Show that callbacks that Slurm runs in the job's mount namespace, in a process
+/// that shares slurmstepd's memory, do the same.
+#[test]
+fn callbacks_in_mount_namespaces() {
+    if N1.slurm() == "22.05" {
+        println!("Slurm 22.05 has no SlurmdParameters=contain_spank: nothing to test.");
+        return;
+    }
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let _end = job_container("Dirs=/var/tmp");
+    N1.with_slurm_conf(&[namespaces(), "SlurmdParameters=contain_spank"], || {
+        steps_are_served_apart();
+        alice_is_served(&before);
+        let job = forgetful(9011);
+        N1.waits_for_slice(1001, "memory.max", &(64 * 1024 * 1024).to_string());
+        leaves_nothing(job, 9011);
+        N1.is_again(&before);
+    });
+}
+
+/// Show that tasks that have their audit session from PAM keep it, and that what
+/// they leave is found by it.
+#[test]
+fn tasks_with_an_audit_session_of_pams() {
+    const STACK: &str = "/etc/pam.d/slurm";
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let _end = AtEnd(format!("rm {STACK}"));
+    N1.sh(&format!(
+        "printf 'account required pam_permit.so\\nsession required pam_loginuid.so\\n\
+         session required pam_exec.so /usr/bin/touch /run/pam-was-asked\\n' >{STACK}"
+    ))
+    .ok();
+    N1.with_slurm_conf(&["UsePAM=1"], || {
+        let job =
+            Batch::of("alice", "cat /proc/self/loginuid; echo; cat /proc/self/sessionid").run();
+        let said = job.ok().stdout;
+        N1.sh("rm /run/pam-was-asked").ok();
+        assert!(said.starts_with("1001\n") && !said.contains("4294967295"), "{said}");
+        alice_is_served(&before);
+        leaves_nothing(forgetful(9012), 9012);
+        N1.is_again(&before);
+    });
+}
+
+/// Show that a job that was there before the plugin gets the session in the steps
+/// that begin after it, also when slurmd is restarted meanwhile, and that its end
+/// leaves nothing then.
+#[test]
+fn the_plugin_comes_while_a_job_runs() {
+    N1.configure("# nothing");
+    let before = N1.snapshot();
+    let step = format!("srun bash -c '{LIVE}'");
+    let wait = GO.replace("go.", "then.");
+    let job =
+        Batch::of("alice", &format!("{step}; echo up; {GO}; {step}; echo served; {wait}; {step}"));
+    let job = job.start();
+    job.wait_says("up");
+    N1.sh(&format!("echo '{QUICK}' >/etc/slurm/plugstack.conf.d/linger.conf")).ok();
+    job.go();
+    job.wait_says("served");
+    N1.sh(&format!("systemctl restart slurmd; touch /tmp/then.{}", job.0)).ok();
+    job.wait_over();
+    let said = job.output().stdout;
+    assert!(said.contains("\ndir=\nup\n"), "{said}");
+    assert_eq!(said.matches("running dir=/run/user/1001\n").count(), 2, "{said}");
+    N1.is_again(&before);
+}
+
+/// Show that a login that is let in for its user's job, and that pam_systemd gives
+/// a session, outlives the job, and that the job's own session is not disturbed.
+#[test]
+fn a_login_that_slurm_adopts() {
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let _end = AtEnd("mv /root/sshd.pam /etc/pam.d/sshd".to_owned());
+    N1.sh("cp /etc/pam.d/sshd /root/sshd.pam\n\
+         sed -i '/^@include common-account/a account required pam_slurm_adopt.so' /etc/pam.d/sshd\n\
+         grep adopt /etc/pam.d/sshd")
+        .ok();
+    let without_a_job = std::panic::catch_unwind(|| Login::of("alice", N1).ask("echo in"));
+    assert!(without_a_job.is_err(), "pam_slurm_adopt is not asked");
+    let job = Batch::of("alice", &format!("echo up; {GO}; {LIVE}")).start();
+    job.wait_says("up");
+    let mut login = Login::of("alice", N1);
+    assert_eq!(login.ask(LIVE), "running dir=/run/user/1001");
+    let said = job.go_to_its_end();
+    assert_eq!(said.stdout, "up\nrunning dir=/run/user/1001\n", "{said:#?}");
+    assert_eq!(login.ask(LIVE), "running dir=/run/user/1001");
+    drop(login);
+    N1.is_again(&before);
+}
