@@ -7,6 +7,7 @@ use std::fs;
 use tempfile::TempDir;
 
 mod closing;
+mod killed;
 
 /// A node of its own, on which we are the user.
 struct Node {
