@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 mod closing;
 mod killed;
+mod model;
 
 /// A node of its own, on which we are the user.
 struct Node {
