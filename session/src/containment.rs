@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::limits::{Confine, Limits};
 use crate::sessions::{Job, Sessions};
 use crate::store::{self, Lease, Marked};
+use crate::systemd::Systemd;
 
 /// How a session is held to its jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,16 +77,7 @@ impl Sessions {
 
     fn cap(&self, job: Job, limits: Option<Limits>) -> Result<()> {
         let budget = Budget::starting_now(self.timeout).for_trying();
-        bus::within(budget, &self.roots, async |bus| {
-            let state = store::lock(&self.roots, job.uid, budget)?;
-            if !state.lease(job.id)?.is_some_and(|lease| lease.is_open()) {
-                return Ok(());
-            }
-            if limits.is_some() {
-                state.put(job.id, &Lease::Open { limits })?;
-            }
-            confine(bus, self, job.uid, &state).await
-        })
+        bus::within(budget, &self.roots, async |bus| hold(bus, self, job, limits, budget).await)
     }
 
     fn fail(&self, job: Job, error: Error) -> Result<()> {
@@ -128,4 +120,22 @@ impl Sessions {
             );
         }
     }
+}
+
+/// Notes what `job` may use, once that is known, and holds the session to it.
+pub(crate) async fn hold(
+    systemd: &mut impl Systemd,
+    sessions: &Sessions,
+    job: Job,
+    limits: Option<Limits>,
+    budget: Budget,
+) -> Result<()> {
+    let state = store::lock(&sessions.roots, job.uid, budget)?;
+    if !state.lease(job.id)?.is_some_and(|lease| lease.is_open()) {
+        return Ok(());
+    }
+    if limits.is_some() {
+        state.put(job.id, &Lease::Open { limits })?;
+    }
+    confine(systemd, sessions, job.uid, &state).await
 }

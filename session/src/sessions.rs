@@ -216,19 +216,30 @@ pub(crate) async fn take(
     budget: Budget,
 ) -> Result<()> {
     sweep(sessions, job.uid, state, false)?;
-    // A lease that is open is that of a job whose session was taken away.
-    let before = state.lease(job.id).ok().flatten().filter(Lease::is_open);
-    if before.is_none() {
-        // What a crash from here on leaves behind reads: there is no session.
-        let cause = "opening it was interrupted".into();
-        state.put(job.id, &Lease::Failed { cause, told: false })?;
-    }
+    let before = begin(state, job.id)?;
     let user = User::look_up(job.uid, &sessions.roots)?;
     if open(systemd, &user, state, budget).await? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
     note_found(sessions, job.uid, state)?;
     state.put(job.id, &before.unwrap_or(Lease::NEW))
+}
+
+/// Writes down what a crash from here on leaves behind: there is no session.
+/// Gives a lease that is open: of a job whose session was taken away.
+fn begin(state: &Locked, id: u32) -> Result<Option<Lease>> {
+    let found = state.lease(id);
+    if matches!(found, Ok(None)) {
+        // What is there without a lease is of a job that had this id, and whose
+        // epilog was killed: its processes must not tell that this one is over.
+        state.remove(id)?;
+    }
+    let before = found.ok().flatten().filter(Lease::is_open);
+    if before.is_none() {
+        let cause = "opening it was interrupted".into();
+        state.put(id, &Lease::Failed { cause, told: false })?;
+    }
+    Ok(before)
 }
 
 pub(crate) async fn give_up(

@@ -7,6 +7,8 @@ use std::fs;
 use tempfile::TempDir;
 
 mod closing;
+mod killed;
+mod model;
 
 /// A node of its own, on which we are the user.
 struct Node {

@@ -146,13 +146,23 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 /// The file names in `dir` that are numbers: job ids, or uids.
 pub(super) fn numbers_in(dir: &Path) -> Result<BTreeSet<u32>> {
+    Ok(numbers(names_in(dir)?.iter().map(String::as_str)))
+}
+
+/// The same of files whose writer was killed.
+pub(super) fn unfinished_in(dir: &Path) -> Result<BTreeSet<u32>> {
+    let names = names_in(dir)?;
+    Ok(numbers(names.iter().filter_map(|name| name.strip_prefix('.')?.strip_suffix(".new"))))
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(Error::file("list", dir))?,
     };
     let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
     let names = names.map_err(Error::file("list", dir))?;
-    Ok(numbers(names.iter().filter_map(|name| name.to_str())))
+    Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
 }
 
 pub(crate) fn numbers<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeSet<u32> {

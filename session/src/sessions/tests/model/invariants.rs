@@ -1,0 +1,242 @@
+//! What holds, after which operation.
+
+use std::collections::BTreeMap;
+
+use super::logind::Manager;
+use super::slurm::Trouble;
+use super::world::{JobNow, World};
+use crate::error::Result;
+use crate::keepers::Role;
+use crate::limits::Limits;
+use crate::slice::{INFINITY, Properties};
+use crate::store::Lease;
+
+/// A node that is checked after each operation.
+pub(super) struct Checked {
+    pub(super) world: World,
+}
+
+/// What there was before an operation.
+struct Earlier {
+    leases: BTreeMap<u32, Lease>,
+    is_live: bool,
+    has_record: bool,
+    must_stay: bool,
+}
+
+impl Checked {
+    pub(super) fn prolog(&mut self, id: u32, trouble: Trouble) {
+        let earlier = self.earlier();
+        let done = self.world.prolog(id, trouble);
+        self.check_any(&earlier, Some(id), trouble, done.as_ref());
+        match done {
+            Some(done) => self.check_taken(id, trouble, &done),
+            None => self.check_killed(&earlier, id),
+        }
+    }
+
+    pub(super) fn step(&mut self, id: u32, role: Role, limits: Limits, trouble: Trouble) {
+        let earlier = self.earlier();
+        let done = self.world.step(id, role, limits, trouble);
+        self.check_any(&earlier, Some(id), trouble, done.as_ref());
+        // Without a session it had nothing to hold.
+        if matches!(done, Some(Ok(()))) && self.holds(id) {
+            self.check_confined();
+        }
+    }
+
+    pub(super) fn end(&mut self, id: u32, epilog: Option<Trouble>) {
+        let earlier = self.earlier();
+        let done = self.world.end(id, epilog);
+        // It waits for no manager that hangs.
+        let trouble = epilog.filter(|trouble| *trouble != Trouble::Hangs).unwrap_or(Trouble::None);
+        self.check_any(&earlier, Some(id), trouble, done.as_ref());
+        if matches!(done, Some(Ok(()))) {
+            assert_eq!(self.world.lease(id), None);
+            self.check_swept(None);
+            self.check_confined();
+            self.check_put_back();
+            self.check_gone(&earlier);
+        }
+    }
+
+    pub(super) fn slurmd_starts(&mut self, trouble: Trouble) {
+        let earlier = self.earlier();
+        let done = self.world.slurmd_starts(trouble);
+        self.check_any(&earlier, None, trouble, done.as_ref());
+        if matches!(done, Some(Ok(()))) {
+            self.check_none_is_over();
+            self.check_confined();
+            self.check_put_back();
+        }
+    }
+
+    pub(super) fn reboot(&mut self) {
+        self.world.reboot();
+        self.world.forget_dropped();
+        self.check_record();
+    }
+
+    fn earlier(&self) -> Earlier {
+        let world = &self.world;
+        Earlier {
+            leases: world.leases(),
+            is_live: world.logind.is_live(),
+            has_record: world.has_record(),
+            must_stay: world.must_stay(),
+        }
+    }
+
+    fn check_any(
+        &mut self,
+        earlier: &Earlier,
+        of: Option<u32>,
+        trouble: Trouble,
+        done: Option<&Result<()>>,
+    ) {
+        self.check_record();
+        self.check_others(earlier, of);
+        self.world.forget_dropped();
+        if trouble == Trouble::None {
+            assert!(matches!(done, None | Some(Ok(()))), "without trouble: {done:?}");
+        }
+    }
+
+    /// Always, also after a kill: where nothing is written down, linger is as it
+    /// was before the first lease.
+    fn check_record(&mut self) {
+        if self.world.has_record() {
+            return;
+        }
+        if let Some(before) = self.world.before.take() {
+            assert_eq!(self.world.logind.lingers(), before, "linger, and no record of it");
+        }
+    }
+
+    /// Always, also after a kill: what is done for one job neither drops nor
+    /// changes the lease of another that is not over, nor closes its session, or
+    /// one whose end is put off.
+    /// Only the start of slurmd drops that of a job which has not begun.
+    fn check_others(&self, earlier: &Earlier, of: Option<u32>) {
+        let stays = |id: &u32| {
+            let job = self.job(*id);
+            Some(*id) != of && !job.is_over() && (of.is_some() || !job.waits)
+        };
+        let mut is_held = earlier.must_stay;
+        for (id, lease) in earlier.leases.iter().filter(|(id, _)| stays(id)) {
+            assert_eq!(self.world.lease(*id).as_ref(), Some(lease), "the lease of job {id}");
+            is_held |= lease.is_open();
+        }
+        let is_live = self.world.logind.is_live();
+        assert!(is_live || !is_held || !earlier.is_live, "closed under a job");
+    }
+
+    /// After a prolog that was not killed: an open lease means a live session, and
+    /// no lease is open without one. What a failure has undone is undone.
+    fn check_taken(&self, id: u32, trouble: Trouble, done: &Result<()>) {
+        let is_open = self.holds(id);
+        assert_eq!(is_open, done.is_ok(), "the lease after {done:?}");
+        assert!(!is_open || self.world.logind.is_live(), "open without a session");
+        self.check_swept(Some(id));
+        if done.is_err() && !matches!(trouble, Trouble::NoBus { .. }) {
+            self.check_confined();
+            self.check_put_back();
+        }
+    }
+
+    /// After a prolog that was killed: it has opened no lease without a session.
+    fn check_killed(&self, earlier: &Earlier, id: u32) {
+        let was_open = earlier.leases.get(&id).is_some_and(Lease::is_open);
+        let is_live = self.world.logind.is_live();
+        assert!(was_open || is_live || !self.holds(id), "open without a session");
+    }
+
+    /// After a prolog or an epilog: no lease of another job whose extern step was
+    /// noted and that is over.
+    fn check_swept(&self, but: Option<u32>) {
+        for id in self.world.leases().into_keys().filter(|id| Some(*id) != but) {
+            let job = self.job(id);
+            assert!(!(job.is_over() && job.has_told), "the lease of job {id}, which is over");
+        }
+    }
+
+    /// After slurmd's start: no lease of a job that is over.
+    fn check_none_is_over(&self) {
+        for id in self.world.leases().into_keys() {
+            assert!(!self.job(id).is_over(), "the lease of job {id}, which is over");
+        }
+    }
+
+    /// After a step's beginning, an epilog, or slurmd's start: the slice is held
+    /// to what the jobs may use together, and to nothing else. Before any job has
+    /// begun there is nothing in the session to be held.
+    fn check_confined(&self) {
+        let known = self.world.leases().into_values().filter_map(|lease| match lease {
+            Lease::Open { limits } => limits,
+            _ => None,
+        });
+        let known: Vec<Limits> = known.collect();
+        if !known.is_empty() {
+            let expected = capped(&self.world.slice_before.0, &known);
+            assert_eq!(self.world.logind.slice_now(), expected, "the slice of {known:?}");
+        }
+    }
+
+    /// After an epilog, slurmd's start, or a prolog that failed, if no job holds
+    /// the session and nothing outside needs it: linger is as it was, and nothing is left to undo; without any
+    /// lease there is no file of ours.
+    fn check_put_back(&self) {
+        let leases = self.world.leases();
+        if leases.values().any(Lease::is_open) || self.world.must_stay() {
+            return;
+        }
+        assert!(!self.world.has_record(), "a record, and no lease");
+        let slice = (self.world.logind.slice_now(), self.world.logind.drop_ins());
+        assert_eq!(slice, self.world.slice_before, "the slice without a lease");
+        assert!(!leases.is_empty() || self.world.is_empty(), "files without a lease");
+        let ends =
+            matches!(self.world.logind.manager, Manager::Down | Manager::Stopping { again: false });
+        assert!(ends || self.world.logind.is_wanted(), "a session without linger");
+    }
+
+    /// After an epilog that had something to undo: the session is gone with its
+    /// directory, unless the user lingers.
+    fn check_gone(&self, earlier: &Earlier) {
+        if earlier.has_record && !self.world.has_record() && !self.world.logind.is_wanted() {
+            assert_eq!(self.world.logind.manager, Manager::Down);
+            let roots = &self.world.sessions.roots;
+            assert!(!roots.runtime_dir(self.world.uid).exists(), "its directory");
+        }
+    }
+
+    fn holds(&self, id: u32) -> bool {
+        self.world.lease(id).is_some_and(|lease| lease.is_open())
+    }
+
+    fn job(&self, id: u32) -> JobNow {
+        self.world.jobs.get(&id).cloned().unwrap_or_default()
+    }
+}
+
+/// The slice of these jobs, where the admin's limits are not lower: computed here
+/// anew, bit by bit.
+fn capped(before: &Properties, jobs: &[Limits]) -> Properties {
+    let least = |of: fn(&Limits) -> Option<u64>, before: u64| {
+        let sum: Option<u64> = jobs.iter().map(of).sum();
+        sum.unwrap_or(INFINITY).min(before)
+    };
+    let masks = jobs.iter().map(|job| Some(job.cpus.as_ref()?.to_mask()[0]));
+    let all: Option<Vec<u8>> = masks.collect();
+    let union = all.map_or(0, |masks| masks.into_iter().fold(0, |all, mask| all | mask));
+    let allowed_cpus = match union & before.allowed_cpus[0] {
+        0 => before.allowed_cpus.clone(),
+        both => vec![both],
+    };
+    Properties {
+        memory_max: least(|job| job.memory, before.memory_max),
+        memory_swap_max: least(|job| job.swap, before.memory_swap_max),
+        tasks_max: least(|job| job.tasks, before.tasks_max),
+        allowed_cpus,
+        ..before.clone()
+    }
+}

@@ -1,0 +1,201 @@
+//! Slurm, as it calls us for one job after another.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use super::logind::Outage;
+use super::world::{JobNow, World};
+use crate::containment::hold;
+use crate::limits::Limits;
+use crate::sessions::tests::*;
+
+/// What goes wrong during one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    None,
+    /// We are killed after so many points.
+    Kill(u32),
+    /// The bus dies at this question, which may still be carried out.
+    NoBus {
+        from: u32,
+        does_it: bool,
+    },
+    /// `user@.service` is masked.
+    Masked,
+    /// What the manager is at ends only when it is killed.
+    Hangs,
+}
+
+impl Trouble {
+    fn outage(self) -> Outage {
+        let none = Outage::default();
+        match self {
+            Self::None | Self::Kill(_) => none,
+            Self::NoBus { from, does_it } => Outage { from: Some(from), does_it, ..none },
+            Self::Masked => Outage { is_masked: true, ..none },
+            Self::Hangs => Outage { hangs: true, ..none },
+        }
+    }
+}
+
+impl World {
+    /// Has `work` done with `trouble`; None if it was killed.
+    fn during<T>(&mut self, trouble: Trouble, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.logind.connect(trouble.outage());
+        let done = match trouble {
+            Trouble::Kill(at) => crash::killed_at(at, || work(self)),
+            _ => Some(work(self)),
+        };
+        self.logind.connect(Outage::default());
+        done
+    }
+
+    /// The prolog, which is `Sessions::take`. One that is killed has no job.
+    pub(super) fn prolog(&mut self, id: u32, trouble: Trouble) -> Option<Result<()>> {
+        let done = self.during(trouble, |world| world.take(id));
+        let job = self.jobs.entry(id).or_default();
+        if job.processes.is_empty() {
+            *job = JobNow { waits: done.is_some(), ..JobNow::default() };
+        }
+        done
+    }
+
+    /// The beginning of a step. One that is killed has no process.
+    pub(super) fn step(
+        &mut self,
+        id: u32,
+        role: Role,
+        limits: Limits,
+        trouble: Trouble,
+    ) -> Option<Result<()>> {
+        let pid = self.begin_process(id);
+        let done = self.during(trouble, |world| world.begin_step(id, role, pid, limits));
+        if done.is_none() {
+            self.end_process(id, pid);
+        }
+        done
+    }
+
+    /// A job whose lease is gone may come again, as another with the same id.
+    pub(super) fn forget_dropped(&mut self) {
+        let leases = self.leases();
+        let dropped = self.jobs.iter_mut().filter(|(id, _)| !leases.contains_key(id));
+        dropped.for_each(|(_, job)| job.has_told = false);
+    }
+
+    /// The job's processes end, and its epilog may come: `Sessions::release`.
+    pub(super) fn end(&mut self, id: u32, epilog: Option<Trouble>) -> Option<Result<()>> {
+        self.end_job(id);
+        let trouble = epilog?;
+        let pid = self.begin_process(id);
+        let done = self.during(trouble, |world| world.release(id, pid));
+        self.end_process(id, pid);
+        done
+    }
+
+    /// The start of slurmd, which is `Sessions::settle`.
+    pub(super) fn slurmd_starts(&mut self, trouble: Trouble) -> Option<Result<()>> {
+        self.during(trouble, |world| {
+            let uid = world.uid;
+            if !store::known_uids(&world.sessions.roots)?.contains(&uid) {
+                return Ok(());
+            }
+            run(settle(&mut world.logind, &world.sessions, uid, budget()))
+        })
+    }
+
+    /// The node loses power; no job comes back with it.
+    pub(super) fn reboot(&mut self) {
+        let jobs: Vec<u32> = self.jobs.keys().copied().collect();
+        for id in jobs {
+            self.end_job(id);
+        }
+        self.share_memory(false);
+        self.logind.reboot();
+        self.slice_before = (self.logind.slice_now(), self.logind.drop_ins());
+    }
+
+    fn take(&mut self, id: u32) -> Result<()> {
+        if !self.has_record() {
+            self.before = Some(self.logind.lingers());
+        }
+        let job = self.job(id);
+        let state = store::lock(&self.sessions.roots, self.uid, budget())?;
+        let taken = run(take(&mut self.logind, &self.sessions, job, &state, budget()));
+        drop(state);
+        taken.inspect_err(|error| self.give_up(id, error))
+    }
+
+    fn give_up(&mut self, id: u32, error: &Error) {
+        let (job, cause) = (self.job(id), error.to_string());
+        let _ = run(give_up(&mut self.logind, &self.sessions, job, cause, budget()));
+    }
+
+    /// As the plugin does it: the extern step takes what the prolog did not, any
+    /// other also what was lost since.
+    fn begin_step(&mut self, id: u32, role: Role, pid: u32, limits: Limits) -> Result<()> {
+        let is_extern = role == Role::Extern;
+        let is_due = match self.lease(id) {
+            None => true,
+            Some(lease) => !(is_extern || lease.is_open() && self.logind.is_live()),
+        };
+        if is_due && self.jobs[&id].processes == [pid].into() {
+            // What was there was of another job with the same id.
+            self.jobs.entry(id).or_default().has_told = false;
+        }
+        let taken = if is_due { self.take(id) } else { Ok(()) };
+        self.note_keeper(id, role, pid)?;
+        taken?;
+        match self.lease(id) {
+            Some(lease) if lease.is_open() => {
+                let limits = (is_extern || !lease.has_limits()).then_some(limits);
+                self.hold(id, limits)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note_keeper(&mut self, id: u32, role: Role, pid: u32) -> Result<()> {
+        let line = format!("{} {pid} 1", format!("{role:?}").to_lowercase());
+        let state = store::state(&self.sessions.roots, self.uid);
+        state.add_keeper(id, &line.parse().unwrap())?;
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.waits = false;
+            job.has_told |= role == Role::Extern;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, id: u32, limits: Option<Limits>) -> Result<()> {
+        let (job, noted) = (self.job(id), limits.clone());
+        let held = run(hold(&mut self.logind, &self.sessions, job, limits, budget()));
+        if held.is_ok() && noted.is_some() {
+            assert_eq!(self.lease(id), Some(Lease::Open { limits: noted }));
+        }
+        held.inspect_err(|error| self.give_up(id, error))
+    }
+
+    fn release(&mut self, id: u32, pid: u32) -> Result<()> {
+        let job = self.job(id);
+        if store::is_unknown(&self.sessions.roots, self.uid) {
+            return Ok(());
+        }
+        let line = format!("epilog {pid} 1").parse().unwrap();
+        store::state(&self.sessions.roots, self.uid).add_keeper(id, &line)?;
+        end_leftovers(&self.sessions, job)?;
+        run(release(&mut self.logind, &self.sessions, job, budget()))
+    }
+}
+
+/// The simulated bus answers at once, so nothing has to be waited for.
+fn run<T>(work: impl Future<Output = T>) -> T {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("waits for more than the simulated bus"),
+    }
+}
+
+fn budget() -> Budget {
+    Budget::starting_now(Duration::from_secs(15))
+}
