@@ -19,25 +19,23 @@
 //! gone, and begins anew.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::audit;
-use crate::budget::Budget;
-use crate::crash;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keepers::Keeper;
 use crate::limits::Limits;
 use crate::roots::Roots;
 use crate::slice::Capped;
-use files::{append, make_private, numbers_in, read, read_lines, temporary, unfinished_in, write};
+use files::{append, numbers_in, read, read_lines, temporary, unfinished_in};
 
 pub(crate) mod files;
 mod lock;
+mod locked;
 pub(crate) use files::remove;
+pub(crate) use locked::{Locked, lock};
 
 /// How one job stands with the session of its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,34 +122,10 @@ pub(crate) struct State {
     undo: PathBuf,
 }
 
-/// One user's state, locked, to be changed.
-#[derive(Debug)]
-pub(crate) struct Locked {
-    state: State,
-    _lock: File,
-}
-
-impl Deref for Locked {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.state
-    }
-}
-
 /// The user's state, not locked.
 pub(crate) fn state(roots: &Roots, uid: u32) -> State {
     let name = uid.to_string();
     State { dir: roots.run.join(&name), undo: roots.lib.join(name) }
-}
-
-/// Takes the user's lock.
-pub(crate) fn lock(roots: &Roots, uid: u32, budget: Budget) -> Result<Locked> {
-    make_private(&roots.run)?;
-    make_private(&roots.lib)?;
-    let state = state(roots, uid);
-    let lock = lock::lock(&state.dir, budget)?;
-    Ok(Locked { state, _lock: lock })
 }
 
 /// Whether there is neither a lease nor anything to undo, so that an epilog for
@@ -255,72 +229,5 @@ impl State {
             Marked::Job(job) => format!("{job}.audit"),
             Marked::Ended => "ended.audit".into(),
         })
-    }
-}
-
-impl Locked {
-    pub(crate) fn put(&self, job: u32, lease: &Lease) -> Result<()> {
-        write(&self.path(job), lease)
-    }
-
-    /// Removes the lease and what goes with it.
-    pub(crate) fn remove(&self, job: u32) -> Result<()> {
-        remove(&self.path(job))?;
-        remove(&self.keepers_path(job))?;
-        remove(&self.audit_path(Marked::Job(job)))
-    }
-
-    pub(crate) fn put_capped(&self, capped: &Capped) -> Result<()> {
-        write(&self.dir.join(SLICE), capped)
-    }
-
-    pub(crate) fn remove_capped(&self) -> Result<()> {
-        remove(&self.dir.join(SLICE))
-    }
-
-    pub(crate) fn put_found(&self, found: &Found) -> Result<()> {
-        write(&self.dir.join(FOUND), found)
-    }
-
-    /// On disk when this returns: a power loss right after finds it.
-    pub(crate) fn put_undo(&self, undo: &Undo) -> Result<()> {
-        write(&self.dir.join(UNDO), undo)?;
-        write(&self.undo, undo)?;
-        crash::point();
-        let parent = self.undo.parent().unwrap_or(&self.undo);
-        for path in [&self.undo, parent] {
-            let synced = File::open(path).and_then(|file| file.sync_all());
-            synced.map_err(Error::file("sync", path))?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn remove_undo(&self) -> Result<()> {
-        remove(&self.undo)?;
-        remove(&self.dir.join(UNDO))
-    }
-
-    /// No lease, and no cap that is still to be taken back.
-    fn is_empty(&self) -> bool {
-        numbers_in(&self.dir).is_ok_and(|jobs| jobs.is_empty()) && !self.dir.join(SLICE).exists()
-    }
-}
-
-/// The last to leave, on whatever way, removes the user's directory.
-impl Drop for Locked {
-    fn drop(&mut self) {
-        #[cfg(test)]
-        if crash::is_killed() {
-            return;
-        }
-        if self.is_empty() {
-            if !self.undo.exists() {
-                // Of a record that was not written to its end.
-                let _ = remove(&temporary(&self.undo));
-            }
-            crash::point();
-            let left = fs::remove_dir_all(&self.dir);
-            left.unwrap_or_else(|error| log::debug!("remove {}: {error}", self.dir.display()));
-        }
     }
 }
