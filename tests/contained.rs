@@ -136,8 +136,9 @@ fn two_jobs_have_their_sum_and_then_what_remains() {
 fn what_cannot_be_capped_is_no_session() {
     N1.configure(QUICK);
     let before = N1.snapshot();
-    N1.sh("install --directory --mode=700 /run/spank-linger /run/spank-linger/1001; echo nonsense >/run/spank-linger/1001/slice")
-        .ok();
+    // No record of the slice can be written there.
+    let place = "/run/spank-linger";
+    N1.sh(&format!("install --directory --mode=700 {place} {place}/1001 {place}/1001/slice")).ok();
     let job =
         Batch::of("alice", "echo \"dir=$XDG_RUNTIME_DIR bus=$DBUS_SESSION_BUS_ADDRESS\"").run();
     N1.sh("rm -rf /run/spank-linger/1001").ok();
