@@ -60,7 +60,7 @@ fn a_job_gets_no_more_than_its_allocation() {
     assert_eq!(free.value("service:"), "2", "{free:#?}");
 
     let capped = capped.says("container=137.").says("scope=137.").never_says("service=0.");
-    let capped = capped.says("killed=3.").says("memory=104857600\n");
+    let capped = capped.kills_at_least(3).says("memory=104857600\n");
     let cpus = capped.value("cpus: ");
     let (task, slice) = cpus.split_once(" slice=").unwrap();
     assert_eq!(task.strip_prefix("task="), Some(slice), "{capped:#?}");
@@ -104,7 +104,7 @@ fn a_user_cannot_raise_the_cap() {
         job = job.says(&format!("{place}=137."));
     }
     let job = job.never_says("service=0.").says("slice: denied").says("systemd: denied");
-    job.says("killed=8.").says("memory=104857600\n");
+    job.kills_at_least(8).says("memory=104857600\n");
 }
 
 /// Show that two jobs of one user have the sum of their memory and the union of

@@ -75,6 +75,18 @@ impl Output {
         self
     }
 
+    /// Requires a line `killed=` with that number or more: of those who share a
+    /// cgroup the kernel may take a helper first.
+    ///
+    /// # Panics
+    /// When there is no such line, or fewer were killed.
+    pub fn kills_at_least(self, least: u32) -> Self {
+        let killed = self.value("killed=");
+        let killed: Option<u32> = killed.trim_end_matches('.').parse().ok();
+        assert!(killed >= Some(least), "not {least} killed: {self:#?}");
+        self
+    }
+
     /// What follows `label` in its line of the standard output.
     ///
     /// # Panics
