@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use cluster_tests::{AtEnd, Batch, GO, N1, QUICK};
+use cluster_tests::{AtEnd, Batch, GO, N1, QUICK, RESTART};
 
 /// Whom to kill, and at which of its points (session/src/crash.rs).
 const ORDER: &str = "/run/linger-crash";
@@ -62,7 +62,7 @@ fn a_prolog_killed_anywhere_is_repaired() {
     each_point(12, |number| {
         let was_killed = killed_at("prolog", number, &spank("prolog", 9001));
         let repair = match number % 2 {
-            0 => "systemctl restart slurmd".to_owned(),
+            0 => RESTART.to_owned(),
             _ => spank("epilog", 9001),
         };
         N1.sh(&repair).ok();
@@ -81,7 +81,7 @@ fn an_upgrade_under_a_job_goes_unnoticed() {
     let job = Batch::of("carol", &format!("echo up; {GO}\nsrun {live} && echo live again")).start();
     job.wait_says("up");
     let _end = with_crash_points();
-    N1.sh("systemctl restart slurmd").ok();
+    N1.sh(RESTART).ok();
     job.go_to_its_end().says("live again");
     N1.is_again(&before);
 }
@@ -117,12 +117,14 @@ fn a_step_killed_anywhere_leaves_nothing() {
     let before = N1.snapshot();
     for (role, least) in [("extern", 4), ("step", 1)] {
         each_point(least, |number| {
-            let run = "cd /; id=$(sbatch --parsable --uid=bob --output=/dev/null --wrap='sleep 1'); \
-                over() { [ -z \"$(squeue --noheader)\" ]; }; until over || [ -e $done ]; do sleep 0.3; done; \
-                over || scancel $id; for i in $(seq 20); do over && break; sleep 0.3; done; over || { \
-                pkill -KILL -x slurmd; systemctl restart slurmd; \
+            let run = format!(
+                "cd /; id=$(sbatch --parsable --uid=bob --output=/dev/null --wrap='sleep 1'); \
+                over() {{ [ -z \"$(squeue --noheader)\" ]; }}; until over || [ -e $done ]; do sleep 0.3; done; \
+                over || scancel $id; for i in $(seq 20); do over && break; sleep 0.3; done; over || {{ \
+                pkill -KILL -x slurmd; {RESTART}; \
                 for state in down resume; do scontrol update nodename=n1 reason=test state=$state; done; \
-                until over; do sleep 0.3; done; systemctl restart slurmd; } 2>/dev/null";
+                until over; do sleep 0.3; done; {RESTART}; }} 2>/dev/null"
+            );
             let was_killed = killed_at(role, number, &format!("done={ORDER}.done; {run}"));
             N1.settles();
             N1.is_again(&before);
