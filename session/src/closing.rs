@@ -32,7 +32,7 @@ pub(crate) async fn put_back(
         systemd.watch(user.uid).await?;
         let set = systemd.set_linger(user.uid, undo.linger_before).await;
         match set {
-            Err(_) if user.is_gone() => close_by_hand(systemd, user).await?,
+            Err(_) if !undo.linger_before && user.is_gone() => close_by_hand(systemd, user).await?,
             set => set?,
         }
     }

@@ -54,6 +54,8 @@ fn remember(user: &User<'_>, state: &Locked) -> Result<()> {
     if state.undo()?.is_some() {
         return Ok(());
     }
+    // Of a session before, which has ended while some lease kept the directory.
+    state.remove_found()?;
     state.put_undo(&Undo { name: user.name.clone(), linger_before: user.lingers()? })
 }
 

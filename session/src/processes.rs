@@ -86,14 +86,16 @@ pub(crate) fn send(pid: i32, signal: Signal, is_right: impl FnOnce() -> bool) {
 }
 
 /// The cgroups in which, and below which, there is nothing but `targets`.
-pub(crate) fn whole_cgroups(all: &[Process], targets: &BTreeSet<i32>) -> BTreeSet<PathBuf> {
-    let is_whole = |cgroup: &Path| {
-        let mut inside = all.iter().filter(|process| process.cgroup.starts_with(cgroup));
-        inside.all(|process| targets.contains(&process.pid))
+pub(crate) fn whole_cgroups<'a>(all: &'a [Process], targets: &BTreeSet<i32>) -> BTreeSet<PathBuf> {
+    let is_target = |process: &&Process| targets.contains(&process.pid);
+    let (go, stay): (Vec<_>, Vec<_>) = all.iter().partition(is_target);
+    // Each cgroup once: there may be tens of thousands of processes in one.
+    let cgroups = |of: Vec<&'a Process>| {
+        of.into_iter().map(|process| process.cgroup.as_path()).collect::<BTreeSet<_>>()
     };
-    let candidates = all.iter().filter(|process| targets.contains(&process.pid));
-    let candidates = candidates.map(|process| process.cgroup.clone());
-    candidates.filter(|cgroup| !cgroup.as_os_str().is_empty() && is_whole(cgroup)).collect()
+    let shared: BTreeSet<&Path> = cgroups(stay).into_iter().flat_map(Path::ancestors).collect();
+    let whole = cgroups(go).into_iter().filter(|cgroup| !shared.contains(cgroup));
+    whole.filter(|cgroup| !cgroup.as_os_str().is_empty()).map(Path::to_path_buf).collect()
 }
 
 #[cfg(test)]

@@ -60,6 +60,10 @@ impl Locked {
         write(&self.dir.join(FOUND), found)
     }
 
+    pub(crate) fn remove_found(&self) -> Result<()> {
+        remove(&self.dir.join(FOUND))
+    }
+
     /// On disk when this returns: a power loss right after finds it.
     pub(crate) fn put_undo(&self, undo: &Undo) -> Result<()> {
         write(&self.dir.join(UNDO), undo)?;
@@ -74,8 +78,9 @@ impl Locked {
     }
 
     pub(crate) fn remove_undo(&self) -> Result<()> {
-        remove(&self.undo)?;
-        remove(&self.dir.join(UNDO))
+        // The copy first: a crash between leaves the record.
+        remove(&self.dir.join(UNDO))?;
+        remove(&self.undo)
     }
 
     /// No lease, and no cap that is still to be taken back.

@@ -28,3 +28,19 @@ fn an_id_used_again_is_another_job() {
     node.release(2, []).unwrap();
     assert_eq!(node.lease(1), Some(Lease::NEW));
 }
+
+/// Show that a session is known by what is there when it begins: what an earlier
+/// one had, whose record another lease has kept, is not taken for it. What the
+/// user has begun since would be ended with the next job.
+#[test]
+fn each_session_has_its_own_record_of_what_was_found() {
+    let node = Node::new();
+    node.sessions.note(node.job(9), &Lease::Declined).unwrap();
+    node.take(1, OPENS).unwrap();
+    node.release(1, CLOSES).unwrap();
+    let unit = format!("user@{}.service/app.slice/own.service", node.uid);
+    fs::create_dir_all(node.roots.slice(node.uid).join(&unit)).unwrap();
+    node.take(2, OPENS).unwrap();
+    let found = store::state(&node.roots, node.uid).found().unwrap().unwrap();
+    assert!(found.cgroups.contains(&PathBuf::from(unit)), "{found:?}");
+}
