@@ -43,10 +43,9 @@ mend() {
         killed="$killed$pid "; met=$((met + 1))
         [ $((met % 20)) != 10 ] || { kill -KILL "$pid"; kills=$((kills + 1)); }
     done
-    if sinfo --noheader --format=%T | grep -q drain; then
-        scontrol update nodename=n1 state=resume
-        squeue --noheader --states=PD --format=%A | xargs --no-run-if-empty --max-args=1 scontrol release
-    fi 2>/dev/null
+    sinfo --noheader --format=%T | grep --invert-match --quiet drain || scontrol update nodename=n1 state=resume
+    squeue --noheader --states=PD --format='%A %r' | sed -n 's/ .*held$//p' |
+        xargs --no-run-if-empty --max-args=1 scontrol release
 }
 "#;
 
