@@ -58,7 +58,7 @@ const UNITS: [Unit; 10] = [
     unit(Part::Trixie, Suite::Trixie, EVERY_RELEASE),
     unit(Part::Forky, Suite::Forky, EVERY_RELEASE),
     unit(Part::Trixie, Suite::Trixie, &["full"]),
-    unit(Part::Trixie, Suite::Trixie, &["mixes", "load"]),
+    unit(Part::Trixie, Suite::Trixie, &["mixes"]),
     // A run has half an hour, and what is beside the jobs is systemd's to keep.
     unit(Part::Bookworm, Suite::Bookworm, &["symbols", "core", "contained", "leftovers"]),
     unit(Part::Trixie, Suite::Trixie, &["odd", "odd_nodes"]),
