@@ -92,3 +92,19 @@ fn a_new_configuration_ends_no_job() {
     node.settle(true, CLOSES.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }
+
+/// Show that a lease that nobody drops is looked for as long as it could hold the
+/// session open, and not in all of a thousand others.
+#[test]
+fn enough_jobs_that_go_on_are_enough() {
+    let node = Node::new();
+    let warm = [Ask::Look(true), Ask::Units("active")];
+    node.take(1, OPENS).unwrap();
+    (2..=5).for_each(|id| node.take(id, warm.clone()).unwrap());
+    let keepers = node.roots.run.join(format!("{}/5.keepers", node.uid));
+    fs::write(keepers, "extern 4711 998877\n").unwrap();
+    node.take(6, warm).unwrap();
+    assert_eq!(node.lease(5), Some(Lease::NEW));
+    node.release(1, []).unwrap();
+    assert_eq!(node.lease(5), None);
+}
