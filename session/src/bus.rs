@@ -181,6 +181,15 @@ impl Systemd for Bus<'_> {
         Ok(())
     }
 
+    async fn stop_manager(&mut self, uid: u32) -> Result<()> {
+        let unit = manager_name(uid);
+        let doing = format!("stop {unit}");
+        match self.send(&doing, &SYSTEMD, "StopUnit", &(unit, "replace")).await? {
+            Err(error) if is_error(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
+            reply => reply.map(drop).map_err(Error::bus(doing)),
+        }
+    }
+
     async fn kill_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
         let (doing, sigkill) = (format!("kill {unit}"), 9_i32);

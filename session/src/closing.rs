@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::processes::processes;
 use crate::sessions::User;
-use crate::store::{Locked, Undo};
+use crate::store::{Locked, Means, Undo};
 use crate::systemd::{RECHECK, Systemd};
 
 /// What became of a session that no job holds.
@@ -28,7 +28,9 @@ pub(crate) async fn put_back(
     state: &Locked,
     undo: &Undo,
 ) -> Result<()> {
-    if user.lingers()? != undo.linger_before {
+    if undo.means == Means::Manager {
+        stop_ours(systemd, user, undo).await?;
+    } else if user.lingers()? != undo.linger_before {
         systemd.watch(user.uid).await?;
         let set = systemd.set_linger(user.uid, undo.linger_before).await;
         match set {
@@ -37,6 +39,23 @@ pub(crate) async fn put_back(
         }
     }
     state.remove_undo()
+}
+
+/// Stops a manager that we have started, unless something else keeps it now.
+async fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
+    let uid = user.uid;
+    if !user.runtime_dir().exists() {
+        log::warn!(
+            "uid {uid}: close session: it had ended before its jobs: with session=manager logind \
+             stops it when the user logs out; session=linger keeps it"
+        );
+        return Ok(());
+    }
+    if undo.linger_before || user.lingers()? || systemd.is_logged_in(uid).await? {
+        return Ok(());
+    }
+    systemd.watch(uid).await?;
+    systemd.stop_manager(uid).await
 }
 
 /// logind refuses to turn off the linger of an account that is no more ("No such

@@ -15,7 +15,7 @@ use crate::limits::Limits;
 use crate::processes::{Process, cgroups, processes};
 use crate::sessions::{Job, Sessions, User};
 use crate::slice::cap;
-use crate::store::{self, Found, Locked, Marked, State};
+use crate::store::{self, Found, Locked, Marked, Means, State};
 use crate::systemd::Systemd;
 
 /// Units that serve whatever session there is.
@@ -188,7 +188,9 @@ pub(crate) async fn put_back_unless_held<'a>(
         return Ok(None);
     }
     put_back(systemd, &user, state, &undo).await?;
-    Ok(Some(user))
+    // One that was up without us stays.
+    let stays = undo.means == Means::Manager && undo.linger_before;
+    Ok((!stays).then_some(user))
 }
 
 /// Whether the end of the session would take something from processes of the

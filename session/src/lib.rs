@@ -42,4 +42,4 @@ pub use limits::{Confine, Limits};
 pub use live::{NotLive, Viewpoint, check as check_live, check_manager};
 pub use roots::Roots;
 pub use sessions::{Job, Sessions};
-pub use store::Lease;
+pub use store::{Lease, Means};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::sessions::User;
-use crate::store::{Locked, Undo};
+use crate::store::{Locked, Means, Undo};
 use crate::systemd::{RECHECK, Systemd, Units};
 
 /// How a session came to be open.
@@ -26,17 +26,21 @@ pub(crate) async fn open(
     systemd: &mut impl Systemd,
     user: &User<'_>,
     state: &Locked,
+    means: Means,
     budget: Budget,
 ) -> Result<Opened> {
-    remember(user, state)?;
+    remember(systemd, user, state, means).await?;
     let (dir, uid) = (user.runtime_dir(), user.uid);
-    if user.lingers()? && systemd.look(&dir, uid).is_ok() && systemd.units(uid).await?.are_up() {
+    let is_kept = means == Means::Manager || user.lingers()?;
+    if is_kept && systemd.look(&dir, uid).is_ok() && systemd.units(uid).await?.are_up() {
         return Ok(Opened::Smoothly);
     }
     systemd.watch(uid).await?;
     wait_out_closing(systemd, uid).await?;
-    systemd.set_linger(uid, true).await?;
-    require_linger(user)?;
+    if means == Means::Linger {
+        systemd.set_linger(uid, true).await?;
+        require_linger(user)?;
+    }
     let opened = start(systemd, uid, budget).await?;
     systemd.look(&dir, uid)?;
     Ok(opened)
@@ -49,14 +53,27 @@ fn require_linger(user: &User<'_>) -> Result<()> {
 }
 
 /// Writes down, before anything is changed, how linger was. A record that is
-/// there already is from a job that could not undo it: it still holds.
-fn remember(user: &User<'_>, state: &Locked) -> Result<()> {
-    if let Some(undo) = state.undo()? {
-        return state.keep_undo(&undo);
+/// there already is from a job that could not undo it: it still holds, unless the
+/// site has turned from the manager to linger since.
+async fn remember(
+    systemd: &mut impl Systemd,
+    user: &User<'_>,
+    state: &Locked,
+    means: Means,
+) -> Result<()> {
+    match state.undo()? {
+        Some(undo) if undo.means == Means::Linger || undo.means == means => {
+            return state.keep_undo(&undo);
+        }
+        Some(_) => {}
+        // Of a session before, which has ended while some lease kept the directory.
+        None => state.remove_found()?,
     }
-    // Of a session before, which has ended while some lease kept the directory.
-    state.remove_found()?;
-    state.put_undo(&Undo { name: user.name.clone(), linger_before: user.lingers()? })
+    let linger_before = match means {
+        Means::Linger => user.lingers()?,
+        Means::Manager => systemd.units(user.uid).await?.are_up(),
+    };
+    state.put_undo(&Undo { name: user.name.clone(), linger_before, means })
 }
 
 /// A session that is being taken down still shows a bus, and a start queued on

@@ -17,7 +17,7 @@ use crate::keepers::{Keeper, Role, is_over};
 use crate::opening::{Opened, open};
 use crate::processes::{Process, processes};
 use crate::roots::Roots;
-use crate::store::{self, Lease, Locked};
+use crate::store::{self, Lease, Locked, Means};
 use crate::systemd::Systemd;
 
 /// A job, and the user it runs as. Taking and dropping leases is idempotent:
@@ -46,6 +46,8 @@ pub struct Sessions {
     /// What one call may take, everything included but the grace that processes
     /// are given to end.
     pub timeout: Duration,
+    /// What keeps a session up.
+    pub means: Means,
     /// How a session is held to its jobs.
     pub containment: Containment,
 }
@@ -240,7 +242,7 @@ pub(crate) async fn take(
     let has_dropped = drop_earlier(sessions, state, job.id)?;
     let before = begin(state, job.id)?;
     let user = User::look_up(job.uid, &sessions.roots)?;
-    if open(systemd, &user, state, budget).await? == Opened::AfterHanging {
+    if open(systemd, &user, state, sessions.means, budget).await? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
     note_found(sessions, job.uid, state)?;

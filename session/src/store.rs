@@ -75,12 +75,31 @@ impl Lease {
     }
 }
 
-/// Linger as it was before the first lease, with the account's name, because
-/// at the end the name service may not answer any more.
+/// What keeps a session up while a job holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Means {
+    /// The user lingers meanwhile: logind keeps the manager through logouts.
+    #[default]
+    Linger,
+    /// Its manager is started, and that is all: nothing is left on disk, and logind
+    /// stops it when a login of the user's ends.
+    Manager,
+}
+
+/// What was before the first lease, with the account's name, because at the end
+/// the name service may not answer any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Undo {
     pub(crate) name: String,
+    /// Of [`Means::Manager`]: whether the session was up.
     pub(crate) linger_before: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) means: Means,
+}
+
+fn is_default(means: &Means) -> bool {
+    *means == Means::default()
 }
 
 /// Whose audit session ids.

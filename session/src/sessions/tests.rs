@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 mod closing;
 mod killed;
+mod manager;
 mod model;
 
 /// A node of its own, on which we are the user.
@@ -30,7 +31,8 @@ impl Node {
         let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
         let containment = Containment { confine, kill_leftovers: true, grace };
         let timeout = Duration::from_secs(15);
-        let sessions = Sessions { roots: roots.clone(), timeout, containment };
+        let means = Means::Linger;
+        let sessions = Sessions { roots: roots.clone(), timeout, means, containment };
         Self { dir, sessions, roots, uid, linger_file }
     }
 

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use super::files::{make_private, numbers_in, read, remove, temporary, write, write_to_disk};
 use super::lock::lock as flock;
-use super::{FOUND, Found, Lease, Marked, SLICE, State, UNDO, Undo, state};
+use super::{FOUND, Found, Lease, Marked, Means, SLICE, State, UNDO, Undo, state};
 use crate::budget::Budget;
 use crate::crash;
 use crate::error::Result;
@@ -66,15 +66,21 @@ impl Locked {
 
     /// On disk when this returns: a power loss right after finds it. The copy last:
     /// where there is only that, somebody has removed the record.
+    /// A manager that was started does not outlive a reboot.
     pub(crate) fn put_undo(&self, undo: &Undo) -> Result<()> {
-        write_to_disk(&self.undo, undo)?;
+        if undo.means == Means::Linger {
+            write_to_disk(&self.undo, undo)?;
+        }
         write(&self.dir.join(UNDO), undo)
     }
 
     /// Writes the record again from its copy where the disk has lost it.
     pub(crate) fn keep_undo(&self, undo: &Undo) -> Result<()> {
-        let is_on_disk = matches!(read::<Undo>(&self.undo), Ok(Some(_)));
-        if is_on_disk { Ok(()) } else { write_to_disk(&self.undo, undo) }
+        let is_on_disk = || matches!(read::<Undo>(&self.undo), Ok(Some(_)));
+        if undo.means == Means::Manager || is_on_disk() {
+            return Ok(());
+        }
+        write_to_disk(&self.undo, undo)
     }
 
     pub(crate) fn remove_undo(&self) -> Result<()> {

@@ -140,7 +140,7 @@ impl Logind {
         self.tell_the_kernel();
     }
 
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         let has_dir = self.roots.runtime_dir(self.uid).exists();
         match self.manager {
             Manager::Down => {}

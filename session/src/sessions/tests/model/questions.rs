@@ -55,6 +55,13 @@ impl Systemd for Logind {
         self.answer(started)?
     }
 
+    async fn stop_manager(&mut self, _uid: u32) -> Result<()> {
+        if self.arrives() {
+            self.stop();
+        }
+        self.answer(())
+    }
+
     async fn kill_manager(&mut self, _uid: u32) -> Result<()> {
         if self.arrives() {
             self.kill(true);
