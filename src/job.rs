@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use user_session::{Job, Lease, Sessions};
+use user_session::{Job, Lease, Moment, Sessions};
 
 use crate::arguments::{Arguments, OnError};
 use crate::policy::{Request, Verdict, decide};
@@ -16,12 +16,15 @@ pub(crate) fn begin(
     sessions: &Sessions,
     job: Job,
     request: &Request,
+    moment: Moment,
 ) -> Result<(), String> {
     let began = Instant::now();
     let (tried, done) = match decide(arguments, request) {
         Verdict::Ignore => return Ok(()),
-        Verdict::Decline => ("note that it has no session", sessions.note(job, &Lease::Declined)),
-        Verdict::Serve => ("open session", sessions.take(job)),
+        Verdict::Decline => {
+            ("note that it has no session", sessions.note(job, &Lease::Declined, moment))
+        }
+        Verdict::Serve => ("open session", sessions.take(job, moment)),
     };
     match done {
         Ok(()) => {
@@ -44,7 +47,7 @@ pub(crate) fn begin_late(
     if sessions.has_lease(job) {
         return (false, Ok(()));
     }
-    let begun = begin(arguments, sessions, job, request);
+    let begun = begin(arguments, sessions, job, request, Moment::Extern);
     (sessions.has_lease(job), begun)
 }
 
@@ -87,6 +90,9 @@ pub(crate) mod tests {
         for parent in [&roots.run, &roots.lib] {
             std::fs::create_dir_all(parent.parent().unwrap()).unwrap();
         }
+        let this = std::process::id().to_string();
+        std::fs::create_dir_all(roots.proc.join(&this)).unwrap();
+        std::os::unix::fs::symlink(&this, roots.proc.join("self")).unwrap();
         let uid = nix::unistd::getuid().as_raw();
         let containment = Arguments::default().containment;
         let timeout = Duration::from_secs(5);
@@ -108,10 +114,14 @@ pub(crate) mod tests {
     fn only_drain_fails_a_prolog() {
         let (_dir, sessions, job) = node_without_bus();
         for on_error in [OnError::Warn, OnError::Fail] {
-            assert_eq!(begin(&site(on_error), &sessions, job, &request(job, Wish::None)), Ok(()));
+            assert_eq!(
+                begin(&site(on_error), &sessions, job, &request(job, Wish::None), Moment::Prolog),
+                Ok(())
+            );
         }
         let line =
-            begin(&site(OnError::Drain), &sessions, job, &request(job, Wish::None)).unwrap_err();
+            begin(&site(OnError::Drain), &sessions, job, &request(job, Wish::None), Moment::Prolog)
+                .unwrap_err();
         assert!(
             line.starts_with(&format!("job 42 uid {}: open session: connect", job.uid)),
             "{line}"
@@ -125,13 +135,14 @@ pub(crate) mod tests {
     #[test]
     fn a_declined_job_is_noted() {
         let (_dir, sessions, job) = node_without_bus();
-        begin(&site(OnError::Drain), &sessions, job, &request(job, Wish::No)).unwrap();
+        begin(&site(OnError::Drain), &sessions, job, &request(job, Wish::No), Moment::Prolog)
+            .unwrap();
         assert!(matches!(sessions.lease(job), Ok(Some(Lease::Declined))));
         let begun = begin_late(&site(OnError::Drain), &sessions, job, &request(job, Wish::None));
         assert_eq!(begun, (false, Ok(())));
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site(OnError::Drain) };
         end(&off, &sessions, job).unwrap();
-        begin(&off, &sessions, job, &request(job, Wish::Yes)).unwrap();
+        begin(&off, &sessions, job, &request(job, Wish::Yes), Moment::Prolog).unwrap();
         assert!(matches!(sessions.lease(job), Ok(None)));
     }
 

@@ -10,6 +10,9 @@ use crate::arguments::{Arguments, Mode, Who};
 /// The option that the plugin adds to srun, sbatch and salloc.
 pub(crate) const OPTION: &str = "user-session";
 
+/// As much of a wish that is none as a log needs.
+const LONGEST: usize = 40;
+
 /// What the user said with `--user-session`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -32,7 +35,10 @@ impl Wish {
             None => Ok(Self::None),
             Some("yes") => Ok(Self::Yes),
             Some("no") => Ok(Self::No),
-            Some(other) => Err(format!("--{OPTION}={}: say yes or no", other.escape_debug())),
+            Some(other) => {
+                let start: String = other.chars().take(LONGEST).collect();
+                Err(format!("--{OPTION}={}: say yes or no", start.escape_debug()))
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Role, Roots, Sessions};
+use user_session::{Job, Mark, Moment, Role, Roots, Sessions};
 
 use crate::arguments::{self, Arguments, OnError};
 use crate::child::as_root;
@@ -98,7 +98,7 @@ unsafe impl Plugin for Linger {
             let job = this_job(spank)?;
             let partition = env::var("SLURM_JOB_PARTITION").ok();
             let request = Request { partition, ..request(spank)? };
-            Ok(job::begin(&arguments, &sessions(&arguments), job, &request)?)
+            Ok(job::begin(&arguments, &sessions(&arguments), job, &request, Moment::Prolog)?)
         })
     }
 
@@ -176,8 +176,8 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     let (arguments, plan) = match read_arguments(spank) {
         Ok(arguments) => {
             let sessions = sessions(&arguments);
-            let plan = step::plan(&arguments, &sessions, job, &request(spank)?);
             note_keeper(&sessions, job, Role::Step);
+            let plan = step::plan(&arguments, &sessions, job, &request(spank)?);
             (arguments, plan)
         }
         Err(problem) => {

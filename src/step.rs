@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use user_session::{Job, Lease, Means, Sessions, Viewpoint, check_live, check_manager};
+use user_session::{Job, Lease, Means, Moment, Sessions, Viewpoint, check_live, check_manager};
 
 use crate::arguments::{Arguments, OnError};
 use crate::environment::{export, remove_stale};
@@ -81,11 +81,11 @@ fn session(sessions: &Sessions, job: Job) -> Plan {
 fn take_late(sessions: &Sessions, job: Job) -> Option<Plan> {
     let dir = sessions.roots.runtime_dir(job.uid);
     check_live(&dir, job.uid, Viewpoint::Root).ok()?;
-    sessions.take(job).ok().map(|()| Plan::Session)
+    sessions.take(job, Moment::Step).ok().map(|()| Plan::Session)
 }
 
 fn take(sessions: &Sessions, job: Job) -> Plan {
-    match sessions.take(job) {
+    match sessions.take(job, Moment::Step) {
         Ok(()) => Plan::Session,
         Err(error) => {
             log::error!("{job}: open session: {error}");
@@ -119,7 +119,7 @@ pub(crate) fn confine(sessions: &Sessions, job: Job, anew: bool) -> Result<(), S
 fn missing(sessions: &Sessions, job: Job, cause: String, tell: bool) -> Plan {
     if tell {
         let told = Lease::Failed { cause: cause.clone(), told: true };
-        let noted = sessions.note(job, &told);
+        let noted = sessions.note(job, &told, Moment::Step);
         noted.unwrap_or_else(|error| log::debug!("{job}: note: {error}"));
     }
     Plan::Missing { cause, tell }
@@ -238,9 +238,9 @@ mod tests {
     fn a_step_follows_its_job() {
         let (_dir, sessions, job) = node_without_bus();
         let site = site(OnError::Warn);
-        sessions.note(job, &Lease::Declined).unwrap();
+        sessions.note(job, &Lease::Declined, Moment::Step).unwrap();
         assert_eq!(plan(&site, &sessions, job, &request(job, Wish::None)), Plan::Decline);
-        sessions.note(job, &Lease::NEW).unwrap();
+        sessions.note(job, &Lease::NEW, Moment::Step).unwrap();
         assert_eq!(plan(&site, &sessions, job, &request(job, Wish::No)), Plan::Decline);
         // Its session is not there: opening it again is tried.
         let again = plan(&site, &sessions, job, &request(job, Wish::None));
@@ -290,7 +290,7 @@ mod tests {
     fn what_cannot_be_confined_is_no_session() {
         let (_dir, sessions, job) = node_without_bus();
         assert_eq!(confine(&sessions, job, true), Ok(()));
-        sessions.note(job, &Lease::NEW).unwrap();
+        sessions.note(job, &Lease::NEW, Moment::Step).unwrap();
         assert_eq!(confine(&sessions, job, false), Err(String::new()));
         let Ok(Some(Lease::Failed { cause, .. })) = sessions.lease(job) else {
             panic!("the lease still holds")

@@ -18,11 +18,13 @@ pub(crate) enum Closed {
 }
 
 /// Puts linger back as it was before the first lease; the record of it is not
-/// needed any more when this returns. What is left to do then is to wait.
+/// needed any more when this returns. What is left to do then is to wait. logind
+/// may turn linger on after we have ceased to wait for that: it does what it was
+/// asked in order, so it is asked again.
 ///
 /// # Errors
 /// What logind answered. The record stays, and a later call tries again.
-pub(crate) async fn put_back(
+pub(crate) async fn undo_linger(
     systemd: &mut impl Systemd,
     user: &User<'_>,
     state: &Locked,
@@ -30,7 +32,7 @@ pub(crate) async fn put_back(
 ) -> Result<()> {
     if undo.means == Means::Manager {
         stop_ours(systemd, user, undo).await?;
-    } else if user.lingers()? != undo.linger_before {
+    } else if user.lingers()? != undo.linger_before || state.was_asked() {
         systemd.watch(user.uid).await?;
         let set = systemd.set_linger(user.uid, undo.linger_before).await;
         match set {
@@ -123,6 +125,6 @@ async fn closed(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<
 }
 
 fn still_there(user: &User<'_>) -> Error {
-    let left = processes(&user.roots.slice(user.uid), &user.roots.proc);
+    let left = processes(user.roots, user.uid);
     Error::still_alive(&left)
 }

@@ -111,7 +111,7 @@ impl Systemd for Scripted {
         if on {
             fs::write(&self.linger_file, "").unwrap();
         } else {
-            fs::remove_file(&self.linger_file).unwrap();
+            let _ = fs::remove_file(&self.linger_file);
         }
         Ok(())
     }

@@ -48,8 +48,9 @@ impl Node {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let (sessions, job) = (&self.sessions, self.job(id));
         let mut systemd = self.systemd(script);
-        let taken = store::lock(&self.roots, self.uid, budget)
-            .and_then(|state| zbus::block_on(take(&mut systemd, sessions, job, &state, budget)));
+        let taken = store::lock(&self.roots, self.uid, budget).and_then(|state| {
+            zbus::block_on(take(&mut systemd, sessions, job, Moment::Prolog, &state, budget))
+        });
         if let Err(error) = &taken {
             let _ = zbus::block_on(give_up(&mut systemd, sessions, job, error.to_string(), budget));
         }
@@ -108,7 +109,7 @@ fn the_first_opens_and_the_last_closes() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
     assert_eq!(node.lease(1), Some(Lease::NEW));
-    node.take(2, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    node.take(2, [Ask::Look(true)]).unwrap();
     node.release(1, []).unwrap();
     assert!(node.lingers());
     node.release(2, CLOSES).unwrap();
