@@ -1,19 +1,30 @@
 //! Work in a child that is root, whatever this process is at the time.
 #![allow(unsafe_code)]
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use nix::errno::Errno;
 use nix::libc::_exit;
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setegid, seteuid};
+
+/// waitpid(2) has no deadline, so it is asked again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// For what has no deadline of its own in the work: the look-up of a name.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// While the extern step of Slurm 24.11 to 25.11 calls `exit`, another thread of
 /// it shuts X11 forwarding down, and the process has the user's effective ids for
 /// that. A child is out of that thread's reach. Answers with whether it did it.
-pub(crate) fn as_root(work: impl FnOnce() -> bool) -> Result<bool, String> {
+/// One that takes much longer than `longest` is killed.
+pub(crate) fn as_root(longest: Duration, work: impl FnOnce() -> bool) -> Result<bool, String> {
     // SAFETY: the handlers of the C library and of Slurm's log leave their locks usable in
     // the child, which ends without running anything else of this process.
     match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {
-        ForkResult::Parent { child } => end_of(child).map_err(|error| format!("wait: {error}")),
+        ForkResult::Parent { child } => end_of(child, longest + MARGIN),
         ForkResult::Child => {
             let is_root = seteuid(Uid::from_raw(0)).and(setegid(Gid::from_raw(0))).is_ok();
             // SAFETY: it only takes a number.
@@ -22,11 +33,44 @@ pub(crate) fn as_root(work: impl FnOnce() -> bool) -> Result<bool, String> {
     }
 }
 
-fn end_of(child: Pid) -> Result<bool, Errno> {
+fn end_of(child: Pid, longest: Duration) -> Result<bool, String> {
+    let until = Instant::now() + longest;
     loop {
-        match waitpid(child, None) {
-            Err(Errno::EINTR) => {}
-            ended => return ended.map(|status| status == WaitStatus::Exited(child, 0)),
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
+            Err(Errno::EINTR) | Ok(WaitStatus::StillAlive) if Instant::now() < until => {
+                sleep(LOOK_AGAIN);
+            }
+            Ok(WaitStatus::StillAlive) => {
+                // This process ends soon: init takes over what is left of the child.
+                let _ = kill(child, Signal::SIGKILL);
+                return Err(format!("not done in {} s, and killed", longest.as_secs()));
+            }
+            Ok(status) => return Ok(status == WaitStatus::Exited(child, 0)),
+            Err(error) => return Err(format!("wait for its child: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Show that a child that hangs is ended, and one that does not is waited for.
+    #[test]
+    fn no_child_is_waited_for_for_ever() {
+        let killed = Err("not done in 1 s, and killed".to_owned());
+        for (takes, end) in [(Duration::ZERO, Ok(true)), (Duration::from_secs(60), killed)] {
+            // SAFETY: the child only sleeps.
+            match unsafe { fork() }.unwrap() {
+                ForkResult::Parent { child } => {
+                    assert_eq!(end_of(child, Duration::from_secs(1)), end);
+                }
+                ForkResult::Child => {
+                    sleep(takes);
+                    // SAFETY: it only takes a number.
+                    unsafe { _exit(0) }
+                }
+            }
         }
     }
 }

@@ -32,23 +32,20 @@ pub(crate) fn begin(
     }
 }
 
-/// The extern step of a job without a prolog of ours: does what that does, and
-/// answers with whether it did.
-///
-/// # Errors
-/// As [`begin`].
+/// The extern step of a job without a prolog of ours: does what that does.
+/// Answers with whether the job has its lease from here, also where the site
+/// wants the node drained.
 pub(crate) fn begin_late(
     arguments: &Arguments,
     sessions: &Sessions,
     job: Job,
     wish: Wish,
-) -> Result<bool, String> {
-    let has_none = |job| sessions.lease(job).is_ok_and(|lease| lease.is_none());
-    let is_first = has_none(job);
-    if is_first {
-        begin(arguments, sessions, job, wish)?;
+) -> (bool, Result<(), String>) {
+    if sessions.has_lease(job) {
+        return (false, Ok(()));
     }
-    Ok(is_first && !has_none(job))
+    let begun = begin(arguments, sessions, job, wish);
+    (sessions.has_lease(job), begun)
 }
 
 /// The epilog: drops the job's lease. It asks no policy, because the arguments
@@ -124,7 +121,8 @@ pub(crate) mod tests {
         let (_dir, sessions, job) = node_without_bus();
         begin(&site(OnError::Drain), &sessions, job, Wish::No).unwrap();
         assert!(matches!(sessions.lease(job), Ok(Some(Lease::Declined))));
-        assert_eq!(begin_late(&site(OnError::Drain), &sessions, job, Wish::None), Ok(false));
+        let begun = begin_late(&site(OnError::Drain), &sessions, job, Wish::None);
+        assert_eq!(begun, (false, Ok(())));
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site(OnError::Drain) };
         end(&off, &sessions, job).unwrap();
         begin(&off, &sessions, job, Wish::Yes).unwrap();
@@ -136,12 +134,14 @@ pub(crate) mod tests {
     fn a_job_without_a_prolog_is_begun_late() {
         let (_dir, sessions, job) = node_without_bus();
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site(OnError::Warn) };
-        assert_eq!(begin_late(&off, &sessions, job, Wish::None), Ok(false));
+        assert_eq!(begin_late(&off, &sessions, job, Wish::None), (false, Ok(())));
         for expected in [true, false] {
             let begun = begin_late(&site(OnError::Warn), &sessions, job, Wish::None);
-            assert_eq!(begun, Ok(expected));
+            assert_eq!(begun, (expected, Ok(())));
             assert!(matches!(sessions.lease(job), Ok(Some(Lease::Failed { .. }))));
         }
-        assert!(begin_late(&site(OnError::Drain), &sessions, job, Wish::None).is_ok());
+        end(&off, &sessions, job).unwrap();
+        let (has_lease, begun) = begin_late(&site(OnError::Drain), &sessions, job, Wish::None);
+        assert!(has_lease && begun.is_err());
     }
 }

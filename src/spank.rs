@@ -1,6 +1,7 @@
 //! The callbacks that Slurm calls, and nothing that could be decided elsewhere.
 #![allow(unsafe_code)]
 
+use std::env;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
@@ -81,8 +82,7 @@ unsafe impl Plugin for Linger {
         guarded(|| match spank.context()? {
             Context::Local | Context::Allocator => check_wish(spank),
             Context::Remote if spank.job_stepid()? == EXTERN_STEP => {
-                self.ends = take_unless_taken(spank)?;
-                Ok(())
+                take_unless_taken(spank, &mut self.ends)
             }
             Context::Remote => {
                 self.step = Some(plan_step(spank)?);
@@ -112,8 +112,11 @@ unsafe impl Plugin for Linger {
         guarded(|| {
             let Some(job) = self.ends.take() else { return Ok(()) };
             let arguments = read_arguments(spank).unwrap_or_default();
-            let end = || guarded(|| Ok(job::end(&arguments, &sessions(&arguments), job)?));
-            let ended = as_root(|| end().inspect_err(|error| log::error!("{error}")).is_ok())?;
+            let sessions = sessions(&arguments);
+            let end = || guarded(|| Ok(job::end(&arguments, &sessions, job)?));
+            let work = || end().inspect_err(|error| log::error!("{error}")).is_ok();
+            let ended = as_root(sessions.longest_release(), work)
+                .map_err(|error| format!("{job}: close session: {error}"))?;
             if ended { Ok(()) } else { Err(String::new().into()) }
         })
     }
@@ -158,7 +161,8 @@ fn check_wish(spank: &SpankHandle<'_>) -> Outcome {
 
 fn start_of_slurmd(spank: &SpankHandle<'_>) -> Outcome {
     let arguments = read_arguments(spank)?;
-    let settled = sessions(&arguments).settle();
+    let is_reconfigured = env::var_os("SLURMD_RECONF").is_some();
+    let settled = sessions(&arguments).settle(!is_reconfigured);
     settled.unwrap_or_else(|error| log::error!("settle what ended jobs left: {error}"));
     Ok(())
 }
@@ -184,14 +188,15 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     Ok(Step { job, arguments, plan, mark, begun: false })
 }
 
-/// In the extern step. Gives the job if it had no lease and has one now.
-fn take_unless_taken(spank: &SpankHandle<'_>) -> Result<Option<Job>, Box<dyn Error>> {
+/// In the extern step, which `ends` the job if that had no lease and has one now.
+fn take_unless_taken(spank: &SpankHandle<'_>, ends: &mut Option<Job>) -> Outcome {
     // A bad argument has been named in the prolog; the next step names it for the user.
-    let Ok(arguments) = read_arguments(spank) else { return Ok(None) };
+    let Ok(arguments) = read_arguments(spank) else { return Ok(()) };
     let (job, sessions) = (this_job(spank)?, sessions(&arguments));
-    let taken = job::begin_late(&arguments, &sessions, job, wish(spank))?;
+    let (is_ours, begun) = job::begin_late(&arguments, &sessions, job, wish(spank));
+    *ends = is_ours.then_some(job);
     note_keeper(&sessions, job, Role::Extern);
-    Ok(taken.then_some(job))
+    Ok(begun?)
 }
 
 fn note_keeper(sessions: &Sessions, job: Job, role: Role) {

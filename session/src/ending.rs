@@ -9,7 +9,7 @@ use crate::budget::Budget;
 use crate::closing::{Closed, OVERHEAD, put_back, wait_until_closed};
 use crate::error::{Error, Result};
 use crate::ipc;
-use crate::keepers::is_over;
+use crate::keepers::{Keeper, is_over, may_work};
 use crate::leftovers::{DYING, Ending, TIDY};
 use crate::limits::Limits;
 use crate::processes::{Process, cgroups, processes};
@@ -25,6 +25,11 @@ const BUSES: [&str; 2] = ["dbus.service", "dbus-broker.service"];
 /// grace and the time to die, once for its manager and once for strangers.
 pub(crate) fn time_to_end(grace: Duration) -> Duration {
     grace * 2 + OVERHEAD * 2 + TIDY + DYING
+}
+
+/// What the end of a job's processes may take.
+pub(crate) fn time_to_end_leftovers(grace: Duration) -> Duration {
+    grace + TIDY + DYING
 }
 
 /// Ends what the steps of `job` left in the session, and answers with what lives
@@ -61,34 +66,62 @@ fn audit_ids_of_ended(sessions: &Sessions, job: Job, state: &State) -> Result<BT
     Ok(ids)
 }
 
+/// So many jobs of the user that go on are looked at, the oldest, whether they
+/// are over: what a prolog costs must not grow with the leases. While there are
+/// that many, the leases of others hold nothing open.
+const ENOUGH: usize = 4;
+
 fn jobs_that_are_over(sessions: &Sessions, state: &State, slurmd_starts: bool) -> Result<Vec<u32>> {
-    let mut jobs = Vec::new();
+    let (mut over, mut go_on) = (Vec::new(), 0);
     for job in state.jobs()? {
         if is_over(&state.keepers(job)?, slurmd_starts, &sessions.roots.proc) {
-            jobs.push(job);
+            over.push(job);
+        } else {
+            go_on += 1;
+        }
+        if go_on == ENOUGH && !slurmd_starts {
+            break;
         }
     }
-    Ok(jobs)
+    Ok(over)
 }
 
 /// The sweep: drops the leases of jobs that are over and whose epilog did not
-/// drop them. What they left in the session is left to the next epilog.
+/// drop them. What they left in the session is left to the next epilog. Answers
+/// with whether there were any.
 pub(crate) fn sweep(
     sessions: &Sessions,
     uid: u32,
     state: &Locked,
     slurmd_starts: bool,
-) -> Result<()> {
-    for id in jobs_that_are_over(sessions, state, slurmd_starts)? {
-        let job = Job { id, uid };
+) -> Result<bool> {
+    let over = jobs_that_are_over(sessions, state, slurmd_starts)?;
+    for id in &over {
+        let job = Job { id: *id, uid };
         // Also seen where its epilog has not begun yet: no line for the admin.
         log::debug!("{job}: drop its lease: the job is over and its epilog has not dropped it");
-        for audit_id in state.audit_ids(Marked::Job(id))? {
-            state.add_audit_id(Marked::Ended, audit_id)?;
-        }
-        state.remove(id)?;
+        drop_unended(state, *id)?;
     }
-    Ok(())
+    Ok(!over.is_empty())
+}
+
+/// Drops what is there of an earlier job with this id, or of an earlier run of it,
+/// unless a process of the job is at work. Answers with whether it was a lease.
+pub(crate) fn drop_earlier(sessions: &Sessions, state: &Locked, id: u32) -> Result<bool> {
+    if may_work(&state.keepers(id)?, &sessions.roots.proc) {
+        return Ok(false);
+    }
+    let was_lease = !matches!(state.lease(id), Ok(None));
+    drop_unended(state, id)?;
+    Ok(was_lease)
+}
+
+/// Drops a lease, and has the next epilog of the user end what the job left.
+fn drop_unended(state: &Locked, id: u32) -> Result<()> {
+    for audit_id in state.audit_ids(Marked::Job(id))? {
+        state.add_audit_id(Marked::Ended, audit_id)?;
+    }
+    state.remove(id)
 }
 
 pub(crate) async fn release(
@@ -98,7 +131,13 @@ pub(crate) async fn release(
     budget: Budget,
 ) -> Result<()> {
     let state = store::lock(&sessions.roots, job.uid, budget)?;
-    state.remove(job.id)?;
+    let keepers = state.keepers(job.id)?;
+    if may_work(keepers.iter().filter(|keeper| Keeper::is_step(keeper)), &sessions.roots.proc) {
+        // It outlives its extern step (RunInJob), or cannot be killed.
+        drop_unended(&state, job.id)?;
+    } else {
+        state.remove(job.id)?;
+    }
     sweep(sessions, job.uid, &state, false)?;
     let containment = &sessions.containment;
     let closed = match put_back_unless_held(systemd, sessions, job.uid, &state).await? {
@@ -114,16 +153,17 @@ pub(crate) async fn release(
     confine(systemd, sessions, job.uid, &state).await
 }
 
-/// At the start of slurmd. Waits for no session to end: there may be many, and
-/// slurmd waits for us.
+/// When slurmd loads the plugin. Waits for no session to end: there may be many,
+/// and slurmd waits for us.
 pub(crate) async fn settle(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     uid: u32,
+    slurmd_starts: bool,
     budget: Budget,
 ) -> Result<()> {
     let state = store::lock(&sessions.roots, uid, budget)?;
-    sweep(sessions, uid, &state, true)?;
+    sweep(sessions, uid, &state, slurmd_starts)?;
     let closes = put_back_unless_held(systemd, sessions, uid, &state).await?.is_some();
     // After a reboot there is nothing to tell strangers by.
     if state.found()?.is_some() && (!closes || systemd.is_logged_in(uid).await?) {

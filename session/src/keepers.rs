@@ -3,12 +3,18 @@
 //! An epilog comes for every job, unless it is killed, or slurmd starts without
 //! its state. Then a lease is left that nobody drops. Each slurmstepd of a job
 //! and its epilog are noted beside the lease, with the time of their start, as a
-//! process id is used again.
+//! process id is used again, and with their pid namespace: a job container may
+//! have one of its own (namespace/linux, Slurm 25.11), in which other processes
+//! have these numbers.
 
 use std::fmt;
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::str::FromStr;
+
+use nix::libc::ESRCH;
 
 use crate::decimal::decimal;
 
@@ -33,17 +39,35 @@ pub(crate) struct Keeper {
     pid: u32,
     /// In clock ticks since the boot (proc_pid_stat(5)).
     start: u64,
+    /// The inode of its pid namespace; not noted by the first versions.
+    namespace: Option<u64>,
 }
 
 impl Keeper {
     /// This process; none where /proc does not show it.
     pub(crate) fn this(role: Role, proc: &Path) -> Option<Self> {
+        let namespace = Some(namespace(proc)?);
         let pid = std::process::id();
-        start_of(pid, proc).map(|start| Self { role, pid, start })
+        let start = start_in(&stat(pid, proc).ok()?)?;
+        Some(Self { role, pid, start, namespace })
     }
 
+    /// What /proc does not answer for is taken to live.
     fn lives(&self, proc: &Path) -> bool {
-        start_of(self.pid, proc) == Some(self.start)
+        match stat(self.pid, proc) {
+            Ok(text) => start_in(&text) == Some(self.start),
+            Err(error) => {
+                error.kind() != io::ErrorKind::NotFound && error.raw_os_error() != Some(ESRCH)
+            }
+        }
+    }
+
+    pub(crate) fn is_step(&self) -> bool {
+        self.role == Role::Step
+    }
+
+    fn is_seen_from(&self, here: u64) -> bool {
+        self.namespace.is_none_or(|namespace| namespace == here)
     }
 }
 
@@ -51,7 +75,8 @@ impl Keeper {
 impl fmt::Display for Keeper {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = ROLES.iter().find(|(role, _)| *role == self.role).map_or("", |(_, name)| *name);
-        write!(out, "{name} {} {}", self.pid, self.start)
+        write!(out, "{name} {} {}", self.pid, self.start)?;
+        self.namespace.map_or(Ok(()), |namespace| write!(out, " {namespace}"))
     }
 }
 
@@ -59,24 +84,52 @@ impl FromStr for Keeper {
     type Err = ();
 
     fn from_str(line: &str) -> Result<Self, ()> {
-        let [role, pid, start] = line.split(' ').collect::<Vec<_>>()[..] else { return Err(()) };
+        let (role, pid, start, namespace) = match line.split(' ').collect::<Vec<_>>()[..] {
+            [role, pid, start] => (role, pid, start, None),
+            [role, pid, start, namespace] => (role, pid, start, Some(namespace)),
+            _ => return Err(()),
+        };
         let (role, _) = ROLES.iter().find(|(_, name)| *name == role).ok_or(())?;
         let (pid, start) = (decimal(pid).ok_or(())?, decimal(start).ok_or(())?);
-        Ok(Self { role: *role, pid, start })
+        let namespace = namespace.map(|inode| decimal(inode).ok_or(())).transpose()?;
+        Ok(Self { role: *role, pid, start, namespace })
     }
 }
 
 /// Whether the job of these is over. A job without an extern step may have no
 /// process of Slurm's between two steps: then only `slurmd_starts` says so,
-/// since a lease that is dropped too early is taken again by the next step.
+/// since a lease that is dropped too early is taken again by the next step. A
+/// step that cannot be seen from here ends with the extern step.
 pub(crate) fn is_over(keepers: &[Keeper], slurmd_starts: bool, proc: &Path) -> bool {
-    let tells = |keeper: &Keeper| slurmd_starts || keeper.role != Role::Step;
-    let has_told = slurmd_starts || keepers.iter().any(tells);
-    has_told && !keepers.iter().any(|keeper| keeper.lives(proc))
+    let Some(here) = namespace(proc) else { return false };
+    let (seen, hidden): (Vec<_>, Vec<_>) =
+        keepers.iter().partition(|keeper| keeper.is_seen_from(here));
+    let tells = |keeper: &&Keeper| !keeper.is_step();
+    let has_told = seen.iter().any(tells) || slurmd_starts && hidden.is_empty();
+    has_told && !hidden.iter().any(tells) && !seen.iter().any(|keeper| keeper.lives(proc))
 }
 
-fn start_of(pid: u32, proc: &Path) -> Option<u64> {
-    start_in(&fs::read_to_string(proc.join(format!("{pid}/stat"))).ok()?)
+/// Whether one of these may be at work: it lives, or cannot be seen from here.
+pub(crate) fn may_work<'a>(keepers: impl IntoIterator<Item = &'a Keeper>, proc: &Path) -> bool {
+    let Some(here) = namespace(proc) else { return true };
+    keepers.into_iter().any(|keeper| !keeper.is_seen_from(here) || keeper.lives(proc))
+}
+
+/// The pid namespace of this process; none where /proc is another's, and its
+/// numbers mean other processes.
+fn namespace(proc: &Path) -> Option<u64> {
+    let this = fs::read_link(proc.join("self")).ok()?;
+    if this.to_str().and_then(decimal) != Some(std::process::id()) {
+        return None;
+    }
+    // A kernel without these namespaces has no such file.
+    Some(fs::metadata(proc.join("self/ns/pid")).map_or(0, |found| found.ino()))
+}
+
+/// A process may have a name that is no text.
+fn stat(pid: u32, proc: &Path) -> io::Result<String> {
+    let text = fs::read(proc.join(format!("{pid}/stat")))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The start of a process that runs, from its `stat`. Its second field is a name
@@ -89,6 +142,15 @@ fn start_in(text: &str) -> Option<u64> {
     (!has_ended).then_some(start)
 }
 
+/// Has a made-up /proc show this process.
+#[cfg(test)]
+pub(crate) fn show_this_process(proc: &Path) {
+    let pid = std::process::id().to_string();
+    fs::create_dir_all(proc.join(&pid).join("ns")).unwrap();
+    fs::write(proc.join(&pid).join("ns/pid"), "").unwrap();
+    std::os::unix::fs::symlink(&pid, proc.join("self")).unwrap();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +159,7 @@ mod tests {
 
     fn node(processes: &[(u32, &str)]) -> tempfile::TempDir {
         let proc = tempfile::tempdir().unwrap();
+        show_this_process(proc.path());
         for (pid, stat) in processes {
             fs::create_dir(proc.path().join(pid.to_string())).unwrap();
             fs::write(proc.path().join(format!("{pid}/stat")), stat).unwrap();
@@ -122,10 +185,10 @@ mod tests {
     /// Show that what is noted is read as it was, and that half a line is nothing.
     #[test]
     fn a_line_is_a_keeper() {
-        for line in ["extern 1 2", "step 4711 998877", "epilog 4294967295 0"] {
+        for line in ["extern 1 2", "step 4711 998877 4026531836", "epilog 4294967295 0"] {
             assert_eq!(keeper(line).to_string(), line);
         }
-        for broken in ["", "extern", "extern 1", "extern 1 2 3", "prolog 1 2", "step -1 2"] {
+        for broken in ["", "extern", "extern 1", "extern 1 2 3 4", "prolog 1 2", "step -1 2"] {
             assert!(broken.parse::<Keeper>().is_err(), "{broken:?}");
         }
     }
@@ -157,5 +220,39 @@ mod tests {
             assert_eq!(is_over(&[gone], slurmd_starts), slurmd_starts);
             assert_eq!(is_over(&[], slurmd_starts), slurmd_starts);
         }
+    }
+    /// Show that what is in another pid namespace, or in a /proc of one, is not
+    /// taken for gone; but that a hidden step ends with the extern step.
+    #[test]
+    fn what_cannot_be_seen_is_not_gone() {
+        let proc = node(&[(1, &STAT.replace("4711 (", "1 ("))]);
+        let is_over = |lines: &[&str]| {
+            let keepers: Vec<Keeper> = lines.iter().map(|line| keeper(line)).collect();
+            is_over(&keepers, false, proc.path()) && super::is_over(&keepers, true, proc.path())
+        };
+        let here = namespace(proc.path()).unwrap();
+        let gone = format!("extern 2 5 {here}");
+        assert!(is_over(&[&gone]) && is_over(&["extern 2 5"]));
+        assert!(!is_over(&["extern 2 5 7"]) && !is_over(&[&gone, "extern 2 5 7"]));
+        assert!(is_over(&[&gone, "step 1 998877 7"]));
+        let step = [keeper("step 1 998876 7")];
+        assert!(!super::is_over(&step, true, proc.path()) && may_work(&step, proc.path()));
+        fs::remove_file(proc.path().join("self")).unwrap();
+        assert!(!is_over(&[&gone]) && may_work(&[], proc.path()));
+        assert_eq!(Keeper::this(Role::Step, proc.path()), None);
+    }
+
+    /// Show that a process of which /proc does not tell is not taken for gone.
+    #[test]
+    fn no_answer_is_no_end() {
+        let proc = node(&[]);
+        let odd = proc.path().join("2/stat");
+        fs::create_dir_all(&odd).unwrap();
+        assert!(keeper("extern 2 5").lives(proc.path()));
+        fs::remove_dir(&odd).unwrap();
+        fs::write(&odd, b"2 (\xff) S 1 4711 4711 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 5 1")
+            .unwrap();
+        assert!(keeper("extern 2 5").lives(proc.path()));
+        assert!(!keeper("extern 2 6").lives(proc.path()));
     }
 }

@@ -14,6 +14,7 @@ mod containment;
 mod cpus;
 mod crash;
 mod decimal;
+mod deep;
 mod devices;
 mod ending;
 mod error;

@@ -51,8 +51,8 @@ fn require_linger(user: &User<'_>) -> Result<()> {
 /// Writes down, before anything is changed, how linger was. A record that is
 /// there already is from a job that could not undo it: it still holds.
 fn remember(user: &User<'_>, state: &Locked) -> Result<()> {
-    if state.undo()?.is_some() {
-        return Ok(());
+    if let Some(undo) = state.undo()? {
+        return state.keep_undo(&undo);
     }
     // Of a session before, which has ended while some lease kept the directory.
     state.remove_found()?;

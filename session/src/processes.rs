@@ -9,6 +9,7 @@ use crate::crash;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::decimal::decimal;
+use crate::deep::{is_too_deep, pids_below};
 
 /// A process, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,25 +29,33 @@ impl fmt::Display for Process {
     }
 }
 
-/// The cgroups below `top`, seen from `slice`. What vanishes meanwhile is not
-/// there.
+/// The cgroups below `top`, seen from `slice`: down to where a branch is too deep.
+/// What vanishes meanwhile is not there.
 pub(crate) fn cgroups(slice: &Path, top: &Path) -> Vec<PathBuf> {
     let mut found = vec![top.to_owned()];
     let mut at = 0;
     while let Some(dir) = found.get(at).cloned() {
+        at += 1;
+        if is_too_deep(&dir) {
+            continue;
+        }
         let entries = fs::read_dir(slice.join(&dir)).into_iter().flatten().flatten();
         let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         found.extend(dirs.map(|entry| dir.join(entry.file_name())));
-        at += 1;
     }
     found
 }
 
-/// All processes below `slice`.
+/// All processes below `slice`. One in a branch that is too deep counts as being
+/// at its top.
 pub(crate) fn processes(slice: &Path, proc: &Path) -> Vec<Process> {
     let in_cgroup = |cgroup: PathBuf| {
         let listed = fs::read_to_string(slice.join(&cgroup).join("cgroup.procs"));
-        pids(&listed.unwrap_or_default()).into_iter().filter_map(move |pid| {
+        let mut pids = pids(&listed.unwrap_or_default());
+        if is_too_deep(&cgroup) {
+            pids.extend(pids_below(slice, &cgroup, proc));
+        }
+        pids.into_iter().filter_map(move |pid| {
             let name = name_in(&fs::read(proc.join(format!("{pid}/comm"))).ok()?);
             Some(Process { pid, name, cgroup: cgroup.clone() })
         })

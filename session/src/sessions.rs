@@ -9,11 +9,11 @@ use crate::bus;
 use crate::containment::Containment;
 use crate::crash;
 use crate::ending::{
-    all_gone, confine, end_leftovers, note_found, put_back_unless_held, release, settle, sweep,
-    time_to_end,
+    all_gone, confine, drop_earlier, end_leftovers, note_found, put_back_unless_held, release,
+    settle, sweep, time_to_end, time_to_end_leftovers,
 };
 use crate::error::{Error, Result};
-use crate::keepers::{Keeper, Role};
+use crate::keepers::{Keeper, Role, is_over};
 use crate::opening::{Opened, open};
 use crate::processes::{Process, processes};
 use crate::roots::Roots;
@@ -88,13 +88,24 @@ impl Sessions {
         store::state(&self.roots, job.uid).lease(job.id)
     }
 
+    /// Whether `job` has a lease of this run of it: its first run, or another job
+    /// that had its id, may have left one. One that cannot be read counts.
+    #[must_use]
+    pub fn has_lease(&self, job: Job) -> bool {
+        let state = store::state(&self.roots, job.uid);
+        let keepers = state.keepers(job.id).unwrap_or_default();
+        !matches!(state.lease(job.id), Ok(None)) && !is_over(&keepers, false, &self.roots.proc)
+    }
+
     /// Replaces what is noted about `job`, for its later steps to see.
     ///
     /// # Errors
     /// When the note cannot be written.
     pub fn note(&self, job: Job, lease: &Lease) -> Result<()> {
         let budget = Budget::starting_now(self.timeout);
-        store::lock(&self.roots, job.uid, budget)?.put(job.id, lease)
+        let state = store::lock(&self.roots, job.uid, budget)?;
+        drop_earlier(self, &state, job.id)?;
+        state.put(job.id, lease)
     }
 
     /// Notes that this process is at work for `job`, so that its lease is kept
@@ -136,17 +147,27 @@ impl Sessions {
         all_gone(&left.into_iter().filter(still_there).collect::<Vec<_>>())
     }
 
-    /// At the start of slurmd: drops the leases of jobs that are over, and undoes
-    /// what they, a power loss or a dead bus have left.
+    /// What [`Sessions::release`] may take at most, by the deadlines of what it does.
+    #[must_use]
+    pub fn longest_release(&self) -> Duration {
+        let grace = self.containment.grace;
+        self.timeout + time_to_end_leftovers(grace) + time_to_end(grace)
+    }
+
+    /// When slurmd loads the plugin: drops the leases of jobs that are over, and
+    /// undoes what they, a power loss or a dead bus have left. Only where slurmd
+    /// begins to run is a job over that has no process of Slurm's: `scontrol
+    /// reconfigure` executes it anew under jobs that may be between two steps
+    /// (Slurm 23.11).
     ///
     /// # Errors
     /// When the list cannot be read. What fails for one user is logged.
-    pub fn settle(&self) -> Result<()> {
+    pub fn settle(&self, slurmd_starts: bool) -> Result<()> {
         let uids = store::known_uids(&self.roots)?;
         let budget = Budget::starting_now(self.timeout);
         bus::within(budget, &self.roots, async |bus| {
             for uid in uids {
-                settle(bus, self, uid, budget).await.unwrap_or_else(|error| {
+                settle(bus, self, uid, slurmd_starts, budget).await.unwrap_or_else(|error| {
                     log::error!("uid {uid}: settle what an ended job left: {error}");
                 });
             }
@@ -215,26 +236,24 @@ pub(crate) async fn take(
     state: &Locked,
     budget: Budget,
 ) -> Result<()> {
-    sweep(sessions, job.uid, state, false)?;
+    let has_swept = sweep(sessions, job.uid, state, false)?;
+    let has_dropped = drop_earlier(sessions, state, job.id)?;
     let before = begin(state, job.id)?;
     let user = User::look_up(job.uid, &sessions.roots)?;
     if open(systemd, &user, state, budget).await? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
     note_found(sessions, job.uid, state)?;
+    if has_swept || has_dropped {
+        confine(systemd, sessions, job.uid, state).await?;
+    }
     state.put(job.id, &before.unwrap_or(Lease::NEW))
 }
 
 /// Writes down what a crash from here on leaves behind: there is no session.
 /// Gives a lease that is open: of a job whose session was taken away.
 fn begin(state: &Locked, id: u32) -> Result<Option<Lease>> {
-    let found = state.lease(id);
-    if matches!(found, Ok(None)) {
-        // What is there without a lease is of a job that had this id, and whose
-        // epilog was killed: its processes must not tell that this one is over.
-        state.remove(id)?;
-    }
-    let before = found.ok().flatten().filter(Lease::is_open);
+    let before = state.lease(id).ok().flatten().filter(Lease::is_open);
     if before.is_none() {
         let cause = "opening it was interrupted".into();
         state.put(id, &Lease::Failed { cause, told: false })?;

@@ -173,7 +173,10 @@ impl State {
     /// From the copy where the disk has lost it: before a reboot that will do.
     pub(crate) fn undo(&self) -> Result<Option<Undo>> {
         let copy = || read(&self.dir.join(UNDO)).ok().flatten();
-        read(&self.undo).or_else(|error| copy().map(Some).ok_or(error))
+        match read(&self.undo) {
+            Ok(Some(undo)) => Ok(Some(undo)),
+            lost => copy().map_or(lost, |copy| Ok(Some(copy))),
+        }
     }
 
     /// An unreadable record is one of a slice that is to be free afterwards.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fake::{Ask, Scripted, place};
+use crate::keepers::show_this_process;
 use crate::limits::Confine;
 use std::fs;
 use tempfile::TempDir;
@@ -23,6 +24,7 @@ impl Node {
     fn new() -> Self {
         let (dir, roots) = place();
         fs::create_dir_all(&roots.linger).unwrap();
+        show_this_process(&roots.proc);
         let uid = nix::unistd::getuid().as_raw();
         let linger_file = User::look_up(uid, &roots).unwrap().linger_file();
         let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
@@ -56,6 +58,12 @@ impl Node {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
         zbus::block_on(release(&mut systemd, &self.sessions, self.job(id), budget))
+    }
+
+    fn settle(&self, slurmd_starts: bool, script: impl IntoIterator<Item = Ask>) -> Result<()> {
+        let budget = Budget::starting_now(Duration::from_secs(15));
+        let mut systemd = self.systemd(script);
+        zbus::block_on(settle(&mut systemd, &self.sessions, self.uid, slurmd_starts, budget))
     }
 
     fn lease(&self, id: u32) -> Option<Lease> {
@@ -235,9 +243,7 @@ fn a_power_loss_is_settled() {
     node.take(1, OPENS).unwrap();
     fs::remove_dir_all(&node.roots.run).unwrap();
     assert_eq!(store::known_uids(&node.roots).unwrap(), [node.uid].into());
-    let budget = Budget::starting_now(Duration::from_secs(15));
-    let mut systemd = node.systemd(CLOSES);
-    zbus::block_on(settle(&mut systemd, &node.sessions, node.uid, budget)).unwrap();
+    node.settle(true, CLOSES).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }
 

@@ -85,6 +85,24 @@ pub(crate) fn text_of<T: Serialize>(content: &T) -> serde_json::Result<String> {
 }
 
 pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
+    replace(path, content, |_| Ok(()))
+}
+
+/// On disk when this returns: a power loss right after finds it.
+pub(super) fn write_to_disk<T: Serialize>(path: &Path, content: &T) -> Result<()> {
+    replace(path, content, File::sync_all)?;
+    crash::point();
+    let parent = path.parent().unwrap_or(path);
+    let synced = File::open(parent).and_then(|dir| dir.sync_all());
+    synced.map_err(Error::file("sync", parent))
+}
+
+/// `finish`es the new file before it takes the place of the old one.
+fn replace<T: Serialize>(
+    path: &Path,
+    content: &T,
+    finish: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<()> {
     let text = text_of(content).map_err(|error| Error::file("write", path)(error.into()))?;
     let new = temporary(path);
     crash::point();
@@ -95,7 +113,7 @@ pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
         .mode(0o600)
         .custom_flags(O_NOFOLLOW)
         .open(&new)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| finish(&file)))
         .and_then(|()| {
             crash::point();
             fs::rename(&new, path)

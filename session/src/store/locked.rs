@@ -3,12 +3,12 @@
 use std::fs::{self, File};
 use std::ops::Deref;
 
-use super::files::{make_private, numbers_in, remove, temporary, write};
+use super::files::{make_private, numbers_in, read, remove, temporary, write, write_to_disk};
 use super::lock::lock as flock;
 use super::{FOUND, Found, Lease, Marked, SLICE, State, UNDO, Undo, state};
 use crate::budget::Budget;
 use crate::crash;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::roots::Roots;
 use crate::slice::Capped;
 
@@ -64,17 +64,17 @@ impl Locked {
         remove(&self.dir.join(FOUND))
     }
 
-    /// On disk when this returns: a power loss right after finds it.
+    /// On disk when this returns: a power loss right after finds it. The copy last:
+    /// where there is only that, somebody has removed the record.
     pub(crate) fn put_undo(&self, undo: &Undo) -> Result<()> {
-        write(&self.dir.join(UNDO), undo)?;
-        write(&self.undo, undo)?;
-        crash::point();
-        let parent = self.undo.parent().unwrap_or(&self.undo);
-        for path in [&self.undo, parent] {
-            let synced = File::open(path).and_then(|file| file.sync_all());
-            synced.map_err(Error::file("sync", path))?;
-        }
-        Ok(())
+        write_to_disk(&self.undo, undo)?;
+        write(&self.dir.join(UNDO), undo)
+    }
+
+    /// Writes the record again from its copy where the disk has lost it.
+    pub(crate) fn keep_undo(&self, undo: &Undo) -> Result<()> {
+        let is_on_disk = matches!(read::<Undo>(&self.undo), Ok(Some(_)));
+        if is_on_disk { Ok(()) } else { write_to_disk(&self.undo, undo) }
     }
 
     pub(crate) fn remove_undo(&self) -> Result<()> {

@@ -44,3 +44,67 @@ fn each_session_has_its_own_record_of_what_was_found() {
     let found = store::state(&node.roots, node.uid).found().unwrap().unwrap();
     assert!(found.cgroups.contains(&PathBuf::from(unit)), "{found:?}");
 }
+
+/// Show that a record that somebody has removed is written again from its copy, so
+/// that a power loss finds it, and that linger is put back by it.
+#[test]
+fn a_removed_record_is_written_again() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    let record = node.roots.lib.join(node.uid.to_string());
+    let before = fs::read(&record).unwrap();
+    fs::remove_file(&record).unwrap();
+    node.take(2, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    assert_eq!(fs::read(&record).unwrap(), before);
+    fs::remove_file(&record).unwrap();
+    node.release(1, []).unwrap();
+    node.release(2, CLOSES).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that a job gets nothing of an earlier one that had its id, and whose
+/// processes are gone: neither its limits nor its processes' marks.
+#[test]
+fn nothing_is_inherited_from_an_earlier_job_of_the_same_id() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    let limits = Some(crate::limits::Limits { tasks: Some(7), ..Default::default() });
+    let dir = node.roots.run.join(node.uid.to_string());
+    store::lock(&node.roots, node.uid, Budget::starting_now(Duration::from_secs(15)))
+        .and_then(|state| state.put(1, &Lease::Open { limits }))
+        .unwrap();
+    fs::write(dir.join("1.keepers"), "step 4711 998877\n").unwrap();
+    fs::write(dir.join("1.audit"), "77\n").unwrap();
+    node.take(1, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    assert_eq!(node.lease(1), Some(Lease::NEW));
+    assert!(!dir.join("1.audit").exists() && !dir.join("1.keepers").exists());
+    assert_eq!(fs::read_to_string(dir.join("ended.audit")).unwrap(), "77\n");
+}
+
+/// Show that a job without an extern step, between two steps, is over for a slurmd
+/// that starts, and not for one that reads its configuration anew.
+#[test]
+fn a_new_configuration_ends_no_job() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    node.settle(false, []).unwrap();
+    assert_eq!(node.lease(1), Some(Lease::NEW));
+    node.settle(true, CLOSES.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
+    assert!(!node.lingers() && node.is_clean());
+}
+
+/// Show that a lease that nobody drops is looked for as long as it could hold the
+/// session open, and not in all of a thousand others.
+#[test]
+fn enough_jobs_that_go_on_are_enough() {
+    let node = Node::new();
+    let warm = [Ask::Look(true), Ask::Units("active")];
+    node.take(1, OPENS).unwrap();
+    (2..=5).for_each(|id| node.take(id, warm.clone()).unwrap());
+    let keepers = node.roots.run.join(format!("{}/5.keepers", node.uid));
+    fs::write(keepers, "extern 4711 998877\n").unwrap();
+    node.take(6, warm).unwrap();
+    assert_eq!(node.lease(5), Some(Lease::NEW));
+    node.release(1, []).unwrap();
+    assert_eq!(node.lease(5), None);
+}

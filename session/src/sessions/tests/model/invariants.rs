@@ -17,11 +17,14 @@ pub(super) struct Checked {
 }
 
 /// What there was before an operation.
+// Facts that have nothing to do with each other.
+#[allow(clippy::struct_excessive_bools)]
 struct Earlier {
     leases: BTreeMap<u32, Lease>,
     is_live: bool,
     has_record: bool,
     must_stay: bool,
+    is_confined: bool,
 }
 
 impl Checked {
@@ -30,7 +33,7 @@ impl Checked {
         let done = self.world.prolog(id, trouble);
         self.check_any(&earlier, Some(id), trouble, done.as_ref());
         match done {
-            Some(done) => self.check_taken(id, trouble, &done),
+            Some(done) => self.check_taken(&earlier, id, trouble, &done),
             None => self.check_killed(&earlier, id),
         }
     }
@@ -84,6 +87,9 @@ impl Checked {
             is_live: world.logind.is_live(),
             has_record: world.has_record(),
             must_stay: world.must_stay(),
+            is_confined: self
+                .expected_slice()
+                .is_none_or(|slice| world.logind.slice_now() == slice),
         }
     }
 
@@ -133,7 +139,7 @@ impl Checked {
 
     /// After a prolog that was not killed: an open lease means a live session, and
     /// no lease is open without one. What a failure has undone is undone.
-    fn check_taken(&self, id: u32, trouble: Trouble, done: &Result<()>) {
+    fn check_taken(&self, earlier: &Earlier, id: u32, trouble: Trouble, done: &Result<()>) {
         let is_open = self.holds(id);
         assert_eq!(is_open, done.is_ok(), "the lease after {done:?}");
         assert!(!is_open || self.world.logind.is_live(), "open without a session");
@@ -141,6 +147,9 @@ impl Checked {
         if done.is_err() && !matches!(trouble, Trouble::NoBus { .. }) {
             self.check_confined();
             self.check_put_back();
+        }
+        if earlier.is_confined && done.is_ok() {
+            self.check_confined();
         }
     }
 
@@ -167,19 +176,22 @@ impl Checked {
         }
     }
 
-    /// After a step's beginning, an epilog, or slurmd's start: the slice is held
+    /// After a prolog that found it so, a step's beginning, an epilog, or slurmd's start: the slice is held
     /// to what the jobs may use together, and to nothing else. Before any job has
     /// begun there is nothing in the session to be held.
     fn check_confined(&self) {
+        if let Some(expected) = self.expected_slice() {
+            assert_eq!(self.world.logind.slice_now(), expected, "the slice");
+        }
+    }
+
+    fn expected_slice(&self) -> Option<Properties> {
         let known = self.world.leases().into_values().filter_map(|lease| match lease {
             Lease::Open { limits } => limits,
             _ => None,
         });
         let known: Vec<Limits> = known.collect();
-        if !known.is_empty() {
-            let expected = capped(&self.world.slice_before.0, &known);
-            assert_eq!(self.world.logind.slice_now(), expected, "the slice of {known:?}");
-        }
+        (!known.is_empty()).then(|| capped(&self.world.slice_before.0, &known))
     }
 
     /// After an epilog, slurmd's start, or a prolog that failed, if no job holds

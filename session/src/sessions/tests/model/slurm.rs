@@ -101,7 +101,7 @@ impl World {
             if !store::known_uids(&world.sessions.roots)?.contains(&uid) {
                 return Ok(());
             }
-            run(settle(&mut world.logind, &world.sessions, uid, budget()))
+            run(settle(&mut world.logind, &world.sessions, uid, true, budget()))
         })
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::logind::Logind;
+use crate::keepers::show_this_process;
 use crate::sessions::tests::*;
 use crate::slice::{Name, Properties, Property};
 
@@ -50,6 +51,7 @@ fn place_in_memory() -> (TempDir, Roots) {
     for place in [&roots.linger, &roots.proc, &roots.dev] {
         fs::create_dir_all(place).unwrap();
     }
+    show_this_process(&roots.proc);
     (dir, roots)
 }
 
