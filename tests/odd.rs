@@ -82,6 +82,39 @@ fn declines(before: &str) {
     N1.is_again(before);
 }
 
+/// Show that a job that runs again, where nothing has dropped the lease of its
+/// first run, takes that over, and that its end closes the session. The extern
+/// step stands for the epilog there, and Slurm waits in vain for one that was
+/// killed, until an admin takes the node down.
+#[test]
+fn a_lease_without_an_end_is_taken_over() {
+    if N1.slurm() == "22.05" {
+        return println!("Slurm 22.05 has no PrologFlags=RunInJob: nothing to test.");
+    }
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    N1.with_slurm_conf(&["PrologFlags=RunInJob"], || {
+        let script = format!("{LIVE}; echo up $SLURM_RESTART_COUNT; sleep 900");
+        let job = Batch::of("alice", &script).with("--requeue --open-mode=append").start();
+        job.wait_says("up");
+        N1.sh(&format!(
+            "pkill --signal=KILL --full 'slurmstepd: [[]{}.extern[]]'; scontrol requeue {}; sleep 2; \
+             for state in down resume; do scontrol update nodename=n1 reason=test state=$state; done",
+            job.0, job.0
+        ))
+        .ok();
+        job.wait_pending();
+        N1.sh(&format!("ls /run/spank-linger/1001/{}", job.0)).ok();
+        N1.settles();
+        N1.sh(&format!("scontrol update jobid={} starttime=now", job.0)).ok();
+        job.wait_says("up 1");
+        let said = job.output().stdout;
+        assert_eq!(said.matches("running dir=/run/user/1001\n").count(), 2, "{said}");
+        job.cancel();
+        N1.is_again(&before);
+    });
+}
+
 /// Show that a node that gets its configuration from the controller has the
 /// session: the plugin and what plugstack.conf includes are files of the node.
 #[test]
