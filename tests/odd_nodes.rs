@@ -112,6 +112,51 @@ fn callbacks_in_mount_namespaces() {
     });
 }
 
+/// In a pid namespace, does the session answer? No more can be had: systemctl
+/// refuses a manager whose process it cannot see ("No data available", 262), and
+/// the manager takes the process ids that Podman gives it for the node's.
+const ANSWERS: &str = "readlink /proc/self/ns/pid; busctl --user get-property \
+    org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager Version && \
+    echo live dir=$XDG_RUNTIME_DIR";
+
+/// Show that jobs in pid namespaces of their own have the session, and that the
+/// step of one, which sees no process of the other's, does not take that for over.
+#[test]
+fn jobs_in_pid_namespaces() {
+    const FILE: &str = "/etc/slurm/namespace.yaml";
+    if N1.slurm() != "26.05" {
+        return println!("Slurm {} has no namespace/linux: nothing to test.", N1.slurm());
+    }
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let _end = AtEnd(format!("rm {FILE}; umount /var/spool/jobs; rm -r /var/spool/jobs"));
+    // The tests need the node's /tmp in their jobs.
+    let text = "defaults: {auto_base_path: true, base_path: /var/spool/jobs, dirs: /var/tmp, \
+        clone_ns_flags: CLONE_NEWPID}";
+    N1.sh(&format!("echo '{text}' >{FILE}")).ok();
+    N1.with_slurm_conf(&["NamespaceType=namespace/linux"], || {
+        let script = format!("{ANSWERS}; echo up; {GO}; srun bash -c '{ANSWERS}'");
+        let jobs = [(); 2].map(|()| Batch::of("alice", &script).start());
+        for job in jobs {
+            job.wait_says("up");
+        }
+        // So that the next step has to open it again, and looks for leases on its way.
+        N1.sh("systemctl kill --signal=KILL user@1001; sleep 2").ok();
+        let [first, second] = jobs;
+        let said = [second.go_to_its_end(), {
+            N1.sh(&format!("ls /run/spank-linger/1001/{}", first.0)).ok();
+            first.go_to_its_end()
+        }];
+        let nodes = N1.sh("readlink /proc/self/ns/pid").ok().stdout;
+        for said in said {
+            let served = said.stdout.matches("live dir=/run/user/1001\n").count();
+            assert_eq!(served, 2, "{said:#?}");
+            said.never_says(nodes.trim()).never_says("linger:");
+        }
+        N1.is_again(&before);
+    });
+}
+
 /// Show that tasks that have their audit session from PAM keep it, and that what
 /// they leave is found by it.
 #[test]
