@@ -54,14 +54,15 @@ struct Unit {
 
 const EVERY_RELEASE: &[&str] = &["symbols", "core", "contained", "leftovers", "beside"];
 
-static UNITS: [Unit; 10] = [
-    unit(Part::Trixie, Suite::Trixie, &["crashes", "faults", "buses"]),
+static UNITS: [Unit; 11] = [
+    unit(Part::Trixie, Suite::Trixie, &["crashes"]),
     unit(Part::Trixie, Suite::Trixie, EVERY_RELEASE),
     unit(Part::Forky, Suite::Forky, EVERY_RELEASE),
     unit(Part::Trixie, Suite::Trixie, &["full"]),
-    unit(Part::Trixie, Suite::Trixie, &["mixes"]),
+    unit(Part::Trixie, Suite::Trixie, &["mixes", "load"]),
     // A run has half an hour, and what is beside the jobs is systemd's to keep.
     unit(Part::Bookworm, Suite::Bookworm, &["symbols", "core", "contained", "leftovers"]),
+    unit(Part::Trixie, Suite::Trixie, &["faults", "buses"]),
     unit(Part::Trixie, Suite::Trixie, &["odd", "odd_nodes"]),
     unit(Part::Forky, Suite::Forky, &["odd", "odd_nodes"]),
     unit(Part::Trixie, Suite::Trixie, &["contract"]),
