@@ -14,8 +14,8 @@ use crate::suite::Suite;
 use nodes::NodeTests;
 use tally::Tally;
 
-/// Parts at work at a time. An emulated node has one core at most, and waits for a quarter of its
-/// time; the compiler fills that, and after it a third node.
+/// Parts at work at a time. An emulated node has one core at most, and waits now and then; the compiler
+/// fills that, and after it a third node.
 const WORKERS: usize = 3;
 
 /// What to test; everything by default.
