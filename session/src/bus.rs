@@ -295,10 +295,15 @@ fn is_no_such_user(error: &zbus::Error) -> bool {
 }
 
 /// Whether somebody has answered: who leaves the bus without an answer may have done
-/// it (D-Bus Specification, org.freedesktop.DBus.Error.NoReply).
+/// it (D-Bus Specification, org.freedesktop.DBus.Error.NoReply). zbus has the bus's own
+/// errors in a type of theirs.
 fn is_refusal(error: &zbus::Error) -> bool {
-    let is_answer = matches!(error, zbus::Error::MethodError(..));
-    is_answer && !is_error(error, "org.freedesktop.DBus.Error.NoReply")
+    use zbus::fdo::Error::{NoReply, ZBus};
+    match error {
+        zbus::Error::MethodError(..) => true,
+        zbus::Error::FDO(standard) => !matches!(**standard, NoReply(_) | ZBus(_)),
+        _ => false,
+    }
 }
 
 fn is_error(error: &zbus::Error, expected: &str) -> bool {
