@@ -247,19 +247,23 @@ fn state_of_others_is_not_trusted() {
 fn an_id_used_again_is_another_job() {
     N1.configure(QUICK);
     let before = N1.snapshot();
-    let job = Batch::of("alice", "setsid --fork sleep 7101; echo up; sleep 900").start();
-    job.wait_says("up");
-    // Its epilog never comes: as if slurmd had died with it.
-    N1.sh(&format!(
-        "systemctl stop slurmctld slurmd; pkill --signal=KILL slurmstepd; pkill --uid alice sleep; \
-         rm -rf /var/spool/slurmctld/* /var/spool/slurmd/*; systemctl start slurmctld slurmd; \
-         ls /run/spank-linger/1001/{}",
-        job.0
-    ));
-    N1.settles();
-    let ids = format!("scontrol update jobid=1 2>/dev/null; for i in $(seq {}); do :; done", job.0);
-    N1.sh(&ids);
-    Batch::of("alice", LIVE).run().ok().says("live");
+    N1.with_slurm_conf(&["FirstJobId=7001"], || {
+        let first = Batch::of("alice", "setsid --fork sleep 7101; echo up; sleep 900").start();
+        first.wait_says("up");
+        // Its epilog never comes: as if slurmd had died with it. The process that
+        // holds Slurm's scope lives, else a slurmd that starts before the scope is
+        // gone starts no step in it.
+        N1.sh(&format!(
+            "systemctl stop slurmctld slurmd; pkill --signal=KILL --full 'slurmstepd: [[]'; \
+             pkill --uid alice sleep; rm -rf /var/spool/slurm{{ctld,d}}/* /tmp/out.{}; \
+             systemctl start slurmctld slurmd; ls /run/spank-linger/1001/{0}",
+            first.0
+        ));
+        N1.settles();
+        let second = Batch::of("alice", &format!("{LIVE}; {GO}")).start();
+        assert_eq!(first, second);
+        second.go_to_its_end().says("live");
+    });
     N1.is_again(&before);
 }
 
