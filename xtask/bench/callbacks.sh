@@ -27,7 +27,9 @@ cold_round() {
         job=$((job + 1))
         uid=$(uid "$variant")
         callback cold-prolog "$variant" prolog "$job"
-        # The script returns when there is a bus, which is before systemd calls the session ready.
+        # The recipe returns when there is a bus, which is before systemd calls the session ready.
+        # Linger that is turned off before that leaves the session up for ever: logind has forgotten it.
+        [ "$variant" = floor ] || until_true 120 is_up "$uid"
         case $variant in bare | ours) systemds_part "$variant" "$uid" ;; esac
         callback cold-epilog "$variant" epilog "$job"
         until_true 120 is_down "$uid"

@@ -73,6 +73,11 @@ is_down() {
 
 idle() { [ "$(sinfo --noheader --format=%T | sort -u)" = idle ]; }
 
+# Also of one that logind has forgotten.
+end_session() { systemctl stop "user@$1.service" "user-runtime-dir@$1.service"; }
+
+is_up() { [ "$(systemctl is-active "user@$1.service")" = active ]; }
+
 # alone JOB: it is the only job that the node still has anything of, an epilog included.
 alone() { [ "$(find /run/spank-linger -mindepth 2 -name '[0-9]*' ! -name '*.*')" = "$(echo /run/spank-linger/*/"$1")" ]; }
 
@@ -94,10 +99,13 @@ hold() {
 # The end of all jobs and sessions, whatever was before.
 clean() {
     local variant
+    # shellcheck disable=SC2046
+    kill $(jobs -p) 2>/dev/null || true
     scancel --full $(squeue --noheader --format=%A) 2>/dev/null || true
     until_true 120 idle
     for variant in $variants; do
         loginctl disable-linger "${user[$variant]}"
+        end_session "$(uid "$variant")"
         until_true 120 is_down "$(uid "$variant")"
     done
     rm -rf /run/spank-linger/* /var/lib/spank-linger/*

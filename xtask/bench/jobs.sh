@@ -26,8 +26,10 @@ END
 
 whole() { as_user "$2" "$here/stopwatch" "$1" "$2" srun --ntasks=1 --mem=64 true; }
 
+# The recipe's session may have been forgotten by logind, when its job was over before it was up.
 no_session() {
     until_true 120 idle
+    [ "$1" != recipe ] || end_session "$(uid "$1")"
     until_true 120 is_down "$(uid "$1")"
 }
 

@@ -68,7 +68,7 @@ fn compiled(tool: &str, flags: &[&str], release: &str) -> Result<PathBuf> {
     let name = tool.trim_end_matches(".so");
     let (major, minor) = release.split_once('.').context("a release is major.minor")?;
     let mut cc = Command::new("cc");
-    cc.args(flags).arg(format!("-DVERSION=(({major}<<16)|({}<<8))", minor.trim_start_matches('0')));
+    cc.args(flags).arg(format!("-DVERSION=(({major}<<16)|({minor}<<8))"));
     cc.arg("-o").arg(&file).arg(sources().join(format!("{name}.c")));
     process::run(&mut cc, COMPILE)?;
     Ok(file)
