@@ -1,9 +1,10 @@
 //! The plugin's arguments in plugstack.conf: `key=value`, one table.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use log::LevelFilter;
-use user_session::{Confine, Containment};
+use user_session::{Confine, Containment, Means};
 
 /// Which jobs get a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +28,27 @@ pub(crate) enum OnError {
     Drain,
 }
 
+/// Who may have a session: everybody, unless a list is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Who {
+    /// Account names.
+    pub(crate) users: Option<BTreeSet<String>>,
+    /// Names of groups, any of which will do in the place of the account's.
+    pub(crate) groups: Option<BTreeSet<String>>,
+    /// Slurm's partitions, in one of which the job must be.
+    pub(crate) partitions: Option<BTreeSet<String>>,
+}
+
 /// The arguments after parsing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
     pub(crate) mode: Mode,
+    pub(crate) means: Means,
     pub(crate) timeout: Duration,
     pub(crate) containment: Containment,
     pub(crate) on_error: OnError,
     pub(crate) min_uid: u32,
+    pub(crate) who: Who,
     pub(crate) log_level: LevelFilter,
 }
 
@@ -42,6 +56,7 @@ impl Default for Arguments {
     fn default() -> Self {
         Self {
             mode: Mode::Always,
+            means: Means::Linger,
             // A cold start takes 0.3 s, a closing session before it 1 s, and a
             // start that hangs is begun again half-way.
             timeout: Duration::from_secs(15),
@@ -54,6 +69,7 @@ impl Default for Arguments {
             on_error: OnError::Warn,
             // The first uid of ordinary users: login.defs(5), UID_MIN.
             min_uid: 1000,
+            who: Who::default(),
             log_level: LevelFilter::Info,
         }
     }
@@ -66,9 +82,9 @@ struct Key {
     set: fn(&mut Arguments, &str) -> Option<()>,
 }
 
-const KEYS: [Key; 9] = [
+const KEYS: [Key; 12] = [
     Key { name: "mode", takes: "always, opt-in or off", set: set_mode },
-    Key { name: "session", takes: "linger", set: |_, value| (value == "linger").then_some(()) },
+    Key { name: "session", takes: "linger or manager", set: set_means },
     Key {
         name: "confine",
         takes: "a list of memory, cpus, tasks and devices, or none",
@@ -79,8 +95,17 @@ const KEYS: [Key; 9] = [
     Key { name: "timeout", takes: "whole seconds, 1 to 3600", set: set_timeout },
     Key { name: "on_error", takes: "warn, fail or drain", set: set_on_error },
     Key { name: "min_uid", takes: "a uid", set: set_min_uid },
+    Key { name: "users", takes: NAMES, set: |to, value| set_names(&mut to.who.users, value) },
+    Key { name: "groups", takes: NAMES, set: |to, value| set_names(&mut to.who.groups, value) },
+    Key {
+        name: "partitions",
+        takes: NAMES,
+        set: |to, value| set_names(&mut to.who.partitions, value),
+    },
     Key { name: "log_level", takes: "error, warn, info, debug or trace", set: set_log_level },
 ];
+
+const NAMES: &str = "a list of names, separated by commas";
 
 /// Reads the arguments of the plugin's line in plugstack.conf.
 ///
@@ -117,6 +142,15 @@ fn set_mode(arguments: &mut Arguments, value: &str) -> Option<()> {
         "always" => Mode::Always,
         "opt-in" => Mode::OptIn,
         "off" => Mode::Off,
+        _ => return None,
+    };
+    Some(())
+}
+
+fn set_means(arguments: &mut Arguments, value: &str) -> Option<()> {
+    arguments.means = match value {
+        "linger" => Means::Linger,
+        "manager" => Means::Manager,
         _ => return None,
     };
     Some(())
@@ -176,6 +210,13 @@ fn set_min_uid(arguments: &mut Arguments, value: &str) -> Option<()> {
     Some(())
 }
 
+/// An empty name is a comma too many: what was meant cannot be known.
+fn set_names(names: &mut Option<BTreeSet<String>>, value: &str) -> Option<()> {
+    let all: BTreeSet<String> = value.split(',').map(str::to_owned).collect();
+    *names = (!all.contains("")).then_some(all);
+    names.as_ref().map(|_| ())
+}
+
 fn set_log_level(arguments: &mut Arguments, value: &str) -> Option<()> {
     arguments.log_level = match value {
         "error" => LevelFilter::Error,
@@ -208,10 +249,11 @@ mod tests {
     /// Show that every key changes what it names.
     #[test]
     fn every_key_is_read() {
-        let line = "mode=opt-in session=linger confine=cpus,memory leftovers=keep grace=0 \
-            timeout=30 on_error=drain min_uid=0 log_level=trace";
+        let line = "mode=opt-in session=manager confine=cpus,memory leftovers=keep grace=0 \
+            timeout=30 on_error=drain min_uid=0 users=a,b groups=hpc partitions=gpu log_level=trace";
         let expected = Arguments {
             mode: Mode::OptIn,
+            means: Means::Manager,
             containment: Containment {
                 confine: Confine { cpus: true, memory: true, ..Confine::NONE },
                 kill_leftovers: false,
@@ -220,6 +262,11 @@ mod tests {
             timeout: Duration::from_secs(30),
             on_error: OnError::Drain,
             min_uid: 0,
+            who: Who {
+                users: Some(["a".to_owned(), "b".to_owned()].into()),
+                groups: Some(["hpc".to_owned()].into()),
+                partitions: Some(["gpu".to_owned()].into()),
+            },
             log_level: LevelFilter::Trace,
         };
         assert_eq!(parse(line.split_whitespace()), Ok(expected));
@@ -233,13 +280,15 @@ mod tests {
     fn an_error_names_the_argument_and_the_cure() {
         for (given, named, cure) in [
             ("frobnicate=1", "'frobnicate=1'", "it knows mode, session"),
-            ("users=alice", "'users=alice'", "no such argument in this version"),
+            ("users=", "'users='", "separated by commas"),
+            ("groups=a,,b", "'groups=a,,b'", "separated by commas"),
+            ("partitions", "'partitions'", "separated by commas"),
             ("confine=disk", "'confine=disk'", "memory, cpus, tasks and devices, or none"),
             ("confine=", "'confine='", "or none"),
             ("confine=none,cpus", "'confine=none,cpus'", "or none"),
             ("leftovers=maybe", "'leftovers=maybe'", "kill or keep"),
             ("grace=301", "'grace=301'", "0 to 300"),
-            ("session=manager", "'session=manager'", "session takes linger"),
+            ("session=on", "'session=on'", "session takes linger or manager"),
             ("mode", "'mode'", "always, opt-in or off"),
             ("timeout=0", "'timeout=0'", "1 to 3600"),
             ("timeout=+5", "'timeout=+5'", "1 to 3600"),

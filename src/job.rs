@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use user_session::{Job, Lease, Sessions};
+use user_session::{Job, Lease, Moment, Sessions};
 
 use crate::arguments::{Arguments, OnError};
-use crate::policy::{Verdict, Wish, decide};
+use crate::policy::{Request, Verdict, decide};
 
 /// The prolog: takes the job's lease and returns when its session is live.
 ///
@@ -15,13 +15,16 @@ pub(crate) fn begin(
     arguments: &Arguments,
     sessions: &Sessions,
     job: Job,
-    wish: Wish,
+    request: &Request,
+    moment: Moment,
 ) -> Result<(), String> {
     let began = Instant::now();
-    let (tried, done) = match decide(arguments, job.uid, wish) {
+    let (tried, done) = match decide(arguments, request) {
         Verdict::Ignore => return Ok(()),
-        Verdict::Decline => ("note that it has no session", sessions.note(job, &Lease::Declined)),
-        Verdict::Serve => ("open session", sessions.take(job)),
+        Verdict::Decline => {
+            ("note that it has no session", sessions.note(job, &Lease::Declined, moment))
+        }
+        Verdict::Serve => ("open session", sessions.take(job, moment)),
     };
     match done {
         Ok(()) => {
@@ -39,12 +42,12 @@ pub(crate) fn begin_late(
     arguments: &Arguments,
     sessions: &Sessions,
     job: Job,
-    wish: Wish,
+    request: &Request,
 ) -> (bool, Result<(), String>) {
     if sessions.has_lease(job) {
         return (false, Ok(()));
     }
-    let begun = begin(arguments, sessions, job, wish);
+    let begun = begin(arguments, sessions, job, request, Moment::Extern);
     (sessions.has_lease(job), begun)
 }
 
@@ -75,9 +78,10 @@ fn report(arguments: &Arguments, line: &str) -> Result<(), String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::policy::Wish;
     use std::time::Duration;
     use tempfile::TempDir;
-    use user_session::Roots;
+    use user_session::{Means, Roots};
 
     /// A node without a system bus, on which we are the user.
     pub(crate) fn node_without_bus() -> (TempDir, Sessions, Job) {
@@ -86,10 +90,17 @@ pub(crate) mod tests {
         for parent in [&roots.run, &roots.lib] {
             std::fs::create_dir_all(parent.parent().unwrap()).unwrap();
         }
+        let this = std::process::id().to_string();
+        std::fs::create_dir_all(roots.proc.join(&this)).unwrap();
+        std::os::unix::fs::symlink(&this, roots.proc.join("self")).unwrap();
         let uid = nix::unistd::getuid().as_raw();
         let containment = Arguments::default().containment;
         let timeout = Duration::from_secs(5);
-        (dir, Sessions { roots, timeout, containment }, Job { id: 42, uid })
+        (dir, Sessions { roots, timeout, means: Means::Linger, containment }, Job { id: 42, uid })
+    }
+
+    pub(crate) fn request(job: Job, wish: Wish) -> Request {
+        Request { uid: job.uid, wish, partition: None }
     }
 
     fn site(on_error: OnError) -> Arguments {
@@ -103,9 +114,14 @@ pub(crate) mod tests {
     fn only_drain_fails_a_prolog() {
         let (_dir, sessions, job) = node_without_bus();
         for on_error in [OnError::Warn, OnError::Fail] {
-            assert_eq!(begin(&site(on_error), &sessions, job, Wish::None), Ok(()));
+            assert_eq!(
+                begin(&site(on_error), &sessions, job, &request(job, Wish::None), Moment::Prolog),
+                Ok(())
+            );
         }
-        let line = begin(&site(OnError::Drain), &sessions, job, Wish::None).unwrap_err();
+        let line =
+            begin(&site(OnError::Drain), &sessions, job, &request(job, Wish::None), Moment::Prolog)
+                .unwrap_err();
         assert!(
             line.starts_with(&format!("job 42 uid {}: open session: connect", job.uid)),
             "{line}"
@@ -119,13 +135,14 @@ pub(crate) mod tests {
     #[test]
     fn a_declined_job_is_noted() {
         let (_dir, sessions, job) = node_without_bus();
-        begin(&site(OnError::Drain), &sessions, job, Wish::No).unwrap();
+        begin(&site(OnError::Drain), &sessions, job, &request(job, Wish::No), Moment::Prolog)
+            .unwrap();
         assert!(matches!(sessions.lease(job), Ok(Some(Lease::Declined))));
-        let begun = begin_late(&site(OnError::Drain), &sessions, job, Wish::None);
+        let begun = begin_late(&site(OnError::Drain), &sessions, job, &request(job, Wish::None));
         assert_eq!(begun, (false, Ok(())));
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site(OnError::Drain) };
         end(&off, &sessions, job).unwrap();
-        begin(&off, &sessions, job, Wish::Yes).unwrap();
+        begin(&off, &sessions, job, &request(job, Wish::Yes), Moment::Prolog).unwrap();
         assert!(matches!(sessions.lease(job), Ok(None)));
     }
 
@@ -134,14 +151,15 @@ pub(crate) mod tests {
     fn a_job_without_a_prolog_is_begun_late() {
         let (_dir, sessions, job) = node_without_bus();
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site(OnError::Warn) };
-        assert_eq!(begin_late(&off, &sessions, job, Wish::None), (false, Ok(())));
+        assert_eq!(begin_late(&off, &sessions, job, &request(job, Wish::None)), (false, Ok(())));
         for expected in [true, false] {
-            let begun = begin_late(&site(OnError::Warn), &sessions, job, Wish::None);
+            let begun = begin_late(&site(OnError::Warn), &sessions, job, &request(job, Wish::None));
             assert_eq!(begun, (expected, Ok(())));
             assert!(matches!(sessions.lease(job), Ok(Some(Lease::Failed { .. }))));
         }
         end(&off, &sessions, job).unwrap();
-        let (has_lease, begun) = begin_late(&site(OnError::Drain), &sessions, job, Wish::None);
+        let (has_lease, begun) =
+            begin_late(&site(OnError::Drain), &sessions, job, &request(job, Wish::None));
         assert!(has_lease && begun.is_err());
     }
 }

@@ -1,9 +1,17 @@
 //! Who gets a session.
 
-use crate::arguments::{Arguments, Mode};
+use std::collections::BTreeSet;
+use std::ffi::CString;
+
+use nix::unistd::{Group, User, getgrouplist};
+
+use crate::arguments::{Arguments, Mode, Who};
 
 /// The option that the plugin adds to srun, sbatch and salloc.
 pub(crate) const OPTION: &str = "user-session";
+
+/// As much of a wish that is none as a log needs.
+const LONGEST: usize = 40;
 
 /// What the user said with `--user-session`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +35,22 @@ impl Wish {
             None => Ok(Self::None),
             Some("yes") => Ok(Self::Yes),
             Some("no") => Ok(Self::No),
-            Some(other) => Err(format!("--{OPTION}={}: say yes or no", other.escape_debug())),
+            Some(other) => {
+                let start: String = other.chars().take(LONGEST).collect();
+                Err(format!("--{OPTION}={}: say yes or no", start.escape_debug()))
+            }
         }
     }
+}
+
+/// What is known of a job where it is decided.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) uid: u32,
+    pub(crate) wish: Wish,
+    /// As slurmd tells the prolog. A step only has its environment to say so, which
+    /// is the user's.
+    pub(crate) partition: Option<String>,
 }
 
 /// What a job is to get.
@@ -43,14 +64,47 @@ pub(crate) enum Verdict {
     Ignore,
 }
 
-/// Decides from the site's arguments, the job's user and the user's wish.
-pub(crate) fn decide(arguments: &Arguments, uid: u32, wish: Wish) -> Verdict {
-    match (arguments.mode, wish) {
+/// Decides from the site's arguments, the job and the user's wish.
+pub(crate) fn decide(arguments: &Arguments, request: &Request) -> Verdict {
+    match (arguments.mode, request.wish) {
         (Mode::Off, _) => Verdict::Ignore,
-        _ if uid < arguments.min_uid => Verdict::Decline,
         (_, Wish::No) | (Mode::OptIn, Wish::None) => Verdict::Decline,
+        _ if request.uid < arguments.min_uid => Verdict::Decline,
+        _ if !is_admitted(&arguments.who, request) => Verdict::Decline,
         (_, Wish::Yes) | (Mode::Always, Wish::None) => Verdict::Serve,
     }
+}
+
+fn is_admitted(who: &Who, request: &Request) -> bool {
+    let is_in = |names: &BTreeSet<String>| {
+        request.partition.as_ref().is_some_and(|partition| names.contains(partition))
+    };
+    who.partitions.as_ref().is_none_or(is_in) && has_admitted_name(who, request.uid)
+}
+
+/// By the account's name or by one of its groups. Who cannot be looked up is not
+/// on any list.
+fn has_admitted_name(who: &Who, uid: u32) -> bool {
+    if who.users.is_none() && who.groups.is_none() {
+        return true;
+    }
+    let user = User::from_uid(uid.into()).unwrap_or_else(|error| {
+        log::warn!("uid {uid}: look up the account for users= and groups=: {error}");
+        None
+    });
+    let Some(user) = user else { return false };
+    let is_named = who.users.as_ref().is_some_and(|users| users.contains(&user.name));
+    is_named || who.groups.as_ref().is_some_and(|groups| is_in_a_group(&user, groups))
+}
+
+fn is_in_a_group(user: &User, groups: &BTreeSet<String>) -> bool {
+    let listed = CString::new(user.name.as_str()).map(|name| getgrouplist(&name, user.gid));
+    let Ok(Ok(ids)) = listed else {
+        log::warn!("uid {}: list the groups of {} for groups=: failed", user.uid, user.name);
+        return false;
+    };
+    let id_of = |name: &String| Group::from_name(name).ok().flatten().map(|group| group.gid);
+    groups.iter().filter_map(id_of).any(|id| ids.contains(&id))
 }
 
 #[cfg(test)]
@@ -59,6 +113,10 @@ mod tests {
 
     fn with(mode: Mode) -> Arguments {
         Arguments { mode, ..Arguments::default() }
+    }
+
+    fn request(uid: u32, wish: Wish) -> Request {
+        Request { uid, wish, partition: None }
     }
 
     /// Show that mode and wish decide as documented.
@@ -70,8 +128,8 @@ mod tests {
             (Mode::OptIn, Decline, Serve, Decline),
             (Mode::Off, Ignore, Ignore, Ignore),
         ] {
-            let verdicts =
-                [Wish::None, Wish::Yes, Wish::No].map(|wish| decide(&with(mode), 1000, wish));
+            let verdicts = [Wish::None, Wish::Yes, Wish::No]
+                .map(|wish| decide(&with(mode), &request(1000, wish)));
             assert_eq!(verdicts, [none, yes, no], "{mode:?}");
         }
     }
@@ -79,7 +137,35 @@ mod tests {
     /// Show that a wish does not lift min_uid.
     #[test]
     fn below_min_uid_there_is_no_session() {
-        assert_eq!(decide(&with(Mode::Always), 999, Wish::Yes), Verdict::Decline);
+        let below = request(999, Wish::Yes);
+        assert_eq!(decide(&with(Mode::Always), &below), Verdict::Decline);
+    }
+
+    /// Show that one list of names that has the user will do, and that a partition
+    /// must be known and on the list. Root is an account wherever this runs.
+    #[test]
+    fn lists_say_who_is_served() {
+        let names = |names: &str| Some(names.split(',').map(str::to_owned).collect());
+        let group = Group::from_gid(0.into()).unwrap().unwrap().name;
+        let cases = [
+            (Who { users: names("root,a"), ..Who::default() }, true),
+            (Who { users: names("a,b"), ..Who::default() }, false),
+            (Who { groups: names(&format!("none,{group}")), ..Who::default() }, true),
+            (Who { groups: names("none"), ..Who::default() }, false),
+            (Who { users: names("a"), groups: names(&group), ..Who::default() }, true),
+            (Who { partitions: names("gpu,cpu"), ..Who::default() }, true),
+            (Who { partitions: names("gpu"), ..Who::default() }, false),
+            (Who { partitions: names("cpu"), users: names("a"), ..Who::default() }, false),
+        ];
+        for (who, expected) in cases {
+            let of_root = Request { partition: Some("cpu".into()), ..request(0, Wish::Yes) };
+            assert_eq!(is_admitted(&who, &of_root), expected, "{who:?}");
+            let unknown = Who { partitions: None, ..who.clone() } != who;
+            let of_step = request(0, Wish::Yes);
+            assert_eq!(is_admitted(&who, &of_step), expected && !unknown, "{who:?}");
+        }
+        let nobody = Who { users: names("root"), ..Who::default() };
+        assert!(!is_admitted(&nobody, &request(4_294_967_290, Wish::Yes)));
     }
 
     /// Show that a wish must be yes or no.

@@ -6,12 +6,12 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Role, Roots, Sessions};
+use user_session::{Job, Mark, Moment, Role, Roots, Sessions};
 
 use crate::arguments::{self, Arguments, OnError};
 use crate::child::as_root;
 use crate::host::Host;
-use crate::policy::{OPTION, Wish};
+use crate::policy::{OPTION, Request, Wish};
 use crate::step::{Plan, Task};
 use crate::{job, log_bridge, step};
 
@@ -96,7 +96,9 @@ unsafe impl Plugin for Linger {
         guarded(|| {
             let arguments = read_arguments(spank)?;
             let job = this_job(spank)?;
-            Ok(job::begin(&arguments, &sessions(&arguments), job, wish(spank))?)
+            let partition = env::var("SLURM_JOB_PARTITION").ok();
+            let request = Request { partition, ..request(spank)? };
+            Ok(job::begin(&arguments, &sessions(&arguments), job, &request, Moment::Prolog)?)
         })
     }
 
@@ -174,8 +176,8 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     let (arguments, plan) = match read_arguments(spank) {
         Ok(arguments) => {
             let sessions = sessions(&arguments);
-            let plan = step::plan(&arguments, &sessions, job, wish(spank));
             note_keeper(&sessions, job, Role::Step);
+            let plan = step::plan(&arguments, &sessions, job, &request(spank)?);
             (arguments, plan)
         }
         Err(problem) => {
@@ -193,7 +195,7 @@ fn take_unless_taken(spank: &SpankHandle<'_>, ends: &mut Option<Job>) -> Outcome
     // A bad argument has been named in the prolog; the next step names it for the user.
     let Ok(arguments) = read_arguments(spank) else { return Ok(()) };
     let (job, sessions) = (this_job(spank)?, sessions(&arguments));
-    let (is_ours, begun) = job::begin_late(&arguments, &sessions, job, wish(spank));
+    let (is_ours, begun) = job::begin_late(&arguments, &sessions, job, &request(spank)?);
     *ends = is_ours.then_some(job);
     note_keeper(&sessions, job, Role::Extern);
     Ok(begun?)
@@ -234,12 +236,17 @@ fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> 
 }
 
 fn sessions(arguments: &Arguments) -> Sessions {
-    let Arguments { timeout, containment, .. } = *arguments;
-    Sessions { roots: Roots::default(), timeout, containment }
+    let Arguments { timeout, means, containment, .. } = *arguments;
+    Sessions { roots: Roots::default(), timeout, means, containment }
 }
 
 fn this_job(spank: &SpankHandle<'_>) -> Result<Job, Box<dyn Error>> {
     Ok(Job { id: spank.job_id()?, uid: spank.job_uid()? })
+}
+
+/// In a process whose environment is the user's.
+fn request(spank: &SpankHandle<'_>) -> Result<Request, Box<dyn Error>> {
+    Ok(Request { uid: spank.job_uid()?, wish: wish(spank), partition: None })
 }
 
 /// A wish that is neither yes nor no was refused at submission, unless the

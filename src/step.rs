@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use user_session::{Job, Lease, Sessions, Viewpoint, check_live, check_manager};
+use user_session::{Job, Lease, Means, Moment, Sessions, Viewpoint, check_live, check_manager};
 
 use crate::arguments::{Arguments, OnError};
 use crate::environment::{export, remove_stale};
 use crate::host::Host;
-use crate::policy::{Verdict, Wish, decide};
+use crate::policy::{Request, Verdict, Wish, decide};
 
 /// What the tasks of a step are to find.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +29,18 @@ pub(crate) enum Plan {
 
 /// Decides, as root and before there are tasks. Takes the lease if the prolog
 /// did not: it does not run for a job that began before the plugin was there.
-pub(crate) fn plan(arguments: &Arguments, sessions: &Sessions, job: Job, wish: Wish) -> Plan {
+pub(crate) fn plan(
+    arguments: &Arguments,
+    sessions: &Sessions,
+    job: Job,
+    request: &Request,
+) -> Plan {
+    let wish = request.wish;
     let lease = sessions.lease(job).unwrap_or_else(|error| {
         log::error!("{job}: read its lease: {error}");
         None
     });
-    match (decide(arguments, job.uid, wish), lease) {
+    match (decide(arguments, request), lease) {
         (Verdict::Ignore, _) => Plan::Ignore,
         (_, Some(lease)) if lease.is_open() && wish != Wish::No => session(sessions, job),
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
@@ -52,7 +58,11 @@ fn session(sessions: &Sessions, job: Job) -> Plan {
     let (dir, slice) = (sessions.roots.runtime_dir(job.uid), sessions.roots.slice(job.uid));
     let live = check_live(&dir, job.uid, Viewpoint::Root);
     if let Err(gone) = live.and_then(|()| check_manager(&slice, job.uid)) {
-        log::warn!("{job}: find its session: {gone}; it is opened again");
+        let cause = match sessions.means {
+            Means::Linger => "",
+            Means::Manager => " (logind stops it when the user logs out; session=linger keeps it)",
+        };
+        log::warn!("{job}: find its session: {gone}{cause}; it is opened again");
         if let missing @ Plan::Missing { .. } = take(sessions, job) {
             return missing;
         }
@@ -71,11 +81,11 @@ fn session(sessions: &Sessions, job: Job) -> Plan {
 fn take_late(sessions: &Sessions, job: Job) -> Option<Plan> {
     let dir = sessions.roots.runtime_dir(job.uid);
     check_live(&dir, job.uid, Viewpoint::Root).ok()?;
-    sessions.take(job).ok().map(|()| Plan::Session)
+    sessions.take(job, Moment::Step).ok().map(|()| Plan::Session)
 }
 
 fn take(sessions: &Sessions, job: Job) -> Plan {
-    match sessions.take(job) {
+    match sessions.take(job, Moment::Step) {
         Ok(()) => Plan::Session,
         Err(error) => {
             log::error!("{job}: open session: {error}");
@@ -109,7 +119,7 @@ pub(crate) fn confine(sessions: &Sessions, job: Job, anew: bool) -> Result<(), S
 fn missing(sessions: &Sessions, job: Job, cause: String, tell: bool) -> Plan {
     if tell {
         let told = Lease::Failed { cause: cause.clone(), told: true };
-        let noted = sessions.note(job, &told);
+        let noted = sessions.note(job, &told, Moment::Step);
         noted.unwrap_or_else(|error| log::debug!("{job}: note: {error}"));
     }
     Plan::Missing { cause, tell }
@@ -184,7 +194,7 @@ mod tests {
     use super::*;
     use crate::environment::{BUS_ADDRESS, RUNTIME_DIR};
     use crate::host::Scripted;
-    use crate::job::tests::node_without_bus;
+    use crate::job::tests::{node_without_bus, request};
 
     fn site(on_error: OnError) -> Arguments {
         Arguments { on_error, min_uid: 0, ..Arguments::default() }
@@ -212,7 +222,9 @@ mod tests {
         let (_dir, sessions, job) = node_without_bus();
         let site = site(OnError::Warn);
         for expected in [true, false] {
-            let Plan::Missing { cause, tell } = plan(&site, &sessions, job, Wish::None) else {
+            let Plan::Missing { cause, tell } =
+                plan(&site, &sessions, job, &request(job, Wish::None))
+            else {
                 panic!("a session without a bus?")
             };
             assert!(cause.starts_with("connect to the system bus: "), "{cause}");
@@ -226,15 +238,15 @@ mod tests {
     fn a_step_follows_its_job() {
         let (_dir, sessions, job) = node_without_bus();
         let site = site(OnError::Warn);
-        sessions.note(job, &Lease::Declined).unwrap();
-        assert_eq!(plan(&site, &sessions, job, Wish::None), Plan::Decline);
-        sessions.note(job, &Lease::NEW).unwrap();
-        assert_eq!(plan(&site, &sessions, job, Wish::No), Plan::Decline);
+        sessions.note(job, &Lease::Declined, Moment::Step).unwrap();
+        assert_eq!(plan(&site, &sessions, job, &request(job, Wish::None)), Plan::Decline);
+        sessions.note(job, &Lease::NEW, Moment::Step).unwrap();
+        assert_eq!(plan(&site, &sessions, job, &request(job, Wish::No)), Plan::Decline);
         // Its session is not there: opening it again is tried.
-        let again = plan(&site, &sessions, job, Wish::None);
+        let again = plan(&site, &sessions, job, &request(job, Wish::None));
         assert!(matches!(again, Plan::Missing { tell: true, .. }), "{again:?}");
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site };
-        assert_eq!(plan(&off, &sessions, job, Wish::Yes), Plan::Ignore);
+        assert_eq!(plan(&off, &sessions, job, &request(job, Wish::Yes)), Plan::Ignore);
     }
 
     /// Show that a task without a session loses stale variables and its user
@@ -278,7 +290,7 @@ mod tests {
     fn what_cannot_be_confined_is_no_session() {
         let (_dir, sessions, job) = node_without_bus();
         assert_eq!(confine(&sessions, job, true), Ok(()));
-        sessions.note(job, &Lease::NEW).unwrap();
+        sessions.note(job, &Lease::NEW, Moment::Step).unwrap();
         assert_eq!(confine(&sessions, job, false), Err(String::new()));
         let Ok(Some(Lease::Failed { cause, .. })) = sessions.lease(job) else {
             panic!("the lease still holds")

@@ -150,6 +150,52 @@ fn a_step_cannot_fork_away() {
     forget_containers();
 }
 
+/// Has a `sleep` in a cgroup so far below its own that no path names it: a path
+/// has 4095 bytes at most, and the names of these cgroups 6000.
+const DEEP: &str = r#"
+program=$(mktemp)
+cat >$program <<'END'
+open my $cgroups, '<', '/proc/self/cgroup';
+my ($own) = <$cgroups> =~ /^0::(.*)/;
+chdir "/sys/fs/cgroup$own" or die "$own: $!";
+if (fork) { exec 'sleep', 'infinity' if $ARGV[1]; exit }
+my $name = 'x' x 200;
+for (1..30) { mkdir $name and chdir $name or die "$_: $!" }
+open my $procs, '>', 'cgroup.procs';
+syswrite $procs, '0' or die "move: $!";
+exec 'sleep', $ARGV[0];
+END
+systemd-run --user --scope --quiet perl $program 5101
+systemd-run --user --quiet perl $program 5102 stays
+for i in 5101 5102; do until pgrep --full "sleep $i\$" >/dev/null; do sleep 0.1; done; done
+echo up
+"#;
+
+/// Show that a process whose cgroup is too far down for a path ends with its job,
+/// or with the user's last job where the manager started it, and is in nobody's
+/// way then.
+#[test]
+fn no_cgroup_is_too_deep() {
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    // What is left would be in the way of the tests that follow, too.
+    let top = "/sys/fs/cgroup/user.slice/user-1001.slice/user@1001.service";
+    let _end = AtEnd(format!(
+        "pkill --signal=KILL --full 'sleep 510[12]$'; sleep 0.5; \
+         find {top} -depth -type d -name 'xxxx*' -delete"
+    ));
+    let keeper = keeper("alice");
+    keeper.wait_says("up");
+    Batch::of("alice", DEEP).run().ok().says("up");
+    N1.sees_the_end_of("sleep 5101");
+    assert!(N1.runs("sleep 5102"), "the manager's unit ended before the last job");
+    keeper.cancel();
+    N1.sees_the_end_of("sleep 5102");
+    N1.is_again(&before);
+    Batch::of("alice", "systemctl --user is-system-running --wait").run().ok().says("running");
+    N1.is_again(&before);
+}
+
 /// Show that leftovers=keep keeps them as long as the user has a job.
 #[test]
 fn leftovers_are_kept_if_the_admin_says_so() {

@@ -1,9 +1,9 @@
 //! Clusters that are set up in other ways: the session is there, and goes.
 // Tests say what they expect by panicking.
-#![allow(missing_docs)]
+#![allow(clippy::expect_used, missing_docs)]
 
 use cluster_tests::{
-    AtEnd, Batch, GO, LIVE, N1, QUICK, alice_is_served, forgetful, leaves_nothing,
+    AtEnd, Batch, GO, LIVE, N1, QUICK, Started, alice_is_served, forgetful, leaves_nothing,
 };
 
 /// Has systemd see what was changed.
@@ -80,6 +80,74 @@ fn declines(before: &str) {
     let said = job.with("--user-session=no").run().never_says("running");
     assert_eq!(said.stdout.matches("dir=\n").count(), 2, "{said:#?}");
     N1.is_again(before);
+}
+
+/// Show that a job that runs again, where nothing has dropped the lease of its
+/// first run, takes that over, and that its end closes the session. The extern
+/// step stands for the epilog there, and Slurm waits in vain for one that was
+/// killed, until an admin takes the node down.
+#[test]
+fn a_lease_without_an_end_is_taken_over() {
+    if N1.slurm() == "22.05" {
+        return println!("Slurm 22.05 has no PrologFlags=RunInJob: nothing to test.");
+    }
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    N1.with_slurm_conf(&["PrologFlags=RunInJob"], || {
+        let script = format!("{LIVE}; echo up $SLURM_RESTART_COUNT; sleep 900");
+        let job = Batch::of("alice", &script).with("--requeue --open-mode=append").start();
+        job.wait_says("up");
+        N1.sh(&format!(
+            "pkill --signal=KILL --full 'slurmstepd: [[]{}.extern[]]'; scontrol requeue {}; sleep 2; \
+             for state in down resume; do scontrol update nodename=n1 reason=test state=$state; done",
+            job.0, job.0
+        ))
+        .ok();
+        job.wait_pending();
+        N1.sh(&format!("ls /run/spank-linger/1001/{}", job.0)).ok();
+        N1.settles();
+        N1.sh(&format!("scontrol update jobid={} starttime=now", job.0)).ok();
+        job.wait_says("up 1");
+        let said = job.output().stdout;
+        assert_eq!(said.matches("running dir=/run/user/1001\n").count(), 2, "{said}");
+        job.cancel();
+        N1.is_again(&before);
+    });
+}
+
+/// Has slurmd read its configuration anew: since 23.11 it executes itself.
+fn reconfigure() {
+    let pid = "systemctl show slurmd --property=MainPID --value";
+    let before = N1.sh(pid).ok().stdout;
+    N1.sh("scontrol reconfigure").ok();
+    N1.waits_until(&format!("[ $({pid}) != {} ]", before.trim()));
+}
+
+/// Show that where Slurm makes no extern step a job keeps its session between two
+/// steps when slurmd reads its configuration anew.
+#[test]
+fn a_reconfigured_slurmd_keeps_what_lives() {
+    if N1.slurm() == "22.05" {
+        return println!("slurmd of 22.05 does not execute itself: nothing to test.");
+    }
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let manager = || N1.sh("systemctl show --property=MainPID user@1001").ok().stdout;
+    for flags in ["#PrologFlags=", "PrologFlags=Alloc"] {
+        N1.with_slurm_conf(&[flags], || {
+            let ask = "salloc --no-shell >&2 && squeue --noheader --format=%A";
+            let job = N1.sh_as("alice", ask).ok().stdout;
+            let step = format!("srun --jobid={} bash -c '{LIVE}' </dev/null", job.trim());
+            let served = || N1.sh_as("alice", &step).ok().says("running dir=/run/user/1001");
+            served();
+            let first = manager();
+            reconfigure();
+            served();
+            assert_eq!(manager(), first, "the session is another");
+            Started(job.trim().parse().expect("squeue prints an id")).cancel();
+            N1.is_again(&before);
+        });
+    }
 }
 
 /// Show that a node that gets its configuration from the controller has the

@@ -10,13 +10,14 @@ use std::fs;
 use std::path::Path;
 
 use crate::decimal::decimal;
+use crate::text::text;
 
 /// What `sessionid` and `loginuid` hold as long as they are unset.
 const UNSET: u32 = u32::MAX;
 
 /// The id of a process, if it has one. A process that is gone has none.
 pub(crate) fn id_of(proc: &Path, pid: impl std::fmt::Display) -> Option<u32> {
-    let text = fs::read_to_string(proc.join(format!("{pid}/sessionid"))).ok()?;
+    let text = text(&proc.join(format!("{pid}/sessionid"))).ok()?;
     parse(text.trim())
 }
 

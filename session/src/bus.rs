@@ -57,7 +57,7 @@ type Doing = RefCell<String>;
 
 /// The system bus, connected to when it is first needed.
 pub(crate) struct Bus<'a> {
-    address: String,
+    roots: &'a Roots,
     connection: Option<Connection>,
     runtime: SharedRuntime,
     doing: &'a Doing,
@@ -87,11 +87,8 @@ pub(crate) fn within<T>(
 }
 
 impl<'a> Bus<'a> {
-    /// The address is fixed: DBUS_SYSTEM_BUS_ADDRESS in a job's environment must
-    /// not decide whom root talks to.
-    fn new(roots: &Roots, runtime: SharedRuntime, doing: &'a Doing) -> Self {
-        let address = format!("unix:path={}", roots.system_bus.display());
-        Self { address, connection: None, runtime, doing, messages: None, watched: None }
+    fn new(roots: &'a Roots, runtime: SharedRuntime, doing: &'a Doing) -> Self {
+        Self { roots, connection: None, runtime, doing, messages: None, watched: None }
     }
 
     async fn connection(&mut self) -> Result<&Connection> {
@@ -102,11 +99,13 @@ impl<'a> Bus<'a> {
         Ok(self.connection.insert(connection))
     }
 
+    /// The address is fixed: DBUS_SYSTEM_BUS_ADDRESS in a job's environment must
+    /// not decide whom root talks to.
     async fn connect(&self) -> Result<Connection> {
         let doing = "connect to the system bus";
         self.doing.replace(doing.into());
-        let address = self.address.as_str();
-        zbus::connection::Builder::address(address).build().await.map_err(Error::bus(doing))
+        let address = format!("unix:path={}", self.roots.system_bus.display());
+        zbus::connection::Builder::address(&*address).build().await.map_err(Error::bus(doing))
     }
 
     async fn call<B>(
@@ -162,7 +161,8 @@ impl Systemd for Bus<'_> {
     }
 
     fn look(&mut self, dir: &Path, uid: u32) -> Result<(), NotLive> {
-        live::check(dir, uid, Viewpoint::Root)
+        live::check(dir, uid, Viewpoint::Root)?;
+        live::check_manager(&self.roots.slice(uid), uid)
     }
 
     async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {
@@ -179,6 +179,15 @@ impl Systemd for Bus<'_> {
         let unit = manager_name(uid);
         self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", &(unit, "replace")).await?;
         Ok(())
+    }
+
+    async fn stop_manager(&mut self, uid: u32) -> Result<()> {
+        let unit = manager_name(uid);
+        let doing = format!("stop {unit}");
+        match self.send(&doing, &SYSTEMD, "StopUnit", &(unit, "replace")).await? {
+            Err(error) if is_error(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
+            reply => reply.map(drop).map_err(Error::bus(doing)),
+        }
     }
 
     async fn kill_manager(&mut self, uid: u32) -> Result<()> {

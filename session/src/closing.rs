@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::processes::processes;
 use crate::sessions::User;
-use crate::store::{Locked, Undo};
+use crate::store::{Locked, Means, Undo};
 use crate::systemd::{RECHECK, Systemd};
 
 /// What became of a session that no job holds.
@@ -18,17 +18,21 @@ pub(crate) enum Closed {
 }
 
 /// Puts linger back as it was before the first lease; the record of it is not
-/// needed any more when this returns. What is left to do then is to wait.
+/// needed any more when this returns. What is left to do then is to wait. logind
+/// may turn linger on after we have ceased to wait for that: it does what it was
+/// asked in order, so it is asked again.
 ///
 /// # Errors
 /// What logind answered. The record stays, and a later call tries again.
-pub(crate) async fn put_back(
+pub(crate) async fn undo_linger(
     systemd: &mut impl Systemd,
     user: &User<'_>,
     state: &Locked,
     undo: &Undo,
 ) -> Result<()> {
-    if user.lingers()? != undo.linger_before {
+    if undo.means == Means::Manager {
+        stop_ours(systemd, user, undo).await?;
+    } else if user.lingers()? != undo.linger_before || state.was_asked() {
         systemd.watch(user.uid).await?;
         let set = systemd.set_linger(user.uid, undo.linger_before).await;
         match set {
@@ -37,6 +41,23 @@ pub(crate) async fn put_back(
         }
     }
     state.remove_undo()
+}
+
+/// Stops a manager that we have started, unless something else keeps it now.
+async fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
+    let uid = user.uid;
+    if !user.runtime_dir().exists() {
+        log::warn!(
+            "uid {uid}: close session: it had ended before its jobs: with session=manager logind \
+             stops it when the user logs out; session=linger keeps it"
+        );
+        return Ok(());
+    }
+    if undo.linger_before || user.lingers()? || systemd.is_logged_in(uid).await? {
+        return Ok(());
+    }
+    systemd.watch(uid).await?;
+    systemd.stop_manager(uid).await
 }
 
 /// logind refuses to turn off the linger of an account that is no more ("No such
@@ -104,6 +125,6 @@ async fn closed(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<
 }
 
 fn still_there(user: &User<'_>) -> Error {
-    let left = processes(&user.roots.slice(user.uid), &user.roots.proc);
+    let left = processes(user.roots, user.uid);
     Error::still_alive(&left)
 }

@@ -9,6 +9,7 @@ use crate::budget::Budget;
 use crate::bus;
 use crate::ending::confine;
 use crate::error::{Error, Result};
+use crate::keepers::sees_this_process;
 use crate::limits::{Confine, Limits};
 use crate::sessions::{Job, Sessions};
 use crate::store::{self, Lease, Marked};
@@ -39,6 +40,11 @@ impl Sessions {
     /// Why it could not be. The job's lease is marked as failed with the cause:
     /// no session rather than one without limits.
     pub fn confine(&self, job: Job) -> Result<()> {
+        // Slurm has the extern step join the job's mount namespace here, and not its
+        // pid namespace (namespace/linux, 25.11): the first step will do it.
+        if !sees_this_process(&self.roots.proc) {
+            return Ok(());
+        }
         let limits = Limits::of_this_job(&self.roots);
         limits.and_then(|limits| self.cap(job, Some(limits))).or_else(|error| self.fail(job, error))
     }
@@ -51,7 +57,7 @@ impl Sessions {
     pub fn keep_confined(&self, job: Job) -> Result<()> {
         let is_right = || {
             let state = store::state(&self.roots, job.uid);
-            let Some(wanted) = state.limits()? else { return Ok(true) };
+            let Some(wanted) = state.together()?.limits else { return Ok(true) };
             let wanted = wanted.only(self.containment.confine);
             let slice = self.roots.slice(job.uid);
             Ok(match state.capped() {

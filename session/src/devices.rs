@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decimal::decimal;
 use crate::error::{Error, Result};
+use crate::text::text;
 
 /// Character or block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -109,7 +110,7 @@ pub(crate) fn allow_all_but(
     dev: &Path,
     proc_devices: &Path,
 ) -> Result<Vec<(String, String)>> {
-    let listed = fs::read_to_string(proc_devices).map_err(Error::file("read", proc_devices))?;
+    let listed = text(proc_devices).map_err(Error::file("read", proc_devices))?;
     let is_mixed = |kind, major| denied.iter().any(|d| (d.kind, d.major) == (kind, major));
     let drivers = drivers(&listed);
     let mixed_names: BTreeSet<_> =

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::audit;
 use crate::budget::Budget;
-use crate::closing::{Closed, OVERHEAD, put_back, wait_until_closed};
+use crate::closing::{Closed, OVERHEAD, undo_linger, wait_until_closed};
 use crate::error::{Error, Result};
 use crate::ipc;
-use crate::keepers::{Keeper, is_over, may_work};
+use crate::keepers::{has_step, is_over, may_work};
 use crate::leftovers::{DYING, Ending, TIDY};
 use crate::limits::Limits;
-use crate::processes::{Process, cgroups, processes};
+use crate::processes::{Process, processes};
 use crate::sessions::{Job, Sessions, User};
 use crate::slice::cap;
-use crate::store::{self, Found, Locked, Marked, State};
+use crate::store::{self, Found, Locked, Marked, Means, State};
 use crate::systemd::Systemd;
 
 /// Units that serve whatever session there is.
@@ -117,7 +117,7 @@ pub(crate) fn drop_earlier(sessions: &Sessions, state: &Locked, id: u32) -> Resu
 }
 
 /// Drops a lease, and has the next epilog of the user end what the job left.
-fn drop_unended(state: &Locked, id: u32) -> Result<()> {
+pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
     for audit_id in state.audit_ids(Marked::Job(id))? {
         state.add_audit_id(Marked::Ended, audit_id)?;
     }
@@ -131,8 +131,7 @@ pub(crate) async fn release(
     budget: Budget,
 ) -> Result<()> {
     let state = store::lock(&sessions.roots, job.uid, budget)?;
-    let keepers = state.keepers(job.id)?;
-    if may_work(keepers.iter().filter(|keeper| Keeper::is_step(keeper)), &sessions.roots.proc) {
+    if has_step(&state.keepers(job.id)?, &sessions.roots.proc) {
         // It outlives its extern step (RunInJob), or cannot be killed.
         drop_unended(&state, job.id)?;
     } else {
@@ -140,21 +139,23 @@ pub(crate) async fn release(
     }
     sweep(sessions, job.uid, &state, false)?;
     let containment = &sessions.containment;
-    let closed = match put_back_unless_held(systemd, sessions, job.uid, &state).await? {
+    let is_held = state.is_held()?;
+    let user = if is_held { None } else { put_back(systemd, sessions, job.uid, &state).await? };
+    let closed = match user {
         Some(user) => wait_until_closed(systemd, &user, containment.grace).await?,
         None => Closed::Stays,
     };
     if closed == Closed::Gone {
         ipc::remove_podmans_lock(&sessions.roots, job.uid);
     }
-    if closed == Closed::Stays {
+    if closed == Closed::Stays && !is_held {
         end_strangers(sessions, job.uid, &state)?;
     }
     confine(systemd, sessions, job.uid, &state).await
 }
 
-/// When slurmd loads the plugin. Waits for no session to end: there may be many,
-/// and slurmd waits for us.
+/// When slurmd loads the plugin. Waits for no session to end and for no lock:
+/// there may be many, and slurmd waits for us. Who holds the lock sweeps as well.
 pub(crate) async fn settle(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
@@ -162,33 +163,36 @@ pub(crate) async fn settle(
     slurmd_starts: bool,
     budget: Budget,
 ) -> Result<()> {
-    let state = store::lock(&sessions.roots, uid, budget)?;
+    let Some(state) = store::try_lock(&sessions.roots, uid)? else { return Ok(()) };
     sweep(sessions, uid, &state, slurmd_starts)?;
-    let closes = put_back_unless_held(systemd, sessions, uid, &state).await?.is_some();
-    // After a reboot there is nothing to tell strangers by.
-    if state.found()?.is_some() && (!closes || systemd.is_logged_in(uid).await?) {
-        end_strangers(sessions, uid, &state)?;
+    if !state.is_held()? {
+        let closes = put_back(systemd, sessions, uid, &state).await?.is_some();
+        // After a reboot there is nothing to tell strangers by.
+        let is_late = Instant::now() >= budget.deadline();
+        if state.has_found() && !is_late && (!closes || systemd.is_logged_in(uid).await?) {
+            end_strangers(sessions, uid, &state)?;
+        }
     }
     confine(systemd, sessions, uid, &state).await
 }
 
-/// Gives the user whose session is to end now, if it was us who had opened it.
-pub(crate) async fn put_back_unless_held<'a>(
+/// What no job holds. Gives the user whose session is to end now, if it was us who
+/// had opened it.
+pub(crate) async fn put_back<'a>(
     systemd: &mut impl Systemd,
     sessions: &'a Sessions,
     uid: u32,
     state: &Locked,
 ) -> Result<Option<User<'a>>> {
-    if state.is_held()? {
-        return Ok(None);
-    }
     let Some(undo) = state.undo()? else { return Ok(None) };
     let user = User { uid, name: undo.name.clone(), roots: &sessions.roots };
     if !undo.linger_before && must_stay(systemd, &user).await? {
         return Ok(None);
     }
-    put_back(systemd, &user, state, &undo).await?;
-    Ok(Some(user))
+    undo_linger(systemd, &user, state, &undo).await?;
+    // One that was up without us stays.
+    let stays = undo.means == Means::Manager && undo.linger_before;
+    Ok((!stays).then_some(user))
 }
 
 /// Whether the end of the session would take something from processes of the
@@ -214,21 +218,30 @@ pub(crate) async fn confine(
     uid: u32,
     state: &Locked,
 ) -> Result<()> {
-    let is_ours = state.is_held()? || state.undo()?.is_some();
-    let wanted = if is_ours { state.limits()? } else { Some(Limits::default()) };
+    let together = state.together()?;
+    let is_ours = together.is_held || state.undo()?.is_some();
+    let wanted = if is_ours { together.limits } else { Some(Limits::default()) };
     let Some(wanted) = wanted else { return Ok(()) };
     let wanted = wanted.only(sessions.containment.confine);
     cap(systemd, &sessions.roots, uid, state, wanted).await
 }
 
-/// Writes down what is in the session when its first job gets it.
+/// In bytes of their paths: what is found is written into /run, and read again.
+const MOST_FOUND: usize = 256 << 10;
+
+/// Writes down what runs in the session when its first job gets it.
 pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
-    // One that cannot be read is made anew: what is there now is spared then.
-    if matches!(state.found(), Ok(Some(_))) {
+    if state.has_found() {
         return Ok(());
     }
-    let slice = sessions.roots.slice(uid);
-    let cgroups = cgroups(&slice, &manager(uid)).into_iter().collect();
+    let found = processes(&sessions.roots, uid).into_iter().map(|process| process.cgroup);
+    let mut cgroups: BTreeSet<PathBuf> = found.collect();
+    if cgroups.iter().map(|cgroup| cgroup.as_os_str().len()).sum::<usize>() > MOST_FOUND {
+        log::warn!(
+            "uid {uid}: note what runs in the session: too many cgroups; it ends with the jobs"
+        );
+        cgroups.clear();
+    }
     state.put_found(&Found { cgroups })
 }
 
@@ -236,14 +249,17 @@ pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Resul
 /// last of them, and what they shared: it was not there before, and bears the
 /// audit id of the manager or of a job.
 fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
-    let is_last = !state.is_held()?;
-    let Some(found) = state.found()?.filter(|_| is_last && sessions.containment.kill_leftovers)
-    else {
+    if !sessions.containment.kill_leftovers {
         return Ok(());
-    };
+    }
+    let found = state.found().unwrap_or_else(|error| {
+        log::error!("{error}; nothing is taken for a leftover");
+        None
+    });
+    let Some(found) = found else { return Ok(()) };
     let (roots, manager) = (&sessions.roots, manager(uid));
     let init = manager.join("init.scope");
-    let all = processes(&roots.slice(uid), &roots.proc);
+    let all = processes(roots, uid);
     let Some(managers) = all.iter().find(|process| process.cgroup == init) else { return Ok(()) };
     let id_of = |process: &Process| audit::id_of(&roots.proc, process.pid);
     let (managers_id, spared) = (id_of(managers), state.audit_ids(Marked::Ended)?);

@@ -34,6 +34,7 @@ pub(crate) enum Ask {
     Units(&'static str),
     /// `StartUnit`, refused with a text or not.
     Start(Result<(), &'static str>),
+    Stop,
     Kill,
     Forget,
     /// The slice has these properties.
@@ -110,7 +111,7 @@ impl Systemd for Scripted {
         if on {
             fs::write(&self.linger_file, "").unwrap();
         } else {
-            fs::remove_file(&self.linger_file).unwrap();
+            let _ = fs::remove_file(&self.linger_file);
         }
         Ok(())
     }
@@ -127,6 +128,11 @@ impl Systemd for Scripted {
             Ask::Start(answer) => answer.map_err(refusal),
             other => panic!("start instead of {other:?}"),
         }
+    }
+
+    async fn stop_manager(&mut self, _uid: u32) -> Result<()> {
+        assert_eq!(self.next("stop_manager")?, Ask::Stop);
+        Ok(())
     }
 
     async fn kill_manager(&mut self, _uid: u32) -> Result<()> {

@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::decimal::decimal;
 use crate::processes::name_in;
 use crate::roots::Roots;
+use crate::text::{bytes, text};
 
 /// One that Podman makes for each user and makes again when it is gone.
 const PODMANS_LOCK: &str = "libpod_rootless_lock_";
@@ -24,7 +25,7 @@ pub(crate) fn in_use(roots: &Roots, uid: u32) -> Option<String> {
 
 fn object(roots: &Roots, uid: u32) -> Option<String> {
     let tables = ["shm", "sem", "msg"].into_iter().find_map(|table| {
-        let listed = fs::read_to_string(roots.proc.join("sysvipc").join(table)).ok()?;
+        let listed = text(&roots.proc.join("sysvipc").join(table)).ok()?;
         owns_a_row(&listed, uid).then(|| format!("System V {table}"))
     });
     let files = || ["shm", "mqueue"].iter().find_map(|dir| file_of(&roots.dev.join(dir), uid));
@@ -69,8 +70,8 @@ fn process_outside(roots: &Roots, uid: u32) -> Option<String> {
     entries.find_map(|entry| {
         let pid: i32 = decimal(entry.file_name().to_str()?)?;
         let is_users = entry.metadata().ok()?.uid() == uid;
-        let cgroup = is_users.then(|| fs::read(entry.path().join("cgroup")).ok())??;
-        let name = name_in(&fs::read(entry.path().join("comm")).ok()?);
+        let cgroup = is_users.then(|| bytes(&entry.path().join("cgroup")).ok())??;
+        let name = name_in(&bytes(&entry.path().join("comm")).ok()?);
         let is_inside = String::from_utf8_lossy(&cgroup).contains(&inside);
         (!is_inside).then(|| format!("pid {pid} ({name})"))
     })

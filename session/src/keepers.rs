@@ -17,6 +17,7 @@ use std::str::FromStr;
 use nix::libc::ESRCH;
 
 use crate::decimal::decimal;
+use crate::text::bytes;
 
 /// What a process does for the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,33 @@ pub enum Role {
     Epilog,
 }
 
+/// Where in a job's life this process takes its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before any of its steps.
+    Prolog,
+    /// The first step, where no prolog was (PrologFlags=RunInJob).
+    Extern,
+    /// Any time later.
+    Step,
+}
+
+impl Moment {
+    /// Nothing that is there yet can be of this run of the job.
+    pub(crate) fn begins(self) -> bool {
+        self != Self::Step
+    }
+
+    /// As what this process shows that the job is not over; a prolog ends too soon.
+    pub(crate) fn role(self) -> Option<Role> {
+        match self {
+            Self::Prolog => None,
+            Self::Extern => Some(Role::Extern),
+            Self::Step => Some(Role::Step),
+        }
+    }
+}
+
 const ROLES: [(Role, &str); 3] =
     [(Role::Extern, "extern"), (Role::Step, "step"), (Role::Epilog, "epilog")];
 
@@ -39,14 +67,19 @@ pub(crate) struct Keeper {
     pid: u32,
     /// In clock ticks since the boot (proc_pid_stat(5)).
     start: u64,
-    /// The inode of its pid namespace; not noted by the first versions.
-    namespace: Option<u64>,
+    /// The inode of its pid namespace.
+    namespace: u64,
 }
+
+/// The inode of the pid namespace that the kernel boots with (PROC_PID_INIT_INO in
+/// Linux's proc_ns.h). It is not written down: the first versions of this plugin
+/// wrote none, and read no line that has one.
+const INITIAL: u64 = 0xEFFF_FFFC;
 
 impl Keeper {
     /// This process; none where /proc does not show it.
     pub(crate) fn this(role: Role, proc: &Path) -> Option<Self> {
-        let namespace = Some(namespace(proc)?);
+        let namespace = namespace(proc)?;
         let pid = std::process::id();
         let start = start_in(&stat(pid, proc).ok()?)?;
         Some(Self { role, pid, start, namespace })
@@ -62,12 +95,12 @@ impl Keeper {
         }
     }
 
-    pub(crate) fn is_step(&self) -> bool {
+    fn is_step(&self) -> bool {
         self.role == Role::Step
     }
 
     fn is_seen_from(&self, here: u64) -> bool {
-        self.namespace.is_none_or(|namespace| namespace == here)
+        self.namespace == here
     }
 }
 
@@ -76,7 +109,7 @@ impl fmt::Display for Keeper {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = ROLES.iter().find(|(role, _)| *role == self.role).map_or("", |(_, name)| *name);
         write!(out, "{name} {} {}", self.pid, self.start)?;
-        self.namespace.map_or(Ok(()), |namespace| write!(out, " {namespace}"))
+        if self.namespace == INITIAL { Ok(()) } else { write!(out, " {}", self.namespace) }
     }
 }
 
@@ -91,7 +124,7 @@ impl FromStr for Keeper {
         };
         let (role, _) = ROLES.iter().find(|(_, name)| *name == role).ok_or(())?;
         let (pid, start) = (decimal(pid).ok_or(())?, decimal(start).ok_or(())?);
-        let namespace = namespace.map(|inode| decimal(inode).ok_or(())).transpose()?;
+        let namespace = namespace.map_or(Ok(INITIAL), |inode| decimal(inode).ok_or(()))?;
         Ok(Self { role: *role, pid, start, namespace })
     }
 }
@@ -109,6 +142,21 @@ pub(crate) fn is_over(keepers: &[Keeper], slurmd_starts: bool, proc: &Path) -> b
     has_told && !hidden.iter().any(tells) && !seen.iter().any(|keeper| keeper.lives(proc))
 }
 
+/// Whether a step is seen to live.
+pub(crate) fn has_step(keepers: &[Keeper], proc: &Path) -> bool {
+    let lives = |here| {
+        keepers
+            .iter()
+            .any(|keeper| keeper.is_step() && keeper.is_seen_from(here) && keeper.lives(proc))
+    };
+    namespace(proc).is_some_and(lives)
+}
+
+/// Whether /proc is of this process's own pid namespace.
+pub(crate) fn sees_this_process(proc: &Path) -> bool {
+    namespace(proc).is_some()
+}
+
 /// Whether one of these may be at work: it lives, or cannot be seen from here.
 pub(crate) fn may_work<'a>(keepers: impl IntoIterator<Item = &'a Keeper>, proc: &Path) -> bool {
     let Some(here) = namespace(proc) else { return true };
@@ -123,12 +171,12 @@ fn namespace(proc: &Path) -> Option<u64> {
         return None;
     }
     // A kernel without these namespaces has no such file.
-    Some(fs::metadata(proc.join("self/ns/pid")).map_or(0, |found| found.ino()))
+    Some(fs::metadata(proc.join("self/ns/pid")).map_or(INITIAL, |found| found.ino()))
 }
 
 /// A process may have a name that is no text.
 fn stat(pid: u32, proc: &Path) -> io::Result<String> {
-    let text = fs::read(proc.join(format!("{pid}/stat")))?;
+    let text = bytes(&proc.join(format!("{pid}/stat")))?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -146,8 +194,7 @@ fn start_in(text: &str) -> Option<u64> {
 #[cfg(test)]
 pub(crate) fn show_this_process(proc: &Path) {
     let pid = std::process::id().to_string();
-    fs::create_dir_all(proc.join(&pid).join("ns")).unwrap();
-    fs::write(proc.join(&pid).join("ns/pid"), "").unwrap();
+    fs::create_dir_all(proc.join(&pid)).unwrap();
     std::os::unix::fs::symlink(&pid, proc.join("self")).unwrap();
 }
 
@@ -185,7 +232,7 @@ mod tests {
     /// Show that what is noted is read as it was, and that half a line is nothing.
     #[test]
     fn a_line_is_a_keeper() {
-        for line in ["extern 1 2", "step 4711 998877 4026531836", "epilog 4294967295 0"] {
+        for line in ["extern 1 2", "step 4711 998877 4026531837", "epilog 4294967295 0"] {
             assert_eq!(keeper(line).to_string(), line);
         }
         for broken in ["", "extern", "extern 1", "extern 1 2 3 4", "prolog 1 2", "step -1 2"] {
@@ -231,14 +278,15 @@ mod tests {
             is_over(&keepers, false, proc.path()) && super::is_over(&keepers, true, proc.path())
         };
         let here = namespace(proc.path()).unwrap();
-        let gone = format!("extern 2 5 {here}");
-        assert!(is_over(&[&gone]) && is_over(&["extern 2 5"]));
-        assert!(!is_over(&["extern 2 5 7"]) && !is_over(&[&gone, "extern 2 5 7"]));
-        assert!(is_over(&[&gone, "step 1 998877 7"]));
+        assert_eq!(here, INITIAL);
+        let gone = "extern 2 5";
+        assert!(is_over(&[gone]) && is_over(&["extern 2 5 4026531836"]));
+        assert!(!is_over(&["extern 2 5 7"]) && !is_over(&[gone, "extern 2 5 7"]));
+        assert!(is_over(&[gone, "step 1 998877 7"]));
         let step = [keeper("step 1 998876 7")];
         assert!(!super::is_over(&step, true, proc.path()) && may_work(&step, proc.path()));
         fs::remove_file(proc.path().join("self")).unwrap();
-        assert!(!is_over(&[&gone]) && may_work(&[], proc.path()));
+        assert!(!is_over(&[gone]) && may_work(&[], proc.path()));
         assert_eq!(Keeper::this(Role::Step, proc.path()), None);
     }
 

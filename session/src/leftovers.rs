@@ -120,7 +120,7 @@ impl Ending<'_> {
     }
 
     fn all(&self) -> Vec<Process> {
-        processes(&self.roots.slice(self.uid), &self.roots.proc)
+        processes(self.roots, self.uid)
     }
 
     /// A whole cgroup at once where it can be: no process that is forking away

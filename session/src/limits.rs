@@ -1,6 +1,5 @@
 //! What a job may use, as its own cgroup says, and what several may together.
 
-use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -11,6 +10,7 @@ use crate::decimal::decimal;
 use crate::devices::{self, Devices};
 use crate::error::{Error, Result};
 use crate::roots::Roots;
+use crate::text::text;
 
 /// What there is of each resource. None: as much as the node has, because Slurm
 /// is configured not to constrain it.
@@ -147,7 +147,7 @@ impl Limits {
 /// `s379M7XY33FH00`; what they share is their parent, the slurmstepd scope.
 fn job_cgroup(roots: &Roots) -> Result<Option<PathBuf>> {
     let file = roots.proc.join("self/cgroup");
-    let listed = fs::read_to_string(&file).map_err(Error::file("read", &file))?;
+    let listed = text(&file).map_err(Error::file("read", &file))?;
     Ok(job_in(&listed).map(|job| roots.cgroup.join(job)))
 }
 
@@ -181,7 +181,7 @@ fn read_cpus(file: &Path) -> Result<Option<CpuSet>> {
 }
 
 fn read(file: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(file) {
+    match text(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         text => text.map(|text| Some(text.trim().to_owned())).map_err(Error::file("read", file)),
     }
@@ -194,6 +194,7 @@ fn not_understood(file: &Path, text: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn limits(memory: Option<u64>, cpus: &str) -> Limits {
         let cpus = Some(cpus.parse().unwrap()).filter(|cpus: &CpuSet| !cpus.is_empty());

@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
+use crate::text::text;
+
 /// Whose eyes look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Viewpoint {
-    /// Root, before the job: look, and touch nothing that the user controls.
+    /// Root, before the job: look, and touch nothing that the user controls. What is
+    /// below a directory of theirs may lead anywhere, and keep root waiting there.
     Root,
     /// The user, in the job's own mount namespace: also connect to the bus.
     User,
@@ -37,13 +40,13 @@ pub fn check(dir: &Path, uid: u32, seen_by: Viewpoint) -> Result<(), NotLive> {
     require(found.uid() == uid, dir, "belongs to somebody else")?;
     require(found.mode() & 0o777 == 0o700, dir, "is not closed to others (mode 0700)")?;
     require(is_mount(dir, &found)?, dir, "is not mounted: a leftover of an ended session")?;
-    require_socket(&dir.join("systemd/private"))?;
     let bus = dir.join("bus");
     require_socket(&bus)?;
-    match seen_by {
-        Viewpoint::Root => Ok(()),
-        Viewpoint::User => require(answers(&bus), &bus, "refuses connections"),
+    if seen_by == Viewpoint::Root {
+        return Ok(());
     }
+    require_socket(&dir.join("systemd/private"))?;
+    require(answers(&bus), &bus, "refuses connections")
 }
 
 /// Checks that the manager of `uid` runs: one that was killed leaves its runtime
@@ -54,7 +57,7 @@ pub fn check(dir: &Path, uid: u32, seen_by: Viewpoint) -> Result<(), NotLive> {
 /// That it has no process.
 pub fn check_manager(slice: &Path, uid: u32) -> Result<(), NotLive> {
     let scope = slice.join(format!("user@{uid}.service/init.scope"));
-    let processes = fs::read_to_string(scope.join("cgroup.procs"));
+    let processes = text(&scope.join("cgroup.procs"));
     require(processes.is_ok_and(|pids| !pids.is_empty()), &scope, "has no process")
 }
 
@@ -62,8 +65,8 @@ fn require(holds: bool, path: &Path, problem: &'static str) -> Result<(), NotLiv
     if holds { Ok(()) } else { Err(NotLive { path: path.to_owned(), problem }) }
 }
 
-/// Does not follow symbolic links: below the runtime directory the user decides
-/// where they lead.
+/// Does not follow a symbolic link: in the runtime directory the user decides
+/// where it leads.
 fn look(path: &Path) -> Result<Metadata, NotLive> {
     fs::symlink_metadata(path).map_err(|error| NotLive {
         path: path.to_owned(),

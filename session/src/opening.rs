@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::sessions::User;
-use crate::store::{Locked, Undo};
+use crate::store::{Locked, Means, Undo};
 use crate::systemd::{RECHECK, Systemd, Units};
 
 /// How a session came to be open.
@@ -17,28 +17,43 @@ pub(crate) enum Opened {
     AfterHanging,
 }
 
-/// Opens the session of `user` unless it is open. Nothing is done twice: every
+/// Whose session, and how.
+pub(crate) struct Opening<'a> {
+    pub(crate) user: &'a User<'a>,
+    pub(crate) state: &'a Locked,
+    pub(crate) means: Means,
+    /// Another job holds it open.
+    pub(crate) is_shared: bool,
+}
+
+/// Opens the session unless it is open; `undo` is what is noted already. Nothing is done twice: every
 /// step first looks whether it is needed.
 ///
 /// # Errors
 /// What systemd or logind answered; or what is missing although they said yes.
 pub(crate) async fn open(
     systemd: &mut impl Systemd,
-    user: &User<'_>,
-    state: &Locked,
+    opening: &Opening<'_>,
+    undo: Option<Undo>,
     budget: Budget,
 ) -> Result<Opened> {
-    remember(user, state)?;
+    let Opening { user, state, means, .. } = *opening;
+    let undo = remember(systemd, opening, undo).await?;
     let (dir, uid) = (user.runtime_dir(), user.uid);
-    if user.lingers()? && systemd.look(&dir, uid).is_ok() && systemd.units(uid).await?.are_up() {
+    if is_open(systemd, opening).await? {
         return Ok(Opened::Smoothly);
     }
+    state.begin_opening()?;
     systemd.watch(uid).await?;
     wait_out_closing(systemd, uid).await?;
-    systemd.set_linger(uid, true).await?;
-    require_linger(user)?;
+    if means == Means::Linger {
+        state.note_asked(&undo)?;
+        systemd.set_linger(uid, true).await?;
+        require_linger(user)?;
+    }
     let opened = start(systemd, uid, budget).await?;
     systemd.look(&dir, uid)?;
+    state.end_opening()?;
     Ok(opened)
 }
 
@@ -48,15 +63,45 @@ fn require_linger(user: &User<'_>) -> Result<()> {
     if user.lingers()? { Ok(()) } else { Err(Error::NoLinger { uid: user.uid }) }
 }
 
-/// Writes down, before anything is changed, how linger was. A record that is
-/// there already is from a job that could not undo it: it still holds.
-fn remember(user: &User<'_>, state: &Locked) -> Result<()> {
-    if let Some(undo) = state.undo()? {
-        return state.keep_undo(&undo);
+/// A session that another job holds, while its user lingers, is taken down by
+/// nobody but an admin: its manager's cgroup and its bus tell enough, unless it is
+/// half-way up and the bus is the one before. For any other, systemd is asked.
+async fn is_open(systemd: &mut impl Systemd, opening: &Opening<'_>) -> Result<bool> {
+    let Opening { user, state, means, is_shared } = *opening;
+    let lingers = user.lingers()?;
+    let is_kept = means == Means::Manager || lingers;
+    if !is_kept || systemd.look(&user.runtime_dir(), user.uid).is_err() {
+        return Ok(false);
     }
-    // Of a session before, which has ended while some lease kept the directory.
-    state.remove_found()?;
-    state.put_undo(&Undo { name: user.name.clone(), linger_before: user.lingers()? })
+    let is_known = is_shared && lingers && !state.is_opening();
+    Ok(is_known || systemd.units(user.uid).await?.are_up())
+}
+
+/// Writes down, before anything is changed, how linger was. A record that is
+/// there already is from a job that could not undo it: it still holds, unless the
+/// site has turned from the manager to linger since.
+async fn remember(
+    systemd: &mut impl Systemd,
+    opening: &Opening<'_>,
+    undo: Option<Undo>,
+) -> Result<Undo> {
+    let Opening { user, state, means, .. } = *opening;
+    match undo {
+        Some(undo) if undo.means == Means::Linger || undo.means == means => {
+            state.keep_undo(&undo)?;
+            return Ok(undo);
+        }
+        Some(_) => {}
+        // Of a session before, which has ended while some lease kept the directory.
+        None => state.remove_found()?,
+    }
+    let linger_before = match means {
+        Means::Linger => user.lingers()?,
+        Means::Manager => systemd.units(user.uid).await?.are_up(),
+    };
+    let undo = Undo { name: user.name.clone(), linger_before, asked: false, means };
+    state.put_undo(&undo)?;
+    Ok(undo)
 }
 
 /// A session that is being taken down still shows a bus, and a start queued on

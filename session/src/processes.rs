@@ -9,7 +9,9 @@ use crate::crash;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::decimal::decimal;
-use crate::deep::{is_too_deep, pids_below};
+use crate::roots::Roots;
+use crate::scan;
+use crate::text::{bytes, text};
 
 /// A process, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,38 +31,43 @@ impl fmt::Display for Process {
     }
 }
 
-/// The cgroups below `top`, seen from `slice`: down to where a branch is too deep.
-/// What vanishes meanwhile is not there.
-pub(crate) fn cgroups(slice: &Path, top: &Path) -> Vec<PathBuf> {
-    let mut found = vec![top.to_owned()];
+/// More cgroups than any session has that means well, and longer paths, in bytes.
+const MOST: usize = 1000;
+const LONGEST: usize = 2048;
+
+/// The cgroups of a slice, seen from it. None where there are too many, or a path
+/// is too long. What vanishes meanwhile is not there.
+fn cgroups(slice: &Path) -> Option<Vec<PathBuf>> {
+    let mut found = vec![PathBuf::new()];
     let mut at = 0;
     while let Some(dir) = found.get(at).cloned() {
         at += 1;
-        if is_too_deep(&dir) {
-            continue;
+        if found.len() > MOST || dir.as_os_str().len() > LONGEST {
+            return None;
         }
         let entries = fs::read_dir(slice.join(&dir)).into_iter().flatten().flatten();
         let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         found.extend(dirs.map(|entry| dir.join(entry.file_name())));
     }
-    found
+    Some(found)
 }
 
-/// All processes below `slice`. One in a branch that is too deep counts as being
-/// at its top.
-pub(crate) fn processes(slice: &Path, proc: &Path) -> Vec<Process> {
+/// All processes in the slice of `uid`.
+pub(crate) fn processes(roots: &Roots, uid: u32) -> Vec<Process> {
+    let slice = roots.slice(uid);
     let in_cgroup = |cgroup: PathBuf| {
-        let listed = fs::read_to_string(slice.join(&cgroup).join("cgroup.procs"));
-        let mut pids = pids(&listed.unwrap_or_default());
-        if is_too_deep(&cgroup) {
-            pids.extend(pids_below(slice, &cgroup, proc));
-        }
-        pids.into_iter().filter_map(move |pid| {
-            let name = name_in(&fs::read(proc.join(format!("{pid}/comm"))).ok()?);
-            Some(Process { pid, name, cgroup: cgroup.clone() })
-        })
+        let listed = text(&slice.join(&cgroup).join("cgroup.procs")).unwrap_or_default();
+        pids(&listed).into_iter().map(move |pid| (pid, cgroup.clone()))
     };
-    cgroups(slice, Path::new("")).into_iter().flat_map(in_cgroup).collect()
+    let found = match cgroups(&slice) {
+        Some(cgroups) => cgroups.into_iter().flat_map(in_cgroup).collect(),
+        None => scan::pids(roots, uid),
+    };
+    let with_name = |(pid, cgroup)| {
+        let name = name_in(&bytes(&roots.proc.join(format!("{pid}/comm"))).ok()?);
+        Some(Process { pid, name, cgroup })
+    };
+    found.into_iter().filter_map(with_name).collect()
 }
 
 /// The numbers in cgroup.procs; 0 is a process of another pid namespace.
@@ -115,39 +122,62 @@ mod tests {
         Process { pid, name: "sleep".into(), cgroup: cgroup.into() }
     }
 
-    /// Show that a tree of cgroups is listed from the top, with what is in it.
+    /// A node with one user, 7, whose slice has these processes.
+    fn node(cgroups: &[(&str, &str)], names: &[(u32, &[u8])]) -> (tempfile::TempDir, Roots) {
+        let root = tempfile::tempdir().unwrap();
+        let roots = Roots::below(root.path());
+        for (dir, pids) in cgroups {
+            fs::create_dir_all(roots.slice(7).join(dir)).unwrap();
+            fs::write(roots.slice(7).join(dir).join("cgroup.procs"), pids).unwrap();
+        }
+        for (pid, name) in names {
+            fs::create_dir_all(roots.proc.join(pid.to_string())).unwrap();
+            fs::write(roots.proc.join(format!("{pid}/comm")), name).unwrap();
+        }
+        (root, roots)
+    }
+
+    /// Show that a tree of cgroups is searched from the top. Process 8 is gone since
+    /// its number was read.
     #[test]
     fn all_cgroups_are_searched() {
-        let root = tempfile::tempdir().unwrap();
-        let (slice, proc) = (root.path().join("slice"), root.path().join("proc"));
-        for (dir, pids) in
-            [("", ""), ("user@1.service", ""), ("user@1.service/a.scope/sub", "7\n8\n")]
-        {
-            fs::create_dir_all(slice.join(dir)).unwrap();
-            fs::write(slice.join(dir).join("cgroup.procs"), pids).unwrap();
-        }
-        fs::create_dir_all(proc.join("7")).unwrap();
-        fs::write(proc.join("7/comm"), "sleep\n").unwrap();
-        let cgroups = cgroups(&slice, Path::new("user@1.service"));
-        assert_eq!(cgroups.len(), 3, "{cgroups:?}");
-        // Process 8 is gone since its number was read.
-        let found = processes(&slice, &proc);
+        let tree = [("", ""), ("user@1.service", ""), ("user@1.service/a.scope/sub", "7\n8\n")];
+        let (_root, roots) = node(&tree, &[(7, b"sleep\n")]);
+        let found = processes(&roots, 7);
         assert_eq!(found, [process(7, "user@1.service/a.scope/sub")]);
         assert_eq!(found[0].to_string(), "pid 7 (sleep) in user@1.service/a.scope/sub");
-        assert!(processes(&root.path().join("none"), &proc).is_empty());
+        assert!(processes(&roots, 8).is_empty());
+    }
+
+    /// Show that a process is found however many cgroups there are, and however
+    /// deep it is.
+    #[test]
+    fn no_number_of_cgroups_hides_a_process() {
+        for tree in [(0..=MOST).map(|n| n.to_string()).collect(), vec!["x".repeat(200); 11]] {
+            let (_root, roots) = node(&[], &[(7, b"sleep\n")]);
+            let is_deep = tree.len() < MOST;
+            if is_deep {
+                fs::create_dir_all(roots.slice(7).join(tree.join("/"))).unwrap();
+            } else {
+                for dir in &tree {
+                    fs::create_dir_all(roots.slice(7).join(dir)).unwrap();
+                }
+            }
+            let line = "0::/user.slice/user-7.slice/a.scope\n";
+            fs::write(roots.proc.join("7/cgroup"), line).unwrap();
+            assert_eq!(processes(&roots, 7), [process(7, "a.scope")]);
+            assert_eq!(processes(&roots, 8), []);
+        }
     }
 
     /// Show that no name hides a process, and that none forges a line in a log.
     #[test]
     fn no_name_hides_a_process() {
-        let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("cgroup.procs"), "0\n7\n").unwrap();
-        fs::create_dir(root.path().join("7")).unwrap();
         for (comm, name) in
             [(&b"\xff\xfe\n"[..], "\u{fffd}\u{fffd}"), (b"a\n\x1b[2Jb\n", "a??[2Jb")]
         {
-            fs::write(root.path().join("7/comm"), comm).unwrap();
-            let found = processes(root.path(), root.path());
+            let (_root, roots) = node(&[("", "0\n7\n")], &[(7, comm)]);
+            let found = processes(&roots, 7);
             assert_eq!(found.iter().map(|found| &*found.name).collect::<Vec<_>>(), [name]);
         }
         assert_eq!(process(7, "a\x1b.scope").to_string(), "pid 7 (sleep) in a?.scope");

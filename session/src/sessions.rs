@@ -9,15 +9,15 @@ use crate::bus;
 use crate::containment::Containment;
 use crate::crash;
 use crate::ending::{
-    all_gone, confine, drop_earlier, end_leftovers, note_found, put_back_unless_held, release,
+    all_gone, confine, drop_earlier, drop_unended, end_leftovers, note_found, put_back, release,
     settle, sweep, time_to_end, time_to_end_leftovers,
 };
 use crate::error::{Error, Result};
-use crate::keepers::{Keeper, Role, is_over};
-use crate::opening::{Opened, open};
+use crate::keepers::{Keeper, Moment, Role, is_over};
+use crate::opening::{Opened, Opening, open};
 use crate::processes::{Process, processes};
 use crate::roots::Roots;
-use crate::store::{self, Lease, Locked};
+use crate::store::{self, Lease, Locked, Means, Undo};
 use crate::systemd::Systemd;
 
 /// A job, and the user it runs as. Taking and dropping leases is idempotent:
@@ -46,28 +46,34 @@ pub struct Sessions {
     /// What one call may take, everything included but the grace that processes
     /// are given to end.
     pub timeout: Duration,
+    /// What keeps a session up.
+    pub means: Means,
     /// How a session is held to its jobs.
     pub containment: Containment,
 }
 
 impl Sessions {
-    /// Takes a lease for `job` and returns when the session is live.
+    /// Takes a lease for `job` and returns when the session is live. This process
+    /// is noted with it, as [`Sessions::note_keeper`] does.
     ///
     /// # Errors
     /// Why there is no session. The lease stays, marked as failed with the
     /// cause, until it is released; linger is put back at once if no other job
     /// holds the session.
-    pub fn take(&self, job: Job) -> Result<()> {
-        self.open(job).inspect_err(|error| self.give_up(job, error.to_string()))
+    pub fn take(&self, job: Job, moment: Moment) -> Result<()> {
+        moment.role().into_iter().for_each(crash::acts_as);
+        self.open(job, moment).inspect_err(|error| self.give_up(job, error.to_string()))
     }
 
-    fn open(&self, job: Job) -> Result<()> {
+    fn open(&self, job: Job, moment: Moment) -> Result<()> {
         // The session before may be closing, and has its own time for that.
         let closing = time_to_end(self.containment.grace);
         let waiting = Budget::starting_now(self.timeout).for_trying().and(closing);
         let state = store::lock(&self.roots, job.uid, waiting)?;
         let trying = Budget::starting_now(self.timeout).for_trying();
-        bus::within(trying, &self.roots, async |bus| take(bus, self, job, &state, trying).await)
+        bus::within(trying, &self.roots, async |bus| {
+            take(bus, self, job, moment, &state, trying).await
+        })
     }
 
     /// After a failure: notes why, and puts back what no other job holds, in the
@@ -101,11 +107,14 @@ impl Sessions {
     ///
     /// # Errors
     /// When the note cannot be written.
-    pub fn note(&self, job: Job, lease: &Lease) -> Result<()> {
+    pub fn note(&self, job: Job, lease: &Lease, moment: Moment) -> Result<()> {
         let budget = Budget::starting_now(self.timeout);
         let state = store::lock(&self.roots, job.uid, budget)?;
-        drop_earlier(self, &state, job.id)?;
-        state.put(job.id, lease)
+        if moment.begins() {
+            drop_earlier(self, &state, job.id)?;
+        }
+        state.put(job.id, lease)?;
+        note_process(self, &state, job.id, moment)
     }
 
     /// Notes that this process is at work for `job`, so that its lease is kept
@@ -142,7 +151,7 @@ impl Sessions {
         if left.is_empty() {
             return Ok(());
         }
-        let now = processes(&self.roots.slice(job.uid), &self.roots.proc);
+        let now = processes(&self.roots, job.uid);
         let still_there = |process: &Process| now.contains(process);
         all_gone(&left.into_iter().filter(still_there).collect::<Vec<_>>())
     }
@@ -233,14 +242,24 @@ pub(crate) async fn take(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     job: Job,
+    moment: Moment,
     state: &Locked,
     budget: Budget,
 ) -> Result<()> {
     let has_swept = sweep(sessions, job.uid, state, false)?;
-    let has_dropped = drop_earlier(sessions, state, job.id)?;
+    let has_dropped = moment.begins() && drop_earlier(sessions, state, job.id)?;
     let before = begin(state, job.id)?;
-    let user = User::look_up(job.uid, &sessions.roots)?;
-    if open(systemd, &user, state, budget).await? == Opened::AfterHanging {
+    note_process(sessions, state, job.id, moment)?;
+    let undo = state.undo()?;
+    let user = match &undo {
+        Some(Undo { name, .. }) => {
+            User { uid: job.uid, name: name.clone(), roots: &sessions.roots }
+        }
+        None => User::look_up(job.uid, &sessions.roots)?,
+    };
+    let is_shared = before.is_none() && state.is_held()?;
+    let opening = Opening { user: &user, state, means: sessions.means, is_shared };
+    if open(systemd, &opening, undo, budget).await? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
     note_found(sessions, job.uid, state)?;
@@ -253,12 +272,27 @@ pub(crate) async fn take(
 /// Writes down what a crash from here on leaves behind: there is no session.
 /// Gives a lease that is open: of a job whose session was taken away.
 fn begin(state: &Locked, id: u32) -> Result<Option<Lease>> {
-    let before = state.lease(id).ok().flatten().filter(Lease::is_open);
+    let found = state.lease(id);
+    if matches!(found, Ok(None)) {
+        // What is there without a lease is of a job that had this id, and whose
+        // epilog was killed: its processes must not tell that this one is over.
+        drop_unended(state, id)?;
+    }
+    let before = found.ok().flatten().filter(Lease::is_open);
     if before.is_none() {
         let cause = "opening it was interrupted".into();
         state.put(id, &Lease::Failed { cause, told: false })?;
     }
     Ok(before)
+}
+
+/// With the lease, so that nobody finds that one without it.
+fn note_process(sessions: &Sessions, state: &Locked, id: u32, moment: Moment) -> Result<()> {
+    let this = moment.role().and_then(|role| Keeper::this(role, &sessions.roots.proc));
+    match this {
+        Some(this) if !state.keepers(id)?.contains(&this) => state.add_keeper(id, &this),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) async fn give_up(
@@ -272,7 +306,9 @@ pub(crate) async fn give_up(
     // On a full disk a lease cannot be changed, and can be removed.
     let noted = state.put(job.id, &Lease::Failed { cause, told: false });
     noted.or_else(|_| state.remove(job.id))?;
-    put_back_unless_held(systemd, sessions, job.uid, &state).await?;
+    if !state.is_held()? {
+        put_back(systemd, sessions, job.uid, &state).await?;
+    }
     confine(systemd, sessions, job.uid, &state).await
 }
 

@@ -7,6 +7,7 @@
 //! /run/spank-linger/<uid>/<job>.keepers the processes that show that it is not over
 //! /run/spank-linger/<uid>/ended.audit   those of ended jobs that left something
 //! /run/spank-linger/<uid>/undo     a copy of what is to be undone
+//! /run/spank-linger/<uid>/opening  a session is being opened
 //! /run/spank-linger/<uid>/found    what ran in the session when it was found
 //! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
 //! /var/lib/spank-linger/<uid>      linger as it was before the first lease
@@ -35,7 +36,7 @@ pub(crate) mod files;
 mod lock;
 mod locked;
 pub(crate) use files::remove;
-pub(crate) use locked::{Locked, lock};
+pub(crate) use locked::{Locked, lock, try_lock};
 
 /// How one job stands with the session of its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,12 +76,36 @@ impl Lease {
     }
 }
 
-/// Linger as it was before the first lease, with the account's name, because
-/// at the end the name service may not answer any more.
+/// What keeps a session up while a job holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Means {
+    /// The user lingers meanwhile: logind keeps the manager through logouts.
+    #[default]
+    Linger,
+    /// Its manager is started, and that is all: nothing is left on disk, and logind
+    /// stops it when a login of the user's ends.
+    Manager,
+}
+
+/// What was before the first lease, with the account's name, because at the end
+/// the name service may not answer any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Undo {
     pub(crate) name: String,
+    /// Of [`Means::Manager`]: whether the session was up.
     pub(crate) linger_before: bool,
+    /// logind has been asked to turn it on, in the copy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) asked: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) means: Means,
+}
+
+// serde passes a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_default(means: &Means) -> bool {
+    *means == Means::default()
 }
 
 /// Whose audit session ids.
@@ -111,8 +136,20 @@ const SLICE: &str = "slice";
 /// A copy of what is to be undone, beside the leases.
 const UNDO: &str = "undo";
 
+/// There while a session is being opened, and after an attempt that did not end well.
+const OPENING: &str = "opening";
+
 /// The record of what was found, beside the leases.
 const FOUND: &str = "found";
+
+/// What the leases of a user say together.
+#[derive(Debug)]
+pub(crate) struct Together {
+    /// As [`State::is_held`].
+    pub(crate) is_held: bool,
+    /// What the jobs that hold the session may use; None while no job has begun.
+    pub(crate) limits: Option<Limits>,
+}
 
 /// One user's state, to be read. Each file is replaced whole, so without the
 /// lock what is read may be old, and never half written.
@@ -159,15 +196,20 @@ impl State {
         Ok(numbers_in(&self.dir)?.into_iter().any(holds))
     }
 
-    /// What the jobs that hold the session may use together; None while no job
-    /// has begun.
-    pub(crate) fn limits(&self) -> Result<Option<Limits>> {
-        let limits = |job| match self.lease(job) {
-            Ok(Some(Lease::Open { limits })) => limits,
-            _ => None,
-        };
-        let known: Vec<Limits> = numbers_in(&self.dir)?.into_iter().filter_map(limits).collect();
-        Ok(Limits::together(known))
+    /// What all leases say, from one look at each.
+    pub(crate) fn together(&self) -> Result<Together> {
+        let (mut is_held, mut known) = (false, Vec::new());
+        for job in numbers_in(&self.dir)? {
+            match self.lease(job) {
+                Ok(Some(Lease::Open { limits })) => {
+                    is_held = true;
+                    known.extend(limits);
+                }
+                Ok(_) => {}
+                Err(_) => is_held = true,
+            }
+        }
+        Ok(Together { is_held, limits: Limits::together(known) })
     }
 
     /// From the copy where the disk has lost it: before a reboot that will do.
@@ -179,12 +221,27 @@ impl State {
         }
     }
 
+    /// Whether an attempt to open the session has not ended well.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.dir.join(OPENING).exists()
+    }
+
+    /// Whether logind has been asked to turn linger on.
+    pub(crate) fn was_asked(&self) -> bool {
+        let copy: Result<Option<Undo>> = read(&self.dir.join(UNDO));
+        copy.is_ok_and(|undo| undo.is_some_and(|undo| undo.asked && !undo.linger_before))
+    }
+
     /// An unreadable record is one of a slice that is to be free afterwards.
     pub(crate) fn capped(&self) -> Option<Capped> {
         read(&self.dir.join(SLICE)).unwrap_or_else(|error| {
             log::error!("{error}; taken for a slice without limits before");
             Some(Capped::of_unlimited())
         })
+    }
+
+    pub(crate) fn has_found(&self) -> bool {
+        self.dir.join(FOUND).exists()
     }
 
     pub(crate) fn found(&self) -> Result<Option<Found>> {

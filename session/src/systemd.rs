@@ -86,6 +86,9 @@ pub(crate) trait Systemd {
     /// Queues its start; joins a start that is queued already.
     async fn start_manager(&mut self, uid: u32) -> Result<()>;
 
+    /// Queues its stop.
+    async fn stop_manager(&mut self, uid: u32) -> Result<()>;
+
     /// SIGKILL to all its processes.
     async fn kill_manager(&mut self, uid: u32) -> Result<()>;
 

@@ -54,7 +54,7 @@ struct Unit {
 const EVERY_RELEASE: &[&str] = &["symbols", "core", "contained", "leftovers", "beside"];
 
 const UNITS: [Unit; 10] = [
-    unit(Part::Trixie, Suite::Trixie, &["crashes", "faults"]),
+    unit(Part::Trixie, Suite::Trixie, &["crashes", "faults", "buses"]),
     unit(Part::Trixie, Suite::Trixie, EVERY_RELEASE),
     unit(Part::Forky, Suite::Forky, EVERY_RELEASE),
     unit(Part::Trixie, Suite::Trixie, &["full"]),

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 mod closing;
 mod killed;
+mod manager;
 mod model;
 
 /// A node of its own, on which we are the user.
@@ -30,7 +31,8 @@ impl Node {
         let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
         let containment = Containment { confine, kill_leftovers: true, grace };
         let timeout = Duration::from_secs(15);
-        let sessions = Sessions { roots: roots.clone(), timeout, containment };
+        let means = Means::Linger;
+        let sessions = Sessions { roots: roots.clone(), timeout, means, containment };
         Self { dir, sessions, roots, uid, linger_file }
     }
 
@@ -46,8 +48,9 @@ impl Node {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let (sessions, job) = (&self.sessions, self.job(id));
         let mut systemd = self.systemd(script);
-        let taken = store::lock(&self.roots, self.uid, budget)
-            .and_then(|state| zbus::block_on(take(&mut systemd, sessions, job, &state, budget)));
+        let taken = store::lock(&self.roots, self.uid, budget).and_then(|state| {
+            zbus::block_on(take(&mut systemd, sessions, job, Moment::Prolog, &state, budget))
+        });
         if let Err(error) = &taken {
             let _ = zbus::block_on(give_up(&mut systemd, sessions, job, error.to_string(), budget));
         }
@@ -106,7 +109,7 @@ fn the_first_opens_and_the_last_closes() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
     assert_eq!(node.lease(1), Some(Lease::NEW));
-    node.take(2, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    node.take(2, [Ask::Look(true)]).unwrap();
     node.release(1, []).unwrap();
     assert!(node.lingers());
     node.release(2, CLOSES).unwrap();

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::crash;
 use crate::decimal::decimal;
 use crate::error::{Error, Result};
+use crate::text::whole;
 
 /// The layout of a state file. `version` lets an upgraded plugin read what the
 /// one before it wrote while jobs run.
@@ -60,7 +61,7 @@ fn open_to_read(path: &Path) -> io::Result<File> {
 }
 
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    match open_to_read(path).and_then(io::read_to_string) {
+    match open_to_read(path).and_then(whole) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         text => parse(path, &text.map_err(Error::file("read", path))?).map(Some),
     }
@@ -140,7 +141,7 @@ pub(super) fn append(path: &Path, line: &impl fmt::Display) -> Result<()> {
 
 /// What was appended; nothing where there is no such file.
 pub(super) fn read_lines(path: &Path) -> Result<String> {
-    match open_to_read(path).and_then(io::read_to_string) {
+    match open_to_read(path).and_then(whole) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         lines => lines.map_err(Error::file("read", path)),
     }

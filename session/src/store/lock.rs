@@ -20,7 +20,6 @@ const LOCK_RETRY: Duration = Duration::from_millis(10);
 /// Locks `dir`, which is made if need be.
 pub(super) fn lock(dir: &Path, budget: Budget) -> Result<File> {
     loop {
-        make_private(dir)?;
         if let Some(lock) = try_lock(dir)? {
             return Ok(lock);
         }
@@ -32,7 +31,9 @@ pub(super) fn lock(dir: &Path, budget: Budget) -> Result<File> {
     }
 }
 
-fn try_lock(dir: &Path) -> Result<Option<File>> {
+/// The same without waiting.
+pub(super) fn try_lock(dir: &Path) -> Result<Option<File>> {
+    make_private(dir)?;
     let opened = OpenOptions::new().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(dir);
     let lock = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::ops::Deref;
 
-use super::files::{make_private, numbers_in, read, remove, temporary, write, write_to_disk};
-use super::lock::lock as flock;
-use super::{FOUND, Found, Lease, Marked, SLICE, State, UNDO, Undo, state};
+use super::files::{
+    append, make_private, numbers_in, read, remove, temporary, write, write_to_disk,
+};
+use super::{FOUND, Found, Lease, Marked, Means, OPENING, SLICE, State, UNDO, Undo, state};
 use crate::budget::Budget;
 use crate::crash;
 use crate::error::Result;
@@ -29,11 +30,22 @@ impl Deref for Locked {
 
 /// Takes the user's lock.
 pub(crate) fn lock(roots: &Roots, uid: u32, budget: Budget) -> Result<Locked> {
+    let state = place(roots, uid)?;
+    let lock = super::lock::lock(&state.dir, budget)?;
+    Ok(Locked { state, _lock: lock })
+}
+
+/// The same, unless somebody else has it.
+pub(crate) fn try_lock(roots: &Roots, uid: u32) -> Result<Option<Locked>> {
+    let state = place(roots, uid)?;
+    let lock = super::lock::try_lock(&state.dir)?;
+    Ok(lock.map(|lock| Locked { state, _lock: lock }))
+}
+
+fn place(roots: &Roots, uid: u32) -> Result<State> {
     make_private(&roots.run)?;
     make_private(&roots.lib)?;
-    let state = state(roots, uid);
-    let lock = flock(&state.dir, budget)?;
-    Ok(Locked { state, _lock: lock })
+    Ok(state(roots, uid))
 }
 
 impl Locked {
@@ -66,15 +78,38 @@ impl Locked {
 
     /// On disk when this returns: a power loss right after finds it. The copy last:
     /// where there is only that, somebody has removed the record.
+    /// A manager that was started does not outlive a reboot.
     pub(crate) fn put_undo(&self, undo: &Undo) -> Result<()> {
-        write_to_disk(&self.undo, undo)?;
+        if undo.means == Means::Linger {
+            write_to_disk(&self.undo, undo)?;
+        }
         write(&self.dir.join(UNDO), undo)
+    }
+
+    /// Notes that the session is being opened.
+    pub(crate) fn begin_opening(&self) -> Result<()> {
+        append(&self.dir.join(OPENING), &"")
+    }
+
+    pub(crate) fn end_opening(&self) -> Result<()> {
+        remove(&self.dir.join(OPENING))
+    }
+
+    /// Notes in the copy that logind is being asked.
+    pub(crate) fn note_asked(&self, undo: &Undo) -> Result<()> {
+        if undo.asked {
+            return Ok(());
+        }
+        write(&self.dir.join(UNDO), &Undo { asked: true, ..undo.clone() })
     }
 
     /// Writes the record again from its copy where the disk has lost it.
     pub(crate) fn keep_undo(&self, undo: &Undo) -> Result<()> {
-        let is_on_disk = matches!(read::<Undo>(&self.undo), Ok(Some(_)));
-        if is_on_disk { Ok(()) } else { write_to_disk(&self.undo, undo) }
+        let is_on_disk = || matches!(read::<Undo>(&self.undo), Ok(Some(_)));
+        if undo.means == Means::Manager || is_on_disk() {
+            return Ok(());
+        }
+        write_to_disk(&self.undo, &Undo { asked: false, ..undo.clone() })
     }
 
     pub(crate) fn remove_undo(&self) -> Result<()> {

@@ -107,3 +107,32 @@ fn without_remove_ipc_nothing_is_put_off() {
     node.release(1, closes).unwrap();
     assert!(node.is_clean());
 }
+
+/// Show that linger that logind turns on when nobody waits for that any more is
+/// turned off: it is asked to, and as long as it does not answer, that stays to
+/// be done.
+#[test]
+fn a_late_logind_leaves_no_linger() {
+    let node = Node::new();
+    let late = [Ask::Watch, Ask::Units("inactive"), Ask::NoBus, Ask::Watch, Ask::NoBus];
+    node.take(1, late).unwrap_err();
+    fs::write(&node.linger_file, "").unwrap();
+    node.release(1, CLOSES).unwrap();
+    assert!(!node.lingers() && node.is_clean());
+    let late = [Ask::Watch, Ask::Units("inactive"), Ask::NoBus, Ask::Watch, Ask::Linger(false)];
+    node.take(1, late).unwrap_err();
+    node.release(1, []).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that the start of slurmd waits for no epilog that is at work.
+#[test]
+fn the_start_of_slurmd_passes_by_a_held_lock() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    let budget = Budget::starting_now(Duration::from_secs(15));
+    let lock = store::lock(&node.roots, node.uid, budget).unwrap();
+    node.settle(true, []).unwrap();
+    drop(lock);
+    assert_eq!(node.lease(1), Some(Lease::NEW));
+}

@@ -24,7 +24,7 @@ fn an_id_used_again_is_another_job() {
     node.take(2, OPENS).unwrap();
     let ended = node.roots.run.join(format!("{}/1.keepers", node.uid));
     fs::write(ended, "extern 4711 998877\n").unwrap();
-    node.take(1, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    node.take(1, [Ask::Look(true)]).unwrap();
     node.release(2, []).unwrap();
     assert_eq!(node.lease(1), Some(Lease::NEW));
 }
@@ -35,11 +35,17 @@ fn an_id_used_again_is_another_job() {
 #[test]
 fn each_session_has_its_own_record_of_what_was_found() {
     let node = Node::new();
-    node.sessions.note(node.job(9), &Lease::Declined).unwrap();
+    node.sessions.note(node.job(9), &Lease::Declined, Moment::Prolog).unwrap();
     node.take(1, OPENS).unwrap();
     node.release(1, CLOSES).unwrap();
     let unit = format!("user@{}.service/app.slice/own.service", node.uid);
-    fs::create_dir_all(node.roots.slice(node.uid).join(&unit)).unwrap();
+    let cgroup = node.roots.slice(node.uid).join(&unit);
+    for (dir, file, text) in
+        [(cgroup, "cgroup.procs", "7\n"), (node.roots.proc.join("7"), "comm", "own\n")]
+    {
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(file), text).unwrap();
+    }
     node.take(2, OPENS).unwrap();
     let found = store::state(&node.roots, node.uid).found().unwrap().unwrap();
     assert!(found.cgroups.contains(&PathBuf::from(unit)), "{found:?}");
@@ -54,7 +60,7 @@ fn a_removed_record_is_written_again() {
     let record = node.roots.lib.join(node.uid.to_string());
     let before = fs::read(&record).unwrap();
     fs::remove_file(&record).unwrap();
-    node.take(2, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    node.take(2, [Ask::Look(true)]).unwrap();
     assert_eq!(fs::read(&record).unwrap(), before);
     fs::remove_file(&record).unwrap();
     node.release(1, []).unwrap();
@@ -98,7 +104,7 @@ fn a_new_configuration_ends_no_job() {
 #[test]
 fn enough_jobs_that_go_on_are_enough() {
     let node = Node::new();
-    let warm = [Ask::Look(true), Ask::Units("active")];
+    let warm = [Ask::Look(true)];
     node.take(1, OPENS).unwrap();
     (2..=5).for_each(|id| node.take(id, warm.clone()).unwrap());
     let keepers = node.roots.run.join(format!("{}/5.keepers", node.uid));
@@ -107,4 +113,17 @@ fn enough_jobs_that_go_on_are_enough() {
     assert_eq!(node.lease(5), Some(Lease::NEW));
     node.release(1, []).unwrap();
     assert_eq!(node.lease(5), None);
+}
+
+/// Show that a session full of cgroups fills no disk with their names.
+#[test]
+fn what_is_found_is_bounded() {
+    let node = Node::new();
+    let slice = node.roots.slice(node.uid);
+    (0..2000).for_each(|n| {
+        fs::create_dir_all(slice.join(format!("{n}-{}", "\u{1}".repeat(200)))).unwrap();
+    });
+    node.take(1, OPENS).unwrap();
+    let found = node.roots.run.join(format!("{}/found", node.uid));
+    assert!(fs::metadata(found).unwrap().len() < 1000);
 }

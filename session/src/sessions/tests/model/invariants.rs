@@ -142,7 +142,8 @@ impl Checked {
     fn check_taken(&self, earlier: &Earlier, id: u32, trouble: Trouble, done: &Result<()>) {
         let is_open = self.holds(id);
         assert_eq!(is_open, done.is_ok(), "the lease after {done:?}");
-        assert!(!is_open || self.world.logind.is_live(), "open without a session");
+        let is_live = self.world.logind.is_live() || self.world.logind.comes_back();
+        assert!(!is_open || is_live, "open without a session");
         self.check_swept(Some(id));
         if done.is_err() && !matches!(trouble, Trouble::NoBus { .. }) {
             self.check_confined();
@@ -156,7 +157,7 @@ impl Checked {
     /// After a prolog that was killed: it has opened no lease without a session.
     fn check_killed(&self, earlier: &Earlier, id: u32) {
         let was_open = earlier.leases.get(&id).is_some_and(Lease::is_open);
-        let is_live = self.world.logind.is_live();
+        let is_live = self.world.logind.is_live() || self.world.logind.comes_back();
         assert!(was_open || is_live || !self.holds(id), "open without a session");
     }
 

@@ -90,6 +90,12 @@ impl Logind {
         self.lingers() && self.manager == Manager::Up && self.bus().exists()
     }
 
+    /// Linger was turned off and on again under a job: the session is on its way down
+    /// and will be up again. Who shares it does not ask systemd, and cannot see that.
+    pub(super) fn comes_back(&self) -> bool {
+        self.lingers() && self.manager == Manager::Stopping { again: true }
+    }
+
     /// `loginctl enable-linger` and `disable-linger`, and our SetUserLinger.
     pub(super) fn linger(&mut self, on: bool) {
         if on {
@@ -140,7 +146,7 @@ impl Logind {
         self.tell_the_kernel();
     }
 
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         let has_dir = self.roots.runtime_dir(self.uid).exists();
         match self.manager {
             Manager::Down => {}

@@ -20,7 +20,9 @@ impl Systemd for Logind {
 
     fn look(&mut self, dir: &Path, uid: u32) -> Result<(), NotLive> {
         // One that is not there makes a real error to return.
-        if self.bus().exists() { Ok(()) } else { check(&dir.join("none"), uid, Viewpoint::Root) }
+        let has_manager = !matches!(self.manager, Manager::Down | Manager::Killed);
+        let is_there = has_manager && self.bus().exists();
+        if is_there { Ok(()) } else { check(&dir.join("none"), uid, Viewpoint::Root) }
     }
 
     async fn set_linger(&mut self, _uid: u32, on: bool) -> Result<()> {
@@ -53,6 +55,13 @@ impl Systemd for Logind {
         }
         let started = if self.outage.is_masked { Err(refusal("is masked")) } else { Ok(()) };
         self.answer(started)?
+    }
+
+    async fn stop_manager(&mut self, _uid: u32) -> Result<()> {
+        if self.arrives() {
+            self.stop();
+        }
+        self.answer(())
     }
 
     async fn kill_manager(&mut self, _uid: u32) -> Result<()> {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use super::logind::Outage;
 use super::world::{JobNow, World};
 use crate::containment::hold;
+use crate::keepers::Moment;
 use crate::limits::Limits;
 use crate::sessions::tests::*;
 
@@ -53,7 +54,7 @@ impl World {
 
     /// The prolog, which is `Sessions::take`. One that is killed has no job.
     pub(super) fn prolog(&mut self, id: u32, trouble: Trouble) -> Option<Result<()>> {
-        let done = self.during(trouble, |world| world.take(id));
+        let done = self.during(trouble, |world| world.take(id, Moment::Prolog));
         let job = self.jobs.entry(id).or_default();
         if job.processes.is_empty() {
             *job = JobNow { waits: done.is_some(), ..JobNow::default() };
@@ -116,13 +117,13 @@ impl World {
         self.slice_before = (self.logind.slice_now(), self.logind.drop_ins());
     }
 
-    fn take(&mut self, id: u32) -> Result<()> {
+    fn take(&mut self, id: u32, moment: Moment) -> Result<()> {
         if !self.has_record() {
             self.before = Some(self.logind.lingers());
         }
         let job = self.job(id);
         let state = store::lock(&self.sessions.roots, self.uid, budget())?;
-        let taken = run(take(&mut self.logind, &self.sessions, job, &state, budget()));
+        let taken = run(take(&mut self.logind, &self.sessions, job, moment, &state, budget()));
         drop(state);
         taken.inspect_err(|error| self.give_up(id, error))
     }
@@ -144,7 +145,8 @@ impl World {
             // What was there was of another job with the same id.
             self.jobs.entry(id).or_default().has_told = false;
         }
-        let taken = if is_due { self.take(id) } else { Ok(()) };
+        let moment = if is_extern { Moment::Extern } else { Moment::Step };
+        let taken = if is_due { self.take(id, moment) } else { Ok(()) };
         self.note_keeper(id, role, pid)?;
         taken?;
         match self.lease(id) {

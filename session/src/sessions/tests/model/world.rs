@@ -65,7 +65,8 @@ impl World {
         logind.set(at_run_time);
         let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
         let containment = Containment { confine, kill_leftovers: true, grace };
-        let sessions = Sessions { roots, timeout: Duration::from_secs(15), containment };
+        let (timeout, means) = (Duration::from_secs(15), Means::Linger);
+        let sessions = Sessions { roots, timeout, means, containment };
         let slice_before = (logind.slice_now(), logind.drop_ins());
         let (jobs, before, last_pid) = (BTreeMap::new(), None, u32::MAX / 2);
         Self { _dir: dir, sessions, uid, logind, jobs, before, slice_before, last_pid }

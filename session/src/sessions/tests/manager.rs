@@ -1,0 +1,75 @@
+//! `session=manager`: nothing on disk, and no linger.
+
+use super::*;
+
+/// What a first prolog asks.
+const STARTS: [Ask; 7] = [
+    Ask::Units("inactive"),
+    Ask::Look(false),
+    Ask::Watch,
+    Ask::Units("inactive"),
+    Ask::Start(Ok(())),
+    Ask::Units("active"),
+    Ask::Look(true),
+];
+
+fn node() -> Node {
+    let mut node = Node::new();
+    node.sessions.means = Means::Manager;
+    node
+}
+
+/// Show that the first lease starts the manager and the last stops it, and that
+/// neither linger nor the disk is touched.
+#[test]
+fn the_manager_is_started_and_stopped() {
+    let node = node();
+    node.take(1, STARTS).unwrap();
+    node.take(2, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    assert!(!node.lingers() && fs::read_dir(&node.roots.lib).unwrap().next().is_none());
+    node.release(1, []).unwrap();
+    fs::create_dir_all(node.roots.runtime_dir(node.uid)).unwrap();
+    let stops = [Ask::LoggedIn(false), Ask::Watch, Ask::Stop, Ask::Watch, Ask::Units("inactive")];
+    node.release(2, stops).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that a session that was up without us stays, as does one in which the user
+/// has logged in or lingers since.
+#[test]
+fn what_others_keep_stays() {
+    let node = node();
+    node.take(1, [Ask::Units("active"), Ask::Look(true), Ask::Units("active")]).unwrap();
+    fs::create_dir_all(node.roots.runtime_dir(node.uid)).unwrap();
+    node.release(1, []).unwrap();
+    assert!(node.is_clean());
+    node.take(1, STARTS).unwrap();
+    node.release(1, [Ask::LoggedIn(true), Ask::Watch, Ask::Units("active"), Ask::LoggedIn(true)])
+        .unwrap();
+    assert!(node.is_clean());
+    node.take(1, STARTS).unwrap();
+    fs::write(&node.linger_file, "").unwrap();
+    node.release(1, []).unwrap();
+    assert!(node.is_clean() && node.lingers());
+}
+
+/// Show that a logout that has ended the session is no error at the end of the job.
+#[test]
+fn a_session_that_a_logout_has_ended_is_over() {
+    let node = node();
+    node.take(1, STARTS).unwrap();
+    node.release(1, []).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that a site that turns to linger while a job runs has linger put back.
+#[test]
+fn linger_may_follow_on_the_manager() {
+    let mut node = node();
+    node.take(1, STARTS).unwrap();
+    node.sessions.means = Means::Linger;
+    node.take(2, OPENS).unwrap();
+    node.release(1, []).unwrap();
+    node.release(2, CLOSES).unwrap();
+    assert!(node.is_clean() && !node.lingers());
+}
