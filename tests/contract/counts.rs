@@ -1,7 +1,7 @@
 //! What the callbacks cost in system calls, instructions and calls on the bus: counts, because times
 //! of an emulated node are none. `cargo xtask bench` has the times.
 
-use cluster_tests::{Batch, N1, OPTIONAL, Started};
+use cluster_tests::{Batch, N1, QUICK, Started};
 
 use crate::place::{behind, cold_node, stepd};
 use crate::probes::put_compiled;
@@ -41,6 +41,7 @@ const STEP: Bound = Bound { callback: "step", syscalls: 0, instructions: 0, call
 
 /// The last number of the line that a tool ends with.
 const COUNT: &str = "\
+    mkdir -p /tmp/contract\n\
     counted() { echo \"$1 syscalls $(awk '$NF == \"total\" { print $4 }' /tmp/contract/strace)\"; \
         echo \"$1 instructions $(awk '/Collected/ { print $NF }' /tmp/contract/callgrind)\"; }\n\
     trace='strace -f -c -o /tmp/contract/strace'\n\
@@ -108,7 +109,7 @@ fn bounds_hold(how: &str, bounds: &[Bound; 2]) {
 /// Show what a job costs beside another one of its user: nothing more than before.
 #[test]
 fn a_warm_prolog_and_epilog_cost_no_more_than_before() {
-    N1.configure(OPTIONAL);
+    N1.configure(QUICK);
     let other = other_job();
     bounds_hold("warm", &WARM);
     other.cancel();
@@ -125,7 +126,7 @@ fn a_cold_prolog_and_epilog_cost_no_more_than_before() {
 /// Show the same of a step: its callbacks in a process of the job, with and without ours.
 #[test]
 fn a_step_costs_no_more_than_before() {
-    N1.configure(OPTIONAL);
+    N1.configure(QUICK);
     let job = other_job();
     put_compiled("../xtask/bench/host.c", &["-rdynamic"], "/root/host");
     put_compiled("../xtask/bench/floor.c", &["-shared", "-fPIC"], "/root/floor.so");

@@ -71,6 +71,8 @@ is_down() {
     [ "$(systemctl is-active "user@$1.service" "user-runtime-dir@$1.service" | sort -u)" = inactive ]
 }
 
+is_drained() { sinfo --noheader --format=%T | grep --quiet drain; }
+
 idle() { [ "$(sinfo --noheader --format=%T | sort -u)" = idle ]; }
 
 # Also of one that logind has forgotten.
@@ -102,6 +104,8 @@ clean() {
     # shellcheck disable=SC2046
     kill $(jobs -p) 2>/dev/null || true
     scancel --full $(squeue --noheader --format=%A) 2>/dev/null || true
+    # Jobs that end while plugstack.conf changes drain the node: of a run before that was cut off.
+    ! is_drained || scontrol update nodename=n1 state=resume
     until_true 120 idle
     for variant in $variants; do
         loginctl disable-linger "${user[$variant]}"

@@ -37,18 +37,35 @@ under_callgrind() {
         "$(awk '/Collected/ { print $NF }' "$out/callgrind-$1-$2.log")"
 }
 
-# All messages on the bus meanwhile, one JSON object a line. The first connection that begins is
-# the callback's.
-under_busctl() {
-    local messages="$out/busctl-$1-$2" monitor
-    become "$2"
-    busctl monitor --json=short >"$messages" 2>/dev/null &
+# listen FILE: all messages on the bus from now on, one JSON object a line. Sets `monitor`.
+listen() {
+    rm -f "$1"
+    busctl monitor --json=short >>"$1" 2>/dev/null &
     monitor=$!
-    until_true 20 test -s "$messages"
-    plain "$2" "$3"
+    until_true 60 is_heard "$1"
+    sleep 1
+    : >"$1"
+}
+
+# The monitor says nothing by itself, so it is given something to hear.
+is_heard() {
+    busctl --quiet call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus GetId >/dev/null
+    test -s "$1"
+}
+
+end_listening() {
     sleep 1
     kill "$monitor"
     wait "$monitor" || true
+}
+
+# The first connection that begins is the callback's.
+under_busctl() {
+    local messages="$out/busctl-$1-$2"
+    become "$2"
+    listen "$messages"
+    plain "$2" "$3"
+    end_listening
     sed "s/^/bus $1 $2 /" "$messages"
 }
 
@@ -63,15 +80,11 @@ for variant in bare ours; do
     counted cold "$variant" epilog
 done
 
-# A whole job beside another: all connections to the bus are of its callbacks.
+# A whole job beside another: all connections that begin are of its callbacks.
 become ours
 hold ours
-busctl monitor --json=short >$out/busctl-job 2>/dev/null &
-monitor=$!
-until_true 20 test -s $out/busctl-job
+listen $out/busctl-job
 as_user ours srun --ntasks=1 --mem=64 true
 until_true 120 alone "${held[ours]}"
-sleep 1
-kill "$monitor"
-wait "$monitor" || true
+end_listening
 sed "s/^/bus warm-job ours /" $out/busctl-job
