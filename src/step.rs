@@ -42,6 +42,7 @@ pub(crate) fn plan(
     });
     match (decide(arguments, request), lease) {
         (Verdict::Ignore, _) => Plan::Ignore,
+        (Verdict::Serve, _) if sessions.is_apart(job) => apart(),
         (_, Some(lease)) if lease.is_open() && wish != Wish::No => session(sessions, job),
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
             take_late(sessions, job).unwrap_or_else(|| missing(sessions, job, cause, !told))
@@ -74,6 +75,11 @@ fn session(sessions: &Sessions, job: Job) -> Plan {
             missing(sessions, job, format!("confine it: {error}"), true)
         }
     }
+}
+
+fn apart() -> Plan {
+    let cause = "the job has a pid namespace of its own, and the session has not";
+    Plan::Missing { cause: cause.into(), tell: true }
 }
 
 /// What the prolog did not get may be there now, by another job of the user.

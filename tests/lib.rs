@@ -188,7 +188,8 @@ pub fn as_user(user: &str, script: &str) -> String {
 /// A test that failed may have left jobs, people who are logged in, and sessions
 /// that are slow to close.
 const CLEAN: &str = "scancel $(squeue --noheader --format=%A) 2>/dev/null; \
-    none() { for i in $(seq $1); do pgrep --uid 1001,1002,1003,1004 >/dev/null || exit 0; sleep 0.2; done; }; \
+    none() { for i in $(seq $1); do { pgrep --uid 1001,1002,1003,1004 || ls -d /run/user/100[1-4]; } \
+        >/dev/null 2>&1 || exit 0; sleep 0.2; done; }; \
     none 100; loginctl disable-linger alice bob carol dave; pkill --uid 1001,1002,1003,1004; none 500";
 
 /// systemd starts no service more than five times in ten seconds, unless it is told to forget.

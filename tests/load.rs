@@ -7,7 +7,7 @@ use std::env;
 
 use cluster_tests::{AtEnd, N1};
 
-/// A run of all tests has half an hour; `LINGER_LOAD_JOBS=300` takes a quarter of it.
+/// A run of all tests has half an hour; `LINGER_LOAD_JOBS=300`, by hand, takes a quarter of it.
 const JOBS: u32 = 60;
 
 const TIMEOUT_S: u32 = 60;

@@ -112,6 +112,47 @@ fn callbacks_in_mount_namespaces() {
     });
 }
 
+/// Show that a step in a pid namespace of its own is told that it has no session:
+/// systemctl refuses a manager whose process it cannot see ("No data available",
+/// systemd 262), and the manager takes the process ids that Podman gives it for the
+/// node's. And that it does not take another job, whose processes it cannot see, for
+/// over.
+#[test]
+fn jobs_in_pid_namespaces() {
+    const FILE: &str = "/etc/slurm/namespace.yaml";
+    if N1.slurm() != "26.05" {
+        return println!("Slurm {} has no namespace/linux: nothing to test.", N1.slurm());
+    }
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let _end = AtEnd(format!("rm {FILE}; umount /var/spool/jobs; rm -r /var/spool/jobs"));
+    // The tests need the node's /tmp in their jobs.
+    let text = "defaults: {auto_base_path: true, base_path: /var/spool/jobs, dirs: /var/tmp, \
+        clone_ns_flags: CLONE_NEWPID}";
+    N1.sh(&format!("echo '{text}' >{FILE}")).ok();
+    N1.with_slurm_conf(&["NamespaceType=namespace/linux"], || {
+        let tells = "readlink /proc/self/ns/pid; echo dir=$XDG_RUNTIME_DIR.";
+        let script = format!("{tells}; echo up; {GO}; srun bash -c '{tells}'");
+        let jobs = [(); 2].map(|()| Batch::of("alice", &script).start());
+        for job in jobs {
+            job.wait_says("up");
+        }
+        // So that the next step has to open it again, and looks for leases on its way.
+        N1.sh("systemctl kill --signal=KILL user@1001; sleep 2").ok();
+        let [first, second] = jobs;
+        let said = [second.go_to_its_end(), {
+            N1.sh(&format!("ls /run/spank-linger/1001/{}", first.0)).ok();
+            first.go_to_its_end()
+        }];
+        let nodes = N1.sh("readlink /proc/self/ns/pid").ok().stdout;
+        for said in said {
+            assert_eq!(said.stdout.matches("dir=.\n").count(), 2, "{said:#?}");
+            said.never_says(nodes.trim()).says("the job has a pid namespace of its own");
+        }
+        N1.is_again(&before);
+    });
+}
+
 /// Show that tasks that have their audit session from PAM keep it, and that what
 /// they leave is found by it.
 #[test]

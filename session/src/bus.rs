@@ -161,8 +161,11 @@ impl Systemd for Bus<'_> {
     }
 
     fn look(&mut self, dir: &Path, uid: u32) -> Result<(), NotLive> {
-        live::check(dir, uid, Viewpoint::Root)?;
-        live::check_manager(&self.roots.slice(uid), uid)
+        live::check(dir, uid, Viewpoint::Root)
+    }
+
+    fn has_manager(&self, uid: u32) -> bool {
+        live::check_manager(&self.roots.slice(uid), uid).is_ok()
     }
 
     async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {

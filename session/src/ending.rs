@@ -13,6 +13,7 @@ use crate::keepers::{has_step, is_over, may_work};
 use crate::leftovers::{DYING, Ending, TIDY};
 use crate::limits::Limits;
 use crate::processes::{Process, processes};
+use crate::rest;
 use crate::sessions::{Job, Sessions, User};
 use crate::slice::cap;
 use crate::store::{self, Found, Locked, Marked, Means, State};
@@ -146,6 +147,7 @@ pub(crate) async fn release(
         None => Closed::Stays,
     };
     if closed == Closed::Gone {
+        all_gone(&rest::end(&sessions.roots, job.uid))?;
         ipc::remove_podmans_lock(&sessions.roots, job.uid);
     }
     if closed == Closed::Stays && !is_held {
@@ -281,7 +283,7 @@ pub(crate) fn all_gone(left: &[Process]) -> Result<()> {
 }
 
 /// The cgroup of the user's manager and its units, seen from the slice.
-fn manager(uid: u32) -> PathBuf {
+pub(crate) fn manager(uid: u32) -> PathBuf {
     PathBuf::from(format!("user@{uid}.service"))
 }
 

@@ -152,6 +152,13 @@ pub(crate) fn has_step(keepers: &[Keeper], proc: &Path) -> bool {
     namespace(proc).is_some_and(lives)
 }
 
+/// Whether the extern step of this job has another pid namespace than this process:
+/// a job container needs one (PrologFlags=Contain), and it stays outside.
+pub(crate) fn is_apart(keepers: &[Keeper], proc: &Path) -> bool {
+    let extern_step = keepers.iter().find(|keeper| keeper.role == Role::Extern);
+    namespace(proc).is_none_or(|here| extern_step.is_some_and(|step| step.namespace != here))
+}
+
 /// Whether /proc is of this process's own pid namespace.
 pub(crate) fn sees_this_process(proc: &Path) -> bool {
     namespace(proc).is_some()
@@ -285,7 +292,9 @@ mod tests {
         assert!(is_over(&[gone, "step 1 998877 7"]));
         let step = [keeper("step 1 998876 7")];
         assert!(!super::is_over(&step, true, proc.path()) && may_work(&step, proc.path()));
+        assert!(is_apart(&[keeper("extern 2 5 7")], proc.path()) && !is_apart(&[], proc.path()));
         fs::remove_file(proc.path().join("self")).unwrap();
+        assert!(is_apart(&[], proc.path()));
         assert!(!is_over(&[gone]) && may_work(&[], proc.path()));
         assert_eq!(Keeper::this(Role::Step, proc.path()), None);
     }

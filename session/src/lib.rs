@@ -28,6 +28,7 @@ mod limits;
 mod live;
 mod opening;
 mod processes;
+mod rest;
 mod roots;
 mod scan;
 mod sessions;

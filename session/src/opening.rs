@@ -73,7 +73,7 @@ async fn is_open(systemd: &mut impl Systemd, opening: &Opening<'_>) -> Result<bo
     if !is_kept || systemd.look(&user.runtime_dir(), user.uid).is_err() {
         return Ok(false);
     }
-    let is_known = is_shared && lingers && !state.is_opening();
+    let is_known = is_shared && lingers && !state.is_opening() && systemd.has_manager(user.uid);
     Ok(is_known || systemd.units(user.uid).await?.are_up())
 }
 

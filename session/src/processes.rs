@@ -9,6 +9,7 @@ use crate::crash;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::decimal::decimal;
+use crate::ending::manager;
 use crate::roots::Roots;
 use crate::scan;
 use crate::text::{bytes, text};
@@ -21,6 +22,14 @@ pub(crate) struct Process {
     pub(crate) name: String,
     /// Its cgroup, seen from the slice.
     pub(crate) cgroup: PathBuf,
+}
+
+impl Process {
+    /// Whether its cgroup may be out of reach for a path. Where the kernel does not
+    /// tell that, it is named as the manager's, in which no process can be itself.
+    pub(crate) fn is_out_of_reach(&self, uid: u32) -> bool {
+        self.cgroup == manager(uid) || self.cgroup.as_os_str().len() > LONGEST
+    }
 }
 
 /// How a process is named in a message.

@@ -13,6 +13,7 @@ use nix::libc::ENAMETOOLONG;
 
 use crate::audit;
 use crate::decimal::decimal;
+use crate::ending::manager;
 use crate::roots::Roots;
 use crate::text::bytes;
 
@@ -29,7 +30,7 @@ pub(crate) fn pids(roots: &Roots, uid: u32) -> Vec<(i32, PathBuf)> {
             Ok(listed) => below(slice, &listed)?,
             Err(error) if error.raw_os_error() == Some(ENAMETOOLONG) => {
                 audit::id_of(&roots.proc, pid)?;
-                PathBuf::from(format!("user@{uid}.service"))
+                manager(uid)
             }
             Err(_) => return None,
         };

@@ -13,7 +13,7 @@ use crate::ending::{
     settle, sweep, time_to_end, time_to_end_leftovers,
 };
 use crate::error::{Error, Result};
-use crate::keepers::{Keeper, Moment, Role, is_over};
+use crate::keepers::{Keeper, Moment, Role, is_apart, is_over};
 use crate::opening::{Opened, Opening, open};
 use crate::processes::{Process, processes};
 use crate::roots::Roots;
@@ -101,6 +101,16 @@ impl Sessions {
         let state = store::state(&self.roots, job.uid);
         let keepers = state.keepers(job.id).unwrap_or_default();
         !matches!(state.lease(job.id), Ok(None)) && !is_over(&keepers, false, &self.roots.proc)
+    }
+
+    /// Whether this process, a step's, is in another pid namespace than the session
+    /// (namespace/linux with CLONE_NEWPID, Slurm 25.11). The session's manager would
+    /// take the numbers of its processes for others of the node: crun and systemctl
+    /// fail, and a wrong process might be moved (systemd 262, Podman 5.8).
+    #[must_use]
+    pub fn is_apart(&self, job: Job) -> bool {
+        let keepers = store::state(&self.roots, job.uid).keepers(job.id).unwrap_or_default();
+        is_apart(&keepers, &self.roots.proc)
     }
 
     /// Replaces what is noted about `job`, for its later steps to see.

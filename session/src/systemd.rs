@@ -77,6 +77,9 @@ pub(crate) trait Systemd {
     /// Whether `dir` looks like a live runtime directory of `uid` to root.
     fn look(&mut self, dir: &Path, uid: u32) -> Result<(), NotLive>;
 
+    /// Whether the user's manager has a process, by its cgroup.
+    fn has_manager(&self, uid: u32) -> bool;
+
     /// `login1.Manager.SetUserLinger`. Returns before anything has happened.
     async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()>;
 

@@ -33,13 +33,11 @@ impl Step {
     fn close(&mut self, outcome: &str) {
         let what = std::mem::take(&mut self.what);
         let took = format!("{outcome} {:.1} s", self.started.elapsed().as_secs_f64());
-        match self.bar.take() {
-            Some(bar) => {
-                bar.finish_and_clear();
-                eprintln!("==> {what}: {took}");
-            }
-            None => eprintln!("    {took}"),
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
+        // By its name: another step may have begun meanwhile.
+        eprintln!("==> {what}: {took}");
     }
 }
 

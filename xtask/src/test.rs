@@ -14,8 +14,9 @@ use crate::suite::Suite;
 use nodes::NodeTests;
 use tally::Tally;
 
-/// Nodes at work at a time: an emulated one is given one core.
-const WORKERS: usize = 2;
+/// Parts at work at a time. An emulated node has one core at most, and waits for a quarter of its
+/// time; the compiler fills that, and after it a third node.
+const WORKERS: usize = 3;
 
 /// What to test; everything by default.
 #[derive(Args)]
@@ -53,19 +54,26 @@ struct Unit {
 
 const EVERY_RELEASE: &[&str] = &["symbols", "core", "contained", "leftovers", "beside"];
 
-const UNITS: [Unit; 10] = [
-    unit(Part::Trixie, Suite::Trixie, &["crashes", "faults", "buses"]),
+static UNITS: [Unit; 11] = [
+    unit(Part::Trixie, Suite::Trixie, &["crashes"]),
     unit(Part::Trixie, Suite::Trixie, EVERY_RELEASE),
     unit(Part::Forky, Suite::Forky, EVERY_RELEASE),
     unit(Part::Trixie, Suite::Trixie, &["full"]),
-    unit(Part::Trixie, Suite::Trixie, &["mixes"]),
+    unit(Part::Trixie, Suite::Trixie, &["mixes", "load"]),
     // A run has half an hour, and what is beside the jobs is systemd's to keep.
     unit(Part::Bookworm, Suite::Bookworm, &["symbols", "core", "contained", "leftovers"]),
+    unit(Part::Trixie, Suite::Trixie, &["faults", "buses"]),
     unit(Part::Trixie, Suite::Trixie, &["odd", "odd_nodes"]),
     unit(Part::Forky, Suite::Forky, &["odd", "odd_nodes"]),
     unit(Part::Trixie, Suite::Trixie, &["contract"]),
     Unit { nodes: 2, ..unit(Part::Cluster, Suite::Trixie, &["cluster"]) },
 ];
+
+/// What a worker does next.
+enum Work {
+    Host,
+    Nodes(&'static Unit),
+}
 
 const fn unit(part: Part, suite: Suite, targets: &'static [&'static str]) -> Unit {
     Unit { part, suite, nodes: 1, targets }
@@ -78,10 +86,9 @@ const fn unit(part: Part, suite: Suite, targets: &'static [&'static str]) -> Uni
 pub fn run(options: &Options) -> Result<()> {
     let mut tally = Tally::default();
     let is_wanted = |part: &Part| options.only.is_empty() || options.only.contains(part);
-    if is_wanted(&Part::Host) {
-        host::test(&mut tally)?;
-    }
-    let queue = Mutex::new(UNITS.iter().filter(|unit| is_wanted(&unit.part)));
+    let host = is_wanted(&Part::Host).then_some(Work::Host);
+    let nodes = UNITS.iter().filter(|unit| is_wanted(&unit.part)).map(Work::Nodes);
+    let queue = Mutex::new(host.into_iter().chain(nodes));
     thread::scope(|scope| {
         let workers = [(); WORKERS].map(|()| scope.spawn(|| work(&queue, options)));
         workers.into_iter().try_for_each(|worker| {
@@ -96,12 +103,17 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Tests unit after unit, until none is left.
-fn work<'a>(queue: &Mutex<impl Iterator<Item = &'a Unit>>, options: &Options) -> Result<Tally> {
+/// Does one thing after the other, until none is left.
+fn work(queue: &Mutex<impl Iterator<Item = Work>>, options: &Options) -> Result<Tally> {
     let mut tally = Tally::default();
     let next = || queue.lock().map_or(None, |mut queue| queue.next());
-    while let Some(unit) = next() {
-        NodeTests { unit, name: options.name.as_deref() }.run(&mut tally)?;
+    while let Some(work) = next() {
+        match work {
+            Work::Host => host::test(&mut tally)?,
+            Work::Nodes(unit) => {
+                NodeTests { unit, name: options.name.as_deref() }.run(&mut tally)?;
+            }
+        }
     }
     Ok(tally)
 }

@@ -14,33 +14,29 @@ use crate::process;
 /// A first build of everything takes two minutes on two cores.
 const BUILD: Duration = Duration::from_secs(900);
 
+/// Beside the nodes: what they compile is done before the lints, which have a directory of their own.
+/// Who builds in the same one waits.
 pub(crate) fn test(tally: &mut Tally) -> Result<()> {
-    tally.check("formatting", || cargo(&["fmt", "--all", "--check"]))?;
-    let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
-    tally.check("lints", || cargo(&lints))?;
-    let mut units = build::cargo(RELEASE);
-    units.args([
-        "test",
-        "--quiet",
-        "-p",
-        "slurm-spank-linger",
-        "-p",
-        "user-session",
-        "-p",
-        "xtask",
-    ]);
-    tally.cargo_test("", &mut units, BUILD)?;
+    tally.check("formatting", || run(&["fmt", "--all", "--check"]))?;
+    tally.cargo_test("", &mut unit_tests(), BUILD)?;
     tally.cargo_test("", &mut hostile_input(), BUILD)?;
+    let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    tally.check("lints", || run(&lints))?;
     tally.check("no release build can be killed by a test", crash_points_are_not_released)?;
     tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
     missing_release_is_named(tally)
 }
 
+fn unit_tests() -> Command {
+    let mut tests = cargo(&["test", "--quiet", "-p", "slurm-spank-linger"]);
+    tests.args(["-p", "user-session", "-p", "xtask"]);
+    tests
+}
+
 /// The tests named "hostile" once more, with as many inputs as an optimised build has time for. They
 /// print how many there were.
 fn hostile_input() -> Command {
-    let mut tests = build::cargo(RELEASE);
-    tests.args(["test", "--quiet", "--profile", "hostile", "-p", "slurm-spank-linger"]);
+    let mut tests = cargo(&["test", "--quiet", "--profile", "hostile", "-p", "slurm-spank-linger"]);
     tests.args(["-p", "user-session", "hostile", "--", "--nocapture"]);
     tests
 }
@@ -56,12 +52,26 @@ fn crash_points_are_not_released() -> Result<()> {
     Ok(())
 }
 
-fn cargo(arguments: &[&str]) -> Result<()> {
-    process::run(build::cargo(RELEASE).args(arguments), BUILD)
+/// Nicer than the nodes.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = Command::new("nice");
+    cargo.arg("cargo").args(arguments).current_dir(build::checkout());
+    cargo.env("SLURM_VERSION", RELEASE);
+    cargo
+}
+
+fn checking(arguments: &[&str]) -> Command {
+    let mut cargo = cargo(arguments);
+    cargo.env("CARGO_TARGET_DIR", build::target().join("lints"));
+    cargo
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    process::run(&mut checking(arguments), BUILD)
 }
 
 fn bad_release_is_named() -> Result<()> {
-    let output = check_with(Command::new("cargo").env("SLURM_VERSION", "latest"))?;
+    let output = check_with(|cargo| cargo.env("SLURM_VERSION", "latest"))?;
     require_refusal(&output, "SLURM_VERSION=latest: not a Slurm release")
 }
 
@@ -75,14 +85,14 @@ fn missing_release_is_named(tally: &mut Tally) -> Result<()> {
         return Ok(());
     }
     tally.check(what, || {
-        let output = check_with(Command::new("cargo").env_remove("SLURM_VERSION"))?;
+        let output = check_with(|cargo| cargo.env_remove("SLURM_VERSION"))?;
         require_refusal(&output, "Set SLURM_VERSION to the major.minor")
     })
 }
 
-fn check_with(cargo: &mut Command) -> Result<Output> {
-    let arguments = ["check", "--package", "slurm-spank-linger", "--color=never"];
-    process::capture(cargo.args(arguments).current_dir(build::checkout()), BUILD)
+fn check_with(release: impl FnOnce(&mut Command) -> &mut Command) -> Result<Output> {
+    let mut cargo = checking(&["check", "--package", "slurm-spank-linger", "--color=never"]);
+    process::capture(release(&mut cargo), BUILD)
 }
 
 fn require_refusal(output: &Output, cure: &str) -> Result<()> {
