@@ -14,7 +14,7 @@ use zruntime::SharedRuntime;
 
 use crate::budget::Budget;
 use crate::crash;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, bus_cause};
 use crate::live::{self, NotLive, Viewpoint};
 use crate::roots::Roots;
 use crate::slice::{Properties, Property};
@@ -170,8 +170,12 @@ impl Systemd for Bus<'_> {
 
     async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {
         let doing = format!("turn linger {} for uid {uid}", if on { "on" } else { "off" });
-        self.call(doing, &LOGIND, "SetUserLinger", &(uid, on, false)).await?;
-        Ok(())
+        match self.send(&doing, &LOGIND, "SetUserLinger", &(uid, on, false)).await? {
+            Err(error) if is_refusal(&error) => {
+                Err(Error::Refused { doing, cause: bus_cause(&error) })
+            }
+            reply => reply.map(drop).map_err(Error::bus(doing)),
+        }
     }
 
     async fn units(&mut self, uid: u32) -> Result<Units> {
@@ -288,6 +292,18 @@ fn is_no_such_user(error: &zbus::Error) -> bool {
         _ => is_error(error, "org.freedesktop.DBus.Error.UnknownObject"),
     };
     is_unknown || is_error(error, "org.freedesktop.login1.NoSuchUser")
+}
+
+/// Whether somebody has answered: who leaves the bus without an answer may have done
+/// it (D-Bus Specification, org.freedesktop.DBus.Error.NoReply). zbus has the bus's own
+/// errors in a type of theirs.
+fn is_refusal(error: &zbus::Error) -> bool {
+    use zbus::fdo::Error::{NoReply, ZBus};
+    match error {
+        zbus::Error::MethodError(..) => true,
+        zbus::Error::FDO(standard) => !matches!(**standard, NoReply(_) | ZBus(_)),
+        _ => false,
+    }
 }
 
 fn is_error(error: &zbus::Error, expected: &str) -> bool {

@@ -50,6 +50,15 @@ pub enum Error {
         /// The answer.
         cause: String,
     },
+    /// The system bus, or what answers on it, refused, and so has not done it. After
+    /// [`Error::Bus`] it may have.
+    #[error("{doing}: {cause}")]
+    Refused {
+        /// The attempt.
+        doing: String,
+        /// The answer.
+        cause: String,
+    },
     /// The time ran out.
     #[error("{doing}: no end within timeout={}", total.as_secs())]
     Late {
@@ -103,7 +112,7 @@ impl Error {
 }
 
 /// The human part of a bus error: the reply's text without its error name.
-fn bus_cause(error: &zbus::Error) -> String {
+pub(crate) fn bus_cause(error: &zbus::Error) -> String {
     match error {
         zbus::Error::MethodError(_, Some(text), _) => text.trim_end_matches('.').to_owned(),
         zbus::Error::FDO(standard) => {

@@ -47,8 +47,12 @@ pub(crate) async fn open(
     systemd.watch(uid).await?;
     wait_out_closing(systemd, uid).await?;
     if means == Means::Linger {
-        state.note_asked(&undo)?;
-        systemd.set_linger(uid, true).await?;
+        state.note_asked(&undo, true)?;
+        let set = systemd.set_linger(uid, true).await;
+        if matches!(set, Err(Error::Refused { .. })) {
+            state.note_asked(&undo, false)?;
+        }
+        set?;
         require_linger(user)?;
     }
     let opened = start(systemd, uid, budget).await?;

@@ -18,11 +18,11 @@ const SAID: &str = "linger: this accelerator runs a guest";
 /// A KVM that works needs one second.
 const PROBE: Duration = Duration::from_secs(20);
 
-/// All that QEMU knows, without what costs more than it gives when it is emulated: string moves byte
-/// by byte, which the kernel takes for fast (erms, fsrm), a fifth level of page tables, bits that each
-/// access is checked for (smap, smep, pku), and vectors that a helper saves piece by piece at each
-/// switch between tasks. All of this and `mitigations=off` together, against a loop in the same guest:
-/// `srun true` took 29 % less of the host's time, opening and closing a session 11 %, Podman's start 47 %.
+/// All that QEMU knows, without what is dear to emulate: string moves byte by byte, which the kernel
+/// takes for fast (erms, fsrm), a fifth level of page tables, bits that each access is checked for
+/// (smap, smep, pku), and wide registers. None was measured by itself. Together with `mitigations=off`,
+/// against a loop in the same guest, a fork took 5 % less of the host's time, opening and closing a
+/// session 11 %, `srun true` 29 %.
 const EMULATED: &str = "max,erms=off,fsrm=off,la57=off,smap=off,smep=off,pku=off,xsave=off,avx=off,\
     avx2=off,f16c=off,fma=off";
 

@@ -14,9 +14,8 @@ use crate::suite::Suite;
 use nodes::NodeTests;
 use tally::Tally;
 
-/// Parts at work at a time. An emulated node has one core at most, and waits for a quarter of its
-/// time; the compiler fills that, and after it a third node.
-const WORKERS: usize = 3;
+/// Nodes at work at a time: an emulated one has one core at most. The compiler has what they leave.
+const WORKERS: usize = 2;
 
 /// What to test; everything by default.
 #[derive(Args)]
@@ -69,12 +68,6 @@ static UNITS: [Unit; 11] = [
     Unit { nodes: 2, ..unit(Part::Cluster, Suite::Trixie, &["cluster"]) },
 ];
 
-/// What a worker does next.
-enum Work {
-    Host,
-    Nodes(&'static Unit),
-}
-
 const fn unit(part: Part, suite: Suite, targets: &'static [&'static str]) -> Unit {
     Unit { part, suite, nodes: 1, targets }
 }
@@ -86,12 +79,11 @@ const fn unit(part: Part, suite: Suite, targets: &'static [&'static str]) -> Uni
 pub fn run(options: &Options) -> Result<()> {
     let mut tally = Tally::default();
     let is_wanted = |part: &Part| options.only.is_empty() || options.only.contains(part);
-    let host = is_wanted(&Part::Host).then_some(Work::Host);
-    let nodes = UNITS.iter().filter(|unit| is_wanted(&unit.part)).map(Work::Nodes);
-    let queue = Mutex::new(host.into_iter().chain(nodes));
+    let queue = Mutex::new(UNITS.iter().filter(|unit| is_wanted(&unit.part)));
     thread::scope(|scope| {
+        let host = is_wanted(&Part::Host).then(|| scope.spawn(test_host));
         let workers = [(); WORKERS].map(|()| scope.spawn(|| work(&queue, options)));
-        workers.into_iter().try_for_each(|worker| {
+        host.into_iter().chain(workers).try_for_each(|worker| {
             let counted = worker.join().map_err(|_| anyhow!("a worker of the tests panicked"))?;
             counted.map(|counted| tally.add(counted))
         })
@@ -103,17 +95,18 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Does one thing after the other, until none is left.
-fn work(queue: &Mutex<impl Iterator<Item = Work>>, options: &Options) -> Result<Tally> {
+fn test_host() -> Result<Tally> {
+    let mut tally = Tally::default();
+    host::test(&mut tally)?;
+    Ok(tally)
+}
+
+/// Tests unit after unit, until none is left.
+fn work<'a>(queue: &Mutex<impl Iterator<Item = &'a Unit>>, options: &Options) -> Result<Tally> {
     let mut tally = Tally::default();
     let next = || queue.lock().map_or(None, |mut queue| queue.next());
-    while let Some(work) = next() {
-        match work {
-            Work::Host => host::test(&mut tally)?,
-            Work::Nodes(unit) => {
-                NodeTests { unit, name: options.name.as_deref() }.run(&mut tally)?;
-            }
-        }
+    while let Some(unit) = next() {
+        NodeTests { unit, name: options.name.as_deref() }.run(&mut tally)?;
     }
     Ok(tally)
 }

@@ -95,12 +95,9 @@ impl Locked {
         remove(&self.dir.join(OPENING))
     }
 
-    /// Notes in the copy that logind is being asked.
-    pub(crate) fn note_asked(&self, undo: &Undo) -> Result<()> {
-        if undo.asked {
-            return Ok(());
-        }
-        write(&self.dir.join(UNDO), &Undo { asked: true, ..undo.clone() })
+    /// Notes in the copy whether logind is being asked.
+    pub(crate) fn note_asked(&self, undo: &Undo, asked: bool) -> Result<()> {
+        write(&self.dir.join(UNDO), &Undo { asked, ..undo.clone() })
     }
 
     /// Writes the record again from its copy where the disk has lost it.
