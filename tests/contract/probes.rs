@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::path::Path;
 use std::process::Command;
 
 use cluster_tests::{Batch, N1, OPTIONAL};
@@ -40,20 +41,27 @@ fn no_thread_and_no_descriptor_stays_in_a_step() {
 
 /// Two copies of a plugin that counts threads and descriptors.
 fn put_probes() {
+    for name in ["before", "after"] {
+        let named = format!("-DNAME=\"{name}\"");
+        let flags = ["-shared", "-fPIC", &named];
+        put_compiled("probe.c", &flags, &format!("/root/probe-{name}.so"));
+    }
+}
+
+/// Compiles a program or a plugin written in C for the node's release of Slurm, and puts it there.
+pub(crate) fn put_compiled(source: &str, flags: &[&str], to: &str) {
     let release = env::var("LINGER_SLURM_VERSION").expect("xtask says it");
     let (major, minor) = release.split_once('.').expect("major.minor");
-    let version = format!("-DVERSION=(({major}<<16)|({minor}<<8))");
-    for name in ["before", "after"] {
-        let file = env::temp_dir().join(format!("probe-{name}-{}.so", std::process::id()));
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-o"])
-            .arg(&file)
-            .args([&version, &format!("-DNAME=\"{name}\""), "probe.c"])
-            .status();
-        assert!(built.expect("cc runs").success());
-        N1.put(&file, &format!("/root/probe-{name}.so"));
-        std::fs::remove_file(&file).expect("remove the probe");
-    }
+    let file = env::temp_dir().join(format!("compiled-{}", std::process::id()));
+    let built = Command::new("cc")
+        .args(flags)
+        .arg(format!("-DVERSION=(({major}<<16)|({minor}<<8))"))
+        .arg("-o")
+        .args([file.as_path(), Path::new(source)])
+        .status();
+    assert!(built.expect("cc runs").success());
+    N1.put(&file, to);
+    std::fs::remove_file(&file).expect("remove what was compiled");
 }
 
 /// The lines of plugstack.conf that have a probe before and after the plugin.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod accel;
+pub mod bench;
 mod build;
 mod cache;
 pub mod cluster;

@@ -18,6 +18,8 @@ enum Task {
     /// Make and drive test nodes: virtual machines with Slurm, systemd and Podman.
     #[command(subcommand)]
     Vm(xtask::vm::Task),
+    /// What the plugin costs, in time, messages, system calls and instructions.
+    Bench(xtask::bench::Options),
     /// Run all tests: on this machine, and on nodes with Slurm, systemd and Podman.
     Test(xtask::test::Options),
 }
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = xtask::interrupt::watch().and_then(|()| match arguments.task {
         Task::Demo => xtask::demo::run(),
+        Task::Bench(options) => xtask::bench::run(&options),
         Task::Vm(task) => xtask::vm::run(task),
         Task::Test(options) => xtask::test::run(&options),
     });

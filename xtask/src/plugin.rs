@@ -33,7 +33,7 @@ pub(crate) fn push(cluster: &Cluster, plugin: &Path) -> Result<()> {
 }
 
 /// Run a command on the node with the file as its input.
-fn feed(cluster: &Cluster, node: &str, script: &str, file: &Path) -> Result<()> {
+pub(crate) fn feed(cluster: &Cluster, node: &str, script: &str, file: &Path) -> Result<()> {
     let input = File::open(file).with_context(|| format!("read {}", file.display()))?;
     ensure!(fs::metadata(file)?.len() > 0, "{} is empty", file.display());
     let mut ssh = cluster.ssh();

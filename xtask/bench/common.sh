@@ -1,0 +1,117 @@
+# What all measurements share: the four variants, each with a user of its own, so that none finds
+# what another has left.
+set -euo pipefail
+# A busy emulated node may take longer than a site would wait, hence the timeout.
+here=/opt/linger-bench
+variants="floor recipe bare ours"
+declare -A user=([floor]=dave [recipe]=carol [bare]=bob [ours]=alice)
+declare -A line=(
+    [floor]="required $here/floor.so"
+    [recipe]=""
+    [bare]="required spank_linger.so on_error=drain timeout=120 confine=none leftovers=keep"
+    [ours]="required spank_linger.so on_error=drain timeout=120"
+)
+
+uid() { id -u "${user[$1]}"; }
+
+# Slurm reads the file anew for each prolog, step and client.
+become() {
+    echo "${line[$1]}" >/etc/slurm/plugstack.conf.d/linger.conf
+}
+
+# The file that the variant's line names.
+plugin_of() {
+    case $1 in
+    floor) echo $here/floor.so ;;
+    *) find /usr/lib -name spank_linger.so ;;
+    esac
+}
+
+sample() { echo "sample $*"; }
+
+# as_user VARIANT COMMAND...: somebody who is not logged in.
+as_user() {
+    local name=${user[$1]}
+    shift
+    setpriv --reuid="$name" --regid="$name" --init-groups --reset-env -- \
+        env --chdir=/tmp PATH="$PATH" "$@"
+}
+
+# The ids that slurmd gives a prolog and an epilog, as `slurmstepd spank` and as a script want them.
+job_environment() {
+    local uid
+    uid=$(uid "$1")
+    echo "SLURM_CONF=/etc/slurm/slurm.conf SLURM_JOBID=$2 SLURM_JOB_ID=$2 SLURM_UID=$uid" \
+        "SLURM_JOB_UID=$uid SLURM_JOB_GID=$uid SLURM_JOB_USER=${user[$1]}"
+}
+
+# callback MEASURE VARIANT prolog|epilog JOB: what slurmd would run, under the stopwatch.
+callback() {
+    local command="/usr/sbin/slurmstepd spank $3"
+    [ "$2" != recipe ] || command="$here/recipe-$3.sh"
+    become "$2"
+    # shellcheck disable=SC2046,SC2086
+    env $(job_environment "$2" "$4") "$here/stopwatch" "$1" "$2" $command
+}
+
+# until_true SECONDS COMMAND...
+until_true() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        if [ "$SECONDS" -gt "$deadline" ]; then
+            echo "still not: $*" >&2
+            return 1
+        fi
+        sleep 0.2
+    done
+}
+
+is_down() {
+    [ "$(systemctl is-active "user@$1.service" "user-runtime-dir@$1.service" | sort -u)" = inactive ]
+}
+
+is_drained() { sinfo --noheader --format=%T | grep --quiet drain; }
+
+idle() { [ "$(sinfo --noheader --format=%T | sort -u)" = idle ]; }
+
+# Also of one that logind has forgotten.
+end_session() { systemctl stop "user@$1.service" "user-runtime-dir@$1.service"; }
+
+is_up() { [ "$(systemctl is-active "user@$1.service")" = active ]; }
+
+# alone JOB: it is the only job that the node still has anything of, an epilog included.
+alone() { [ "$(find /run/spank-linger -mindepth 2 -name '[0-9]*' ! -name '*.*')" = "$(echo /run/spank-linger/*/"$1")" ]; }
+
+# hold VARIANT: a job of the variant's user that stays, and with it the session. Sets `held`. All
+# its steps have read plugstack.conf when its script runs.
+declare -A held=()
+hold() {
+    local sign="/tmp/held-$1"
+    rm -f "$sign"
+    if [ "$1" = recipe ]; then
+        # shellcheck disable=SC2046
+        env $(job_environment recipe 0) "$here/recipe-prolog.sh"
+    fi
+    become "$1"
+    held[$1]=$(as_user "$1" sbatch --parsable --output=/dev/null --mem=64 --wrap="touch $sign; sleep infinity")
+    until_true 120 test -e "$sign"
+}
+
+# The end of all jobs and sessions, whatever was before.
+clean() {
+    local variant
+    # shellcheck disable=SC2046
+    kill $(jobs -p) 2>/dev/null || true
+    scancel --full $(squeue --noheader --format=%A) 2>/dev/null || true
+    # Jobs that end while plugstack.conf changes drain the node: of a run before that was cut off.
+    ! is_drained || scontrol update nodename=n1 state=resume
+    until_true 120 idle
+    for variant in $variants; do
+        loginctl disable-linger "${user[$variant]}"
+        end_session "$(uid "$variant")"
+        until_true 120 is_down "$(uid "$variant")"
+    done
+    rm -rf /run/spank-linger/* /var/lib/spank-linger/*
+}
+trap clean EXIT

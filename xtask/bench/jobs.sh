@@ -1,0 +1,62 @@
+# jobs.sh ROUNDS WHOLE ROW: jobs as Slurm runs them. In each round each variant has so many of `srun
+# true` beside another job and without one, and then so many in a row.
+. /opt/linger-bench/common.sh
+conf=/etc/slurm/slurm.conf
+clean
+cp $conf /tmp/slurm.conf.before
+trap 'cp /tmp/slurm.conf.before $conf; restart; clean' EXIT
+
+restart() {
+    systemctl reset-failed slurmd slurmctld
+    systemctl restart slurmctld slurmd
+    until_true 120 idle
+}
+
+# slurmd looks for scripts and for plugins with a prolog only when it starts.
+move_in() {
+    become "$1"
+    cp /tmp/slurm.conf.before $conf
+    [ "$1" != recipe ] || cat >>$conf <<END
+Prolog=$here/recipe-prolog.sh
+Epilog=$here/recipe-epilog.sh
+TaskProlog=$here/recipe-task-prolog.sh
+END
+    restart
+}
+
+whole() { as_user "$2" "$here/stopwatch" "$1" "$2" srun --ntasks=1 --mem=64 true; }
+
+# The recipe's session may have been forgotten by logind, when its job was over before it was up.
+no_session() {
+    until_true 120 idle
+    [ "$1" != recipe ] || end_session "$(uid "$1")"
+    until_true 120 is_down "$(uid "$1")"
+}
+
+# Jobs a minute, from the first srun to the end of the last epilog.
+in_a_row() {
+    local begun=${EPOCHREALTIME/./}
+    # shellcheck disable=SC2016
+    as_user "$1" bash -c 'for _ in $(seq "$1"); do srun --ntasks=1 --mem=64 true || exit 1; done' - "$2"
+    until_true 120 idle
+    sample in-a-row "$1" jobs_per_min \
+        "$(awk -v jobs="$2" -v us=$((${EPOCHREALTIME/./} - begun)) 'BEGIN { print jobs * 6e7 / us }')"
+}
+
+for _ in $(seq "$1"); do
+    for variant in $variants; do
+        move_in "$variant"
+        for _ in $(seq "$2"); do
+            whole cold-job "$variant"
+            no_session "$variant"
+        done
+        in_a_row "$variant" "$3"
+        no_session "$variant"
+        hold "$variant"
+        for _ in $(seq "$2"); do
+            whole warm-job "$variant"
+            sleep 1
+        done
+        clean
+    done
+done
