@@ -1,6 +1,5 @@
 //! The plugin's arguments in plugstack.conf: `key=value`, one table.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -32,11 +31,11 @@ pub(crate) enum OnError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Who {
     /// Account names.
-    pub(crate) users: Option<BTreeSet<String>>,
+    pub(crate) users: Option<Vec<String>>,
     /// Names of groups, any of which will do in the place of the account's.
-    pub(crate) groups: Option<BTreeSet<String>>,
+    pub(crate) groups: Option<Vec<String>>,
     /// Slurm's partitions, in one of which the job must be.
-    pub(crate) partitions: Option<BTreeSet<String>>,
+    pub(crate) partitions: Option<Vec<String>>,
 }
 
 /// The arguments after parsing.
@@ -211,9 +210,9 @@ fn set_min_uid(arguments: &mut Arguments, value: &str) -> Option<()> {
 }
 
 /// An empty name is a comma too many: what was meant cannot be known.
-fn set_names(names: &mut Option<BTreeSet<String>>, value: &str) -> Option<()> {
-    let all: BTreeSet<String> = value.split(',').map(str::to_owned).collect();
-    *names = (!all.contains("")).then_some(all);
+fn set_names(names: &mut Option<Vec<String>>, value: &str) -> Option<()> {
+    let all: Vec<_> = value.split(',').map(str::to_owned).collect();
+    *names = all.iter().all(|name| !name.is_empty()).then_some(all);
     names.as_ref().map(|_| ())
 }
 

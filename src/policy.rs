@@ -1,6 +1,5 @@
 //! Who gets a session.
 
-use std::collections::BTreeSet;
 use std::ffi::CString;
 
 use nix::unistd::{Group, User, getgrouplist};
@@ -76,10 +75,10 @@ pub(crate) fn decide(arguments: &Arguments, request: &Request) -> Verdict {
 }
 
 fn is_admitted(who: &Who, request: &Request) -> bool {
-    let is_in = |names: &BTreeSet<String>| {
+    let is_in = |names: &[String]| {
         request.partition.as_ref().is_some_and(|partition| names.contains(partition))
     };
-    who.partitions.as_ref().is_none_or(is_in) && has_admitted_name(who, request.uid)
+    who.partitions.as_deref().is_none_or(is_in) && has_admitted_name(who, request.uid)
 }
 
 /// By the account's name or by one of its groups. Who cannot be looked up is not
@@ -97,7 +96,7 @@ fn has_admitted_name(who: &Who, uid: u32) -> bool {
     is_named || who.groups.as_ref().is_some_and(|groups| is_in_a_group(&user, groups))
 }
 
-fn is_in_a_group(user: &User, groups: &BTreeSet<String>) -> bool {
+fn is_in_a_group(user: &User, groups: &[String]) -> bool {
     let listed = CString::new(user.name.as_str()).map(|name| getgrouplist(&name, user.gid));
     let Ok(Ok(ids)) = listed else {
         log::warn!("uid {}: list the groups of {} for groups=: failed", user.uid, user.name);

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::decimal::decimal;
+use crate::set::set;
 use crate::text::text;
 
 /// What `sessionid` and `loginuid` hold as long as they are unset.
@@ -30,7 +31,7 @@ pub(crate) fn parse(text: &str) -> Option<u32> {
 /// left of it may be the id of somebody else.
 pub(crate) fn list(text: &str) -> BTreeSet<u32> {
     let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-    lines.filter_map(parse).collect()
+    set(lines.filter_map(parse))
 }
 
 /// Gives this process, and what it starts from now on, an id of its own.

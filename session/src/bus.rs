@@ -8,20 +8,23 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use futures_core::Stream;
+use zbus::address::transport::{Transport, Unix, UnixSocket};
 use zbus::message::Type;
-use zbus::{Connection, DynamicType, Message, MessageStream};
+use zbus::{Address, Connection, Message, MessageStream};
 use zruntime::SharedRuntime;
 
 use crate::budget::Budget;
 use crate::crash;
-use crate::error::{Error, Result, bus_cause};
+use crate::error::{Error, Problem, Result, bus_cause};
 use crate::live::{self, NotLive, Viewpoint};
 use crate::roots::Roots;
 use crate::slice::{Properties, Property};
 use crate::systemd::{Systemd, Units};
 
+mod body;
 mod slice;
 mod units;
+use body::{Arguments, property};
 use units::{manager_name, runtime_dir_name};
 
 /// A D-Bus interface on its object.
@@ -59,7 +62,6 @@ type Doing = RefCell<String>;
 pub(crate) struct Bus<'a> {
     roots: &'a Roots,
     connection: Option<Connection>,
-    runtime: SharedRuntime,
     doing: &'a Doing,
     messages: Option<MessageStream>,
     watched: Option<u32>,
@@ -70,25 +72,35 @@ pub(crate) struct Bus<'a> {
 /// not hang a node.
 ///
 /// # Errors
-/// Those of `work`, or [`Error::Late`] naming what it was at.
-pub(crate) fn within<T>(
+/// Those of `work`, or [`Problem::Late`] naming what it was at.
+pub(crate) fn within(
     budget: Budget,
     roots: &Roots,
-    work: impl AsyncFnOnce(&mut Bus<'_>) -> Result<T>,
-) -> Result<T> {
+    work: impl AsyncFnOnce(&mut Bus<'_>) -> Result<()>,
+) -> Result<()> {
     let doing = Doing::default();
-    zbus::block_on(async {
-        let runtime = SharedRuntime::current();
-        let runtime = runtime.map_err(|error| Error::bus("start the event loop")(error.into()))?;
-        let mut bus = Bus::new(roots, runtime.clone(), &doing);
-        let done = runtime.timeout_at(budget.deadline(), work(&mut bus)).await;
-        done.unwrap_or_else(|_| Err(Error::Late { doing: doing.take(), total: budget.total() }))
-    })
+    let all = Box::pin(async { work(&mut Bus::new(roots, &doing)).await });
+    let done = drive(all, budget.deadline())?;
+    done.unwrap_or_else(|| Err(Problem::Late { doing: doing.take(), total: budget.total() }.into()))
+}
+
+/// One event loop for every kind of work: a copy for each would be code of its
+/// own. What is left of the work is dropped while the loop runs: a connection
+/// that ends outside leaves a thread.
+fn drive(
+    work: Pin<Box<dyn Future<Output = Result<()>> + '_>>,
+    until: Instant,
+) -> Result<Option<Result<()>>> {
+    zbus::block_on(async { Ok(runtime()?.timeout_at(until, work).await.ok()) })
+}
+
+fn runtime() -> Result<SharedRuntime> {
+    SharedRuntime::current().map_err(|error| Error::bus("start the event loop")(error.into()))
 }
 
 impl<'a> Bus<'a> {
-    fn new(roots: &'a Roots, runtime: SharedRuntime, doing: &'a Doing) -> Self {
-        Self { roots, connection: None, runtime, doing, messages: None, watched: None }
+    fn new(roots: &'a Roots, doing: &'a Doing) -> Self {
+        Self { roots, connection: None, doing, messages: None, watched: None }
     }
 
     async fn connection(&mut self) -> Result<&Connection> {
@@ -104,39 +116,35 @@ impl<'a> Bus<'a> {
     async fn connect(&self) -> Result<Connection> {
         let doing = "connect to the system bus";
         self.doing.replace(doing.into());
-        let address = format!("unix:path={}", self.roots.system_bus.display());
-        zbus::connection::Builder::address(&*address).build().await.map_err(Error::bus(doing))
+        let socket = UnixSocket::File(self.roots.system_bus.clone());
+        let address = Address::new(Transport::Unix(Unix::new(socket)));
+        zbus::connection::Builder::address(address).build().await.map_err(Error::bus(doing))
     }
 
-    async fn call<B>(
+    async fn call(
         &mut self,
         doing: String,
         object: &Object<'_>,
         method: &str,
-        arguments: &B,
-    ) -> Result<Message>
-    where
-        B: serde::Serialize + DynamicType,
-    {
+        arguments: Arguments<'_>,
+    ) -> Result<Message> {
         self.send(&doing, object, method, arguments).await?.map_err(Error::bus(doing))
     }
 
     /// The answer as it is, for a caller to whom an error is one.
-    async fn send<B>(
+    async fn send(
         &mut self,
         doing: &str,
         object: &Object<'_>,
         method: &str,
-        arguments: &B,
-    ) -> Result<zbus::Result<Message>>
-    where
-        B: serde::Serialize + DynamicType,
-    {
+        arguments: Arguments<'_>,
+    ) -> Result<zbus::Result<Message>> {
         let connection = self.connection().await?.clone();
         self.doing.replace(doing.to_owned());
         let Object { service, path, interface } = *object;
         crash::point();
-        let reply = connection.call_method(Some(service), path, Some(interface), method, arguments);
+        let reply =
+            connection.call_method(Some(service), path, Some(interface), method, &arguments);
         Ok(reply.await)
     }
 
@@ -150,7 +158,7 @@ impl<'a> Bus<'a> {
             "type='signal',sender='{service}',path='{path}',interface='{interface}',\
              member='JobRemoved',arg2='{unit}'"
         );
-        self.call(format!("watch {unit}"), &DAEMON, "AddMatch", &(rule,)).await?;
+        self.call(format!("watch {unit}"), &DAEMON, "AddMatch", (rule,).into()).await?;
         Ok(())
     }
 }
@@ -170,9 +178,9 @@ impl Systemd for Bus<'_> {
 
     async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {
         let doing = format!("turn linger {} for uid {uid}", if on { "on" } else { "off" });
-        match self.send(&doing, &LOGIND, "SetUserLinger", &(uid, on, false)).await? {
+        match self.send(&doing, &LOGIND, "SetUserLinger", (uid, on, false).into()).await? {
             Err(error) if is_refusal(&error) => {
-                Err(Error::Refused { doing, cause: bus_cause(&error) })
+                Err(Problem::Refused { doing, cause: bus_cause(&error) }.into())
             }
             reply => reply.map(drop).map_err(Error::bus(doing)),
         }
@@ -184,14 +192,14 @@ impl Systemd for Bus<'_> {
 
     async fn start_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
-        self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", &(unit, "replace")).await?;
+        self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", (unit, "replace").into()).await?;
         Ok(())
     }
 
     async fn stop_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
         let doing = format!("stop {unit}");
-        match self.send(&doing, &SYSTEMD, "StopUnit", &(unit, "replace")).await? {
+        match self.send(&doing, &SYSTEMD, "StopUnit", (unit, "replace").into()).await? {
             Err(error) if is_error(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
             reply => reply.map(drop).map_err(Error::bus(doing)),
         }
@@ -200,7 +208,7 @@ impl Systemd for Bus<'_> {
     async fn kill_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
         let (doing, sigkill) = (format!("kill {unit}"), 9_i32);
-        match self.send(&doing, &SYSTEMD, "KillUnit", &(unit, "all", sigkill)).await? {
+        match self.send(&doing, &SYSTEMD, "KillUnit", (unit, "all", sigkill).into()).await? {
             Err(error) if is_error(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
             reply => reply.map(drop).map_err(Error::bus(doing)),
         }
@@ -210,7 +218,7 @@ impl Systemd for Bus<'_> {
         let unit = manager_name(uid);
         let doing = format!("forget that {unit} failed");
         // It has not, or systemd has forgotten it already.
-        let _ = self.send(&doing, &SYSTEMD, "ResetFailedUnit", &(unit,)).await?;
+        let _ = self.send(&doing, &SYSTEMD, "ResetFailedUnit", (unit,).into()).await?;
         Ok(())
     }
 
@@ -225,10 +233,9 @@ impl Systemd for Bus<'_> {
     async fn removes_ipc(&mut self) -> Result<bool> {
         let doing = "ask logind for RemoveIPC";
         let manager = Object { interface: PROPERTIES, ..LOGIND };
-        let property = (LOGIND.interface, "RemoveIPC");
-        let reply = self.call(doing.into(), &manager, "Get", &property).await?;
-        let value: zbus::OwnedVariant = reply.body().deserialize().map_err(Error::bus(doing))?;
-        bool::try_from(value).map_err(Error::bus(doing))
+        let asked = (LOGIND.interface, "RemoveIPC").into();
+        let reply = self.call(doing.into(), &manager, "Get", asked).await?;
+        property(&reply).map_err(Error::bus(doing))
     }
 
     async fn is_logged_in(&mut self, uid: u32) -> Result<bool> {
@@ -239,12 +246,11 @@ impl Systemd for Bus<'_> {
             interface: PROPERTIES,
         };
         let state = ("org.freedesktop.login1.User", "State");
-        let reply = match self.send(&doing, &user, "Get", &state).await? {
+        let reply = match self.send(&doing, &user, "Get", state.into()).await? {
             Err(error) if is_no_such_user(&error) => return Ok(false),
             reply => reply.map_err(Error::bus(&*doing))?,
         };
-        let state: zbus::OwnedVariant = reply.body().deserialize().map_err(Error::bus(&*doing))?;
-        let state = String::try_from(state).map_err(Error::bus(doing))?;
+        let state: String = property(&reply).map_err(Error::bus(doing))?;
         // sd_uid_get_state(3); the others are offline, opening, lingering, closing.
         Ok(matches!(state.as_str(), "online" | "active"))
     }
@@ -252,7 +258,8 @@ impl Systemd for Bus<'_> {
     async fn watch(&mut self, uid: u32) -> Result<()> {
         if self.messages.is_none() {
             self.messages = Some(self.connection().await?.clone().into());
-            self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &()).await?;
+            self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", Arguments::NONE)
+                .await?;
         }
         if self.watched != Some(uid) {
             self.watch_jobs(&manager_name(uid)).await?;
@@ -265,7 +272,7 @@ impl Systemd for Bus<'_> {
     async fn changed(&mut self, what: &str, until: Instant) -> Result<bool> {
         self.doing.replace(what.to_owned());
         let Some(messages) = &mut self.messages else { return Ok(false) };
-        match self.runtime.timeout_at(until, next_signal(messages)).await {
+        match runtime()?.timeout_at(until, next_signal(messages)).await {
             Err(_late) => Ok(false),
             Ok(Ok(())) => Ok(true),
             Ok(Err(error)) => Err(Error::bus("wait for systemd")(error)),

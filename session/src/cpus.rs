@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::decimal;
+use crate::set::set;
 
 /// No kernel has more (CONFIG_NR_CPUS), and a range that is longer is a mistake
 /// that must not cost memory.
@@ -48,7 +49,7 @@ impl CpuSet {
         let cpus = (0..CPUS_AT_MOST / 8).zip(mask).flat_map(|(at, byte)| {
             (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| at * 8 + bit)
         });
-        Self(cpus.collect())
+        Self(set(cpus))
     }
 }
 
@@ -60,7 +61,7 @@ impl FromStr for CpuSet {
         let ranges: Option<Vec<_>> = parts.map(range).collect();
         let ranges = ranges.filter(|ranges| named(ranges) <= CPUS_AT_MOST as usize);
         let ranges = ranges.ok_or_else(|| NotCpus(text.to_owned()))?;
-        Ok(Self(ranges.into_iter().flatten().collect()))
+        Ok(Self(set(ranges.into_iter().flatten())))
     }
 }
 

@@ -113,16 +113,20 @@ pub(crate) fn allow_all_but(
     let listed = text(proc_devices).map_err(Error::file("read", proc_devices))?;
     let is_mixed = |kind, major| denied.iter().any(|d| (d.kind, d.major) == (kind, major));
     let drivers = drivers(&listed);
-    let mixed_names: BTreeSet<_> =
-        drivers.iter().filter(|row| is_mixed(row.0, row.1)).map(|row| (row.0, row.2)).collect();
-    let whole = drivers.iter().map(|row| (row.0, row.2)).collect::<BTreeSet<_>>();
-    let whole = whole.difference(&mixed_names).map(|(kind, name)| format!("{kind}-{name}"));
+    let is_whole = |kind, name| {
+        let mut rows = drivers.iter().filter(|row| (row.0, row.2) == (kind, name));
+        rows.all(|row| !is_mixed(row.0, row.1))
+    };
+    let whole = drivers.iter().filter(|row| is_whole(row.0, row.2));
+    let mut whole: Vec<_> = whole.map(|(kind, _, name)| format!("{kind}-{name}")).collect();
+    // A driver has a row for each of its numbers; to allow it twice does no harm.
+    whole.dedup();
     let single = nodes(dev, |_| true)?;
     let single = single
         .difference(denied)
         .filter(|device| is_mixed(device.kind, device.major))
         .map(|Device { kind, major, minor }| format!("/dev/{kind}/{major}:{minor}"));
-    Ok(whole.chain(single).map(|name| (name, "rwm".to_owned())).collect())
+    Ok(whole.into_iter().chain(single).map(|name| (name, "rwm".to_owned())).collect())
 }
 
 /// The rows of /proc/devices (proc_devices(5)): kind, major, driver.
@@ -161,7 +165,7 @@ mod tests {
         let denied = Devices::from([char_device(4, 61)]);
         let allowed = allow_all_but(&denied, root.path(), &listed).unwrap();
         let names = allowed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
-        assert_eq!(names, ["char-mem", "char-nvidia", "char-pts", "block-floppy", "block-virtblk"]);
+        assert_eq!(names, ["char-mem", "char-pts", "char-nvidia", "block-floppy", "block-virtblk"]);
     }
 
     /// Show that the devices beside the denied one are allowed one by one. This

@@ -15,6 +15,7 @@ use crate::limits::Limits;
 use crate::processes::{Process, processes};
 use crate::rest;
 use crate::sessions::{Job, Sessions, User};
+use crate::set::set;
 use crate::slice::cap;
 use crate::store::{self, Found, Locked, Marked, Means, State};
 use crate::systemd::Systemd;
@@ -237,7 +238,7 @@ pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Resul
         return Ok(());
     }
     let found = processes(&sessions.roots, uid).into_iter().map(|process| process.cgroup);
-    let mut cgroups: BTreeSet<PathBuf> = found.collect();
+    let mut cgroups = set(found);
     if cgroups.iter().map(|cgroup| cgroup.as_os_str().len()).sum::<usize>() > MOST_FOUND {
         log::warn!(
             "uid {uid}: note what runs in the session: too many cgroups; it ends with the jobs"

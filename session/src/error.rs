@@ -12,10 +12,16 @@ use crate::processes::Process;
 /// This crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a session could not be opened, closed or accounted for.
+/// Why a session could not be opened, closed or accounted for. As thin as a
+/// pointer: every `?` moves it.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(Box<Problem>);
+
+/// The kinds of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum Problem {
     /// No account, or the name service failed: see nsswitch.conf(5).
     #[error("look up uid {uid}: {cause}")]
     NoUser {
@@ -92,22 +98,39 @@ pub enum Error {
     NotLive(#[from] NotLive),
 }
 
+impl<T: Into<Problem>> From<T> for Error {
+    fn from(problem: T) -> Self {
+        Self(Box::new(problem.into()))
+    }
+}
+
 impl Error {
+    /// Which kind.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+
+    /// Whether logind has said no: what it has not done needs no undoing.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.problem(), Problem::Refused { .. })
+    }
+
     /// Adds to an I/O error what was tried and on which file.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::File { doing, path, source }
+        move |source| Problem::File { doing, path, source }.into()
     }
 
     /// Names what outlived SIGKILL.
     pub(crate) fn still_alive(left: &[Process]) -> Self {
-        Self::StillAlive { names: left.iter().map(ToString::to_string).collect() }
+        Problem::StillAlive { names: left.iter().map(ToString::to_string).collect() }.into()
     }
 
     /// Names the attempt that the bus refused.
     pub(crate) fn bus(doing: impl Into<String>) -> impl FnOnce(zbus::Error) -> Self {
         let doing = doing.into();
-        move |error| Self::Bus { doing, cause: bus_cause(&error) }
+        move |error| Problem::Bus { doing, cause: bus_cause(&error) }.into()
     }
 }
 

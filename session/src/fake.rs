@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::live::{NotLive, Viewpoint, check};
 use crate::roots::Roots;
 use crate::slice::{Properties, Property};
@@ -82,7 +82,7 @@ impl Drop for Scripted {
 }
 
 fn refusal(cause: &str) -> Error {
-    Error::Bus { doing: "scripted".into(), cause: cause.into() }
+    Problem::Bus { doing: "scripted".into(), cause: cause.into() }.into()
 }
 
 fn unit(state: &str) -> Unit {

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use crate::crash;
 use crate::processes::{Process, processes, send, whole_cgroups};
 use crate::roots::Roots;
+use crate::set::set;
 
 /// The end of a process that is not our child can be waited for by a descriptor
 /// each; but the slice must be searched again anyway, for what was started
@@ -130,7 +131,7 @@ impl Ending<'_> {
         if targets.is_empty() {
             return;
         }
-        let pids = targets.iter().map(|process| process.pid).collect();
+        let pids = set(targets.iter().map(|process| process.pid));
         let slice = self.roots.slice(self.uid);
         for cgroup in whole_cgroups(&self.all(), &pids) {
             crash::point();

@@ -32,13 +32,14 @@ mod rest;
 mod roots;
 mod scan;
 mod sessions;
+mod set;
 mod slice;
 mod store;
 mod systemd;
 mod text;
 
 pub use containment::{Containment, Mark};
-pub use error::{Error, Result};
+pub use error::{Error, Problem, Result};
 pub use keepers::{Moment, Role};
 pub use limits::{Confine, Limits};
 pub use live::{NotLive, Viewpoint, check as check_live, check_manager};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::sessions::User;
 use crate::store::{Locked, Means, Undo};
 use crate::systemd::{RECHECK, Systemd, Units};
@@ -49,7 +49,7 @@ pub(crate) async fn open(
     if means == Means::Linger {
         state.note_asked(&undo, true)?;
         let set = systemd.set_linger(uid, true).await;
-        if matches!(set, Err(Error::Refused { .. })) {
+        if set.as_ref().is_err_and(Error::is_refusal) {
             state.note_asked(&undo, false)?;
         }
         set?;
@@ -64,7 +64,7 @@ pub(crate) async fn open(
 /// A session without linger would not end when linger is put back, so none is
 /// started.
 fn require_linger(user: &User<'_>) -> Result<()> {
-    if user.lingers()? { Ok(()) } else { Err(Error::NoLinger { uid: user.uid }) }
+    if user.lingers()? { Ok(()) } else { Err(Problem::NoLinger { uid: user.uid }.into()) }
 }
 
 /// A session that another job holds, while its user lingers, is taken down by
@@ -136,7 +136,7 @@ async fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<O
     systemd.start_manager(uid).await?;
     match settled(systemd, uid, budget.deadline()).await? {
         Some(units) => require_up(uid, units).map(|()| Opened::AfterHanging),
-        None => Err(Error::Late { doing: starting(uid), total: budget.total() }),
+        None => Err(Problem::Late { doing: starting(uid), total: budget.total() }.into()),
     }
 }
 
@@ -146,7 +146,7 @@ fn require_up(uid: u32, units: Units) -> Result<()> {
     }
     let manager = units.manager;
     let state = if manager.load == "loaded" { manager.active } else { manager.load };
-    Err(Error::ManagerFailed { uid, state })
+    Err(Problem::ManagerFailed { uid, state }.into())
 }
 
 /// Waits until no job is left for the manager; `None` if `until` comes first.

@@ -12,6 +12,7 @@ use crate::decimal::decimal;
 use crate::ending::manager;
 use crate::roots::Roots;
 use crate::scan;
+use crate::set::set;
 use crate::text::{bytes, text};
 
 /// A process, as it was found.
@@ -115,12 +116,11 @@ pub(crate) fn whole_cgroups<'a>(all: &'a [Process], targets: &BTreeSet<i32>) -> 
     let is_target = |process: &&Process| targets.contains(&process.pid);
     let (go, stay): (Vec<_>, Vec<_>) = all.iter().partition(is_target);
     // Each cgroup once: there may be tens of thousands of processes in one.
-    let cgroups = |of: Vec<&'a Process>| {
-        of.into_iter().map(|process| process.cgroup.as_path()).collect::<BTreeSet<_>>()
-    };
-    let shared: BTreeSet<&Path> = cgroups(stay).into_iter().flat_map(Path::ancestors).collect();
+    let cgroups =
+        |of: Vec<&'a Process>| set(of.into_iter().map(|process| process.cgroup.as_path()));
+    let shared = set(cgroups(stay).into_iter().flat_map(Path::ancestors));
     let whole = cgroups(go).into_iter().filter(|cgroup| !shared.contains(cgroup));
-    whole.filter(|cgroup| !cgroup.as_os_str().is_empty()).map(Path::to_path_buf).collect()
+    set(whole.filter(|cgroup| !cgroup.as_os_str().is_empty()).map(Path::to_path_buf))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::ending::{
     all_gone, confine, drop_earlier, drop_unended, end_leftovers, note_found, put_back, release,
     settle, sweep, time_to_end, time_to_end_leftovers,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::keepers::{Keeper, Moment, Role, is_apart, is_over};
 use crate::opening::{Opened, Opening, open};
 use crate::processes::{Process, processes};
@@ -205,9 +205,9 @@ pub(crate) struct User<'a> {
 impl<'a> User<'a> {
     fn look_up(uid: u32, roots: &'a Roots) -> Result<Self> {
         let found = nix::unistd::User::from_uid(uid.into());
-        let found = found.map_err(|error| Error::NoUser { uid, cause: error.to_string() })?;
+        let found = found.map_err(|error| Problem::NoUser { uid, cause: error.to_string() })?;
         let cause = || "no such account on this node".into();
-        let name = found.ok_or_else(|| Error::NoUser { uid, cause: cause() })?.name;
+        let name = found.ok_or_else(|| Problem::NoUser { uid, cause: cause() })?.name;
         Ok(Self { uid, name, roots })
     }
 

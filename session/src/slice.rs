@@ -1,6 +1,5 @@
 //! The properties of a user's slice in systemd: what we set, and what was there.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -88,21 +87,21 @@ pub(crate) struct Capped {
     /// The properties before the first cap.
     before: Properties,
     /// Those that had a drop-in at run time already.
-    had_drop_in: BTreeSet<Name>,
+    had_drop_in: Vec<Name>,
     /// What the jobs may use together.
     wanted: Limits,
     /// The caps that follow: no limit that was there is raised.
     set: Limits,
     /// The properties that we have changed, or were about to.
-    touched: BTreeSet<Name>,
+    touched: Vec<Name>,
     /// systemd has done it.
     done: bool,
 }
 
 impl Capped {
-    fn new(before: Properties, had_drop_in: BTreeSet<Name>) -> Self {
+    fn new(before: Properties, had_drop_in: Vec<Name>) -> Self {
         let [wanted, set] = [Limits::default(), Limits::default()];
-        Self { before, had_drop_in, wanted, set, touched: BTreeSet::new(), done: false }
+        Self { before, had_drop_in, wanted, set, touched: Vec::new(), done: false }
     }
 
     /// Where the record was lost: all of it may have been capped.
@@ -115,7 +114,7 @@ impl Capped {
             device_policy: "auto".into(),
             device_allow: Vec::new(),
         };
-        Self { touched: NAMES.into(), ..Self::new(before, BTreeSet::new()) }
+        Self { touched: NAMES.into(), ..Self::new(before, Vec::new()) }
     }
 
     /// Whether `slice` is capped as `wanted`, by our record and by the kernel:
@@ -175,19 +174,20 @@ pub(crate) async fn cap(
     capped.set = wanted.clone().below(&capped.before.limits());
     capped.wanted = wanted;
     let caps = capped.caps(roots)?;
-    let kept = caps.iter().map(Property::name).collect();
-    capped.touched = &capped.touched | &kept;
+    let kept: Vec<_> = caps.iter().map(Property::name).collect();
+    let undone: Vec<_> =
+        capped.touched.iter().copied().filter(|name| !kept.contains(name)).collect();
+    capped.touched = kept.iter().chain(&undone).copied().collect();
     capped.done = false;
     // To take back what is written down must be possible on a full disk, too.
     let noted = state.put_capped(&capped);
     if !kept.is_empty() {
         noted?;
     }
-    let undone = &capped.touched - &kept;
     let before = undone.iter().map(|name| capped.before.of(*name));
     systemd.set_slice(uid, caps.into_iter().chain(before).collect()).await?;
-    for name in &undone - &capped.had_drop_in {
-        remove_drop_in(roots, uid, name)?;
+    for name in undone.iter().filter(|name| !capped.had_drop_in.contains(name)) {
+        remove_drop_in(roots, uid, *name)?;
     }
     if kept.is_empty() {
         return state.remove_capped();

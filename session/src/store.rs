@@ -29,23 +29,25 @@ use crate::error::Result;
 use crate::keepers::Keeper;
 use crate::limits::Limits;
 use crate::roots::Roots;
+use crate::set::set;
 use crate::slice::Capped;
 use files::{append, numbers_in, read, read_lines, temporary, unfinished_in};
 
 pub(crate) mod files;
 mod lock;
 mod locked;
+mod record;
 pub(crate) use files::remove;
 pub(crate) use locked::{Locked, lock, try_lock};
+use record::Record;
 
 /// How one job stands with the session of its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
+#[serde(from = "Record", into = "Record")]
 pub enum Lease {
     /// The job holds the session open.
     Open {
         /// What it may use, once it has a cgroup.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         limits: Option<Limits>,
     },
     /// The job asked for a session and there is none.
@@ -178,7 +180,7 @@ pub(crate) fn is_unknown(roots: &Roots, uid: u32) -> bool {
 pub(crate) fn known_uids(roots: &Roots) -> Result<BTreeSet<u32>> {
     let (leased, to_undo) = (numbers_in(&roots.run)?, numbers_in(&roots.lib)?);
     let unfinished = unfinished_in(&roots.lib)?;
-    Ok(leased.into_iter().chain(to_undo).chain(unfinished).collect())
+    Ok(set(leased.into_iter().chain(to_undo).chain(unfinished)))
 }
 
 impl State {

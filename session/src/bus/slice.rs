@@ -1,8 +1,6 @@
 //! The properties of a user's slice over the bus (org.freedesktop.systemd1(5)).
 
-use std::collections::HashMap;
-
-use zbus::{OwnedVariant, Variant};
+use zbus::{Array, Dict, Structure, Variant};
 
 use super::{Bus, Object, PROPERTIES, SYSTEMD};
 use crate::error::{Error, Result};
@@ -16,29 +14,52 @@ pub(super) async fn get(bus: &mut Bus<'_>, uid: u32) -> Result<Properties> {
         interface: PROPERTIES,
         ..SYSTEMD
     };
-    let of = ("org.freedesktop.systemd1.Slice",);
-    let reply = bus.call(doing.clone(), &unit, "GetAll", &of).await?;
-    let all: zbus::Result<HashMap<String, OwnedVariant>> = reply.body().deserialize();
-    let properties = all.and_then(|mut all| {
-        Ok(Properties {
-            memory_max: take(&mut all, "MemoryMax")?,
-            memory_swap_max: take(&mut all, "MemorySwapMax")?,
-            tasks_max: take(&mut all, "TasksMax")?,
-            allowed_cpus: take(&mut all, "AllowedCPUs")?,
-            device_policy: take(&mut all, "DevicePolicy")?,
-            device_allow: take(&mut all, "DeviceAllow")?,
-        })
-    });
+    let of = ("org.freedesktop.systemd1.Slice",).into();
+    let body = bus.call(doing.clone(), &unit, "GetAll", of).await?.body();
+    let properties = body.deserialize().and_then(|reply| properties(&reply));
     properties.map_err(Error::bus(doing))
 }
 
-fn take<T>(all: &mut HashMap<String, OwnedVariant>, name: &str) -> zbus::Result<T>
+fn properties(reply: &Structure<'_>) -> zbus::Result<Properties> {
+    let [Variant::Dict(all)] = reply.fields() else { return Err(zbus::Error::InvalidReply) };
+    Ok(Properties {
+        memory_max: value(all, "MemoryMax")?,
+        memory_swap_max: value(all, "MemorySwapMax")?,
+        tasks_max: value(all, "TasksMax")?,
+        allowed_cpus: list(all, "AllowedCPUs", TryInto::try_into)?,
+        device_policy: value(all, "DevicePolicy")?,
+        device_allow: list(all, "DeviceAllow", rule)?,
+    })
+}
+
+fn value<'v, T>(all: &'v Dict<'v, 'v>, name: &str) -> zbus::Result<T>
 where
-    T: TryFrom<OwnedVariant>,
-    zbus::Error: From<T::Error>,
+    T: TryFrom<&'v Variant<'v>, Error = zbus::Error>,
 {
-    let value = all.remove(name).ok_or(zbus::Error::InvalidReply)?;
-    Ok(T::try_from(value)?)
+    let is_named = |key: &Variant<'_>| matches!(key, Variant::Str(key) if key == name);
+    let found = all.iter().find(|(key, _)| is_named(key));
+    found.ok_or(zbus::Error::InvalidReply)?.1.downcast_ref()
+}
+
+fn list<'v, T>(
+    all: &'v Dict<'v, 'v>,
+    name: &str,
+    item: impl Fn(&'v Variant<'v>) -> zbus::Result<T>,
+) -> zbus::Result<Vec<T>> {
+    value::<&Array<'_>>(all, name)?.iter().map(item).collect()
+}
+
+/// Node or driver, and what may be done with it.
+fn rule(pair: &Variant<'_>) -> zbus::Result<(String, String)> {
+    match pair {
+        Variant::Structure(pair) => match pair.fields() {
+            [Variant::Str(node), Variant::Str(access)] => {
+                Ok((node.to_string(), access.to_string()))
+            }
+            _ => Err(zbus::Error::InvalidReply),
+        },
+        _ => Err(zbus::Error::InvalidReply),
+    }
 }
 
 pub(super) async fn set(bus: &mut Bus<'_>, uid: u32, properties: Vec<Property>) -> Result<()> {
@@ -48,7 +69,7 @@ pub(super) async fn set(bus: &mut Bus<'_>, uid: u32, properties: Vec<Property>) 
     let slice = format!("user-{uid}.slice");
     let doing = format!("set properties of {slice}");
     let assignments: Vec<_> = properties.into_iter().flat_map(assignments).collect();
-    bus.call(doing, &SYSTEMD, "SetUnitProperties", &(slice, true, assignments)).await?;
+    bus.call(doing, &SYSTEMD, "SetUnitProperties", (slice, true, assignments).into()).await?;
     Ok(())
 }
 

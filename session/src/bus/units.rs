@@ -1,21 +1,18 @@
 //! The units of a user's session over the bus.
 
-use zbus::OwnedObjectPath;
+use zbus::{Structure, Variant};
 
 use super::{Bus, SYSTEMD};
 use crate::error::{Error, Result};
 use crate::systemd::{Unit, Units};
 
-/// One row of ListUnitsByNames: name, description, load, active and sub state,
-/// followed unit, path, job id, job type, job path (org.freedesktop.systemd1(5)).
-type UnitRow =
-    (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
-
 pub(super) async fn of(bus: &mut Bus<'_>, uid: u32) -> Result<Units> {
     let names = [manager_name(uid), runtime_dir_name(uid)];
     let doing = format!("ask systemd for {}", names[0]);
-    let reply = bus.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", &(&names[..],)).await?;
-    let rows: Vec<UnitRow> = reply.body().deserialize().map_err(Error::bus(&*doing))?;
+    let asked = (names.to_vec(),).into();
+    let reply = bus.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", asked).await?;
+    let body = reply.body();
+    let rows: Structure<'_> = body.deserialize().map_err(Error::bus(&*doing))?;
     let (manager, runtime_dir) = (find(&rows, &names[0]), find(&rows, &names[1]));
     let both = manager.zip(runtime_dir).ok_or(zbus::Error::InvalidReply);
     let (manager, runtime_dir) = both.map_err(Error::bus(doing))?;
@@ -30,8 +27,21 @@ pub(super) fn runtime_dir_name(uid: u32) -> String {
     format!("user-runtime-dir@{uid}.service")
 }
 
-fn find(rows: &[UnitRow], unit: &str) -> Option<Unit> {
-    let (_, _, load, active, _, _, _, job, job_type, _) = rows.iter().find(|row| row.0 == unit)?;
-    let job = (*job != 0).then(|| job_type.clone());
-    Some(Unit { load: load.clone(), active: active.clone(), job })
+fn find(reply: &Structure<'_>, unit: &str) -> Option<Unit> {
+    let [Variant::Array(rows)] = reply.fields() else { return None };
+    let mut units = rows.iter().filter_map(named);
+    units.find(|(name, _)| *name == unit).map(|(_, unit)| unit)
+}
+
+/// One row of ListUnitsByNames: name, description, load, active and sub state,
+/// followed unit, path, job id, job type, job path (org.freedesktop.systemd1(5)).
+fn named<'a>(row: &'a Variant<'_>) -> Option<(&'a str, Unit)> {
+    use Variant::{Str, U32};
+    let Variant::Structure(row) = row else { return None };
+    let [Str(name), _, Str(load), Str(active), _, _, _, U32(job), Str(job_type), _] = row.fields()
+    else {
+        return None;
+    };
+    let job = (*job != 0).then(|| job_type.to_string());
+    Some((name, Unit { load: load.to_string(), active: active.to_string(), job }))
 }

@@ -222,7 +222,7 @@ fn what_is_not_live_is_not_open() {
     script.push(Ask::Look(false));
     script.extend(CLOSES);
     let error = node.take(1, script).unwrap_err();
-    assert!(matches!(error, Error::NotLive(_)), "{error}");
+    assert!(matches!(error.problem(), Problem::NotLive(_)), "{error}");
     assert!(!node.lingers());
 }
 

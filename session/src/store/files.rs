@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::crash;
 use crate::decimal::decimal;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
+use crate::set::set;
 use crate::text::whole;
 
 /// The layout of a state file. `version` lets an upgraded plugin read what the
 /// one before it wrote while jobs run.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Versioned<T> {
     version: u32,
     #[serde(flatten)]
@@ -53,7 +54,7 @@ fn check_private(dir: &Path) -> Result<()> {
         return Ok(());
     }
     let problem = "must be a directory of root with mode 0700; remove what is there".into();
-    Err(Error::Untrusted { path: dir.to_owned(), problem })
+    Err(Problem::Untrusted { path: dir.to_owned(), problem }.into())
 }
 
 fn open_to_read(path: &Path) -> io::Result<File> {
@@ -70,15 +71,15 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 /// Reads the version first: with another one the rest may be anything. A field
 /// that is not known is passed over.
 pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
-    let untrusted = |problem: String| Error::Untrusted { path: path.to_owned(), problem };
+    let untrusted =
+        |problem: String| Error::from(Problem::Untrusted { path: path.to_owned(), problem });
     let not_ours =
         |error: serde_json::Error| untrusted(format!("not a state file: {error}; remove it"));
     let AnyVersion { version } = serde_json::from_str(text).map_err(not_ours)?;
     if version != VERSION {
         return Err(untrusted(format!("has version {version}, this plugin reads {VERSION}")));
     }
-    let read: Versioned<T> = serde_json::from_str(text).map_err(not_ours)?;
-    Ok(read.content)
+    serde_json::from_str(text).map_err(not_ours)
 }
 
 pub(crate) fn text_of<T: Serialize>(content: &T) -> serde_json::Result<String> {
@@ -185,7 +186,7 @@ fn names_in(dir: &Path) -> Result<Vec<String>> {
 }
 
 pub(crate) fn numbers<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeSet<u32> {
-    texts.filter_map(decimal).collect()
+    set(texts.filter_map(decimal))
 }
 
 #[cfg(test)]

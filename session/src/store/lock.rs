@@ -11,7 +11,7 @@ use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
 
 use super::files::make_private;
 use crate::budget::Budget;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 
 /// flock(2) has no deadline of its own, so the lock is asked for again. A
 /// prolog waits here while an epilog of the same user closes, about 300 ms.
@@ -25,7 +25,7 @@ pub(super) fn lock(dir: &Path, budget: Budget) -> Result<File> {
         }
         if Instant::now() >= budget.deadline() {
             let doing = "wait for another job's prolog or epilog of this user".into();
-            return Err(Error::Late { doing, total: budget.total() });
+            return Err(Problem::Late { doing, total: budget.total() }.into());
         }
         sleep(LOCK_RETRY);
     }

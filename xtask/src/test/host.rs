@@ -14,6 +14,10 @@ use crate::process;
 /// A first build of everything takes two minutes on two cores.
 const BUILD: Duration = Duration::from_secs(900);
 
+/// Bytes of a release build: it is read from a disk or the network by every
+/// slurmd, slurmstepd and srun.
+const LARGEST: u64 = 1_300_000;
+
 /// Beside the nodes: what they compile is done before the lints, which have a directory of their own.
 /// Who builds in the same one waits.
 pub(crate) fn test(tally: &mut Tally) -> Result<()> {
@@ -23,6 +27,7 @@ pub(crate) fn test(tally: &mut Tally) -> Result<()> {
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     tally.check("lints", || run(&lints))?;
     tally.check("no release build can be killed by a test", crash_points_are_not_released)?;
+    tally.check("a release build is small", plugin_is_small)?;
     tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
     missing_release_is_named(tally)
 }
@@ -49,6 +54,14 @@ fn crash_points_are_not_released() -> Result<()> {
     };
     ensure!(names_it(&build::crashing_plugin(RELEASE)?)?, "the build with crash-points has none");
     ensure!(!names_it(&build::plugin(RELEASE)?)?, "a release build has crash-points");
+    Ok(())
+}
+
+/// Slurm's release is two bytes of it: one stands for all.
+fn plugin_is_small() -> Result<()> {
+    let bytes = fs::metadata(build::plugin(RELEASE)?)?.len();
+    println!("the plugin has {bytes} bytes, of {LARGEST} at most");
+    ensure!(bytes <= LARGEST, "the plugin has {bytes} bytes: more than {LARGEST}");
     Ok(())
 }
 

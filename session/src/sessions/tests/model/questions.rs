@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::logind::{Logind, Manager, Outage};
 use crate::crash;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::live::{NotLive, Viewpoint, check};
 use crate::slice::{Properties, Property};
 use crate::systemd::{Systemd, Unit, Units};
@@ -143,5 +143,5 @@ impl Logind {
 }
 
 fn refusal(cause: &str) -> Error {
-    Error::Bus { doing: "simulated".into(), cause: cause.into() }
+    Problem::Bus { doing: "simulated".into(), cause: cause.into() }.into()
 }
