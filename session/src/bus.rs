@@ -1,6 +1,5 @@
 //! systemd and logind over the system bus.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::path::Path;
@@ -55,110 +54,100 @@ const DAEMON: Object<'_> = Object {
 /// D-Bus Specification, "Standard Interfaces".
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
-/// What we are doing, kept where a timeout can read it.
-type Doing = RefCell<String>;
-
-/// The system bus, connected to when it is first needed.
+/// The system bus, connected to when it is first needed, until the budget is used
+/// up: no version of zbus bounds the connect and the handshake, and a bus that
+/// accepts and stays silent must not hang a node.
 pub(crate) struct Bus<'a> {
     roots: &'a Roots,
-    connection: Option<Connection>,
-    doing: &'a Doing,
+    budget: Budget,
     messages: Option<MessageStream>,
     watched: Option<u32>,
+    link: Option<Link>,
 }
 
-/// Runs `work` on this thread and within the budget: no version of zbus bounds
-/// the connect and the handshake, and a bus that accepts and stays silent must
-/// not hang a node.
-///
-/// # Errors
-/// Those of `work`, or [`Problem::Late`] naming what it was at.
-pub(crate) fn within(
-    budget: Budget,
-    roots: &Roots,
-    work: impl AsyncFnOnce(&mut Bus<'_>) -> Result<()>,
-) -> Result<()> {
-    let doing = Doing::default();
-    let all = Box::pin(async { work(&mut Bus::new(roots, &doing)).await });
-    let done = drive(all, budget.deadline())?;
-    done.unwrap_or_else(|| Err(Problem::Late { doing: doing.take(), total: budget.total() }.into()))
-}
-
-/// One event loop for every kind of work: a copy for each would be code of its
-/// own. What is left of the work is dropped while the loop runs: a connection
-/// that ends outside leaves a thread.
-fn drive(
-    work: Pin<Box<dyn Future<Output = Result<()>> + '_>>,
-    until: Instant,
-) -> Result<Option<Result<()>>> {
-    zbus::block_on(async { Ok(runtime()?.timeout_at(until, work).await.ok()) })
-}
-
-fn runtime() -> Result<SharedRuntime> {
-    SharedRuntime::current().map_err(|error| Error::bus("start the event loop")(error.into()))
+/// A connection, and the event loop of its own that it runs in: in the one that
+/// zbus brings, what is left between two calls is run by a thread.
+#[derive(Clone)]
+struct Link {
+    connection: Connection,
+    runtime: SharedRuntime,
 }
 
 impl<'a> Bus<'a> {
-    fn new(roots: &'a Roots, doing: &'a Doing) -> Self {
-        Self { roots, connection: None, doing, messages: None, watched: None }
+    pub(crate) fn new(roots: &'a Roots, budget: Budget) -> Self {
+        Self { roots, budget, messages: None, watched: None, link: None }
     }
 
-    async fn connection(&mut self) -> Result<&Connection> {
-        let connection = match self.connection.take() {
-            Some(connected) => connected,
-            None => self.connect().await?,
+    fn link(&mut self) -> Result<Link> {
+        let link = match self.link.take() {
+            Some(link) => link,
+            None => self.connect()?,
         };
-        Ok(self.connection.insert(connection))
+        Ok(self.link.insert(link).clone())
     }
 
     /// The address is fixed: DBUS_SYSTEM_BUS_ADDRESS in a job's environment must
     /// not decide whom root talks to.
-    async fn connect(&self) -> Result<Connection> {
+    fn connect(&self) -> Result<Link> {
         let doing = "connect to the system bus";
-        self.doing.replace(doing.into());
         let socket = UnixSocket::File(self.roots.system_bus.clone());
         let address = Address::new(Transport::Unix(Unix::new(socket)));
-        zbus::connection::Builder::address(address).build().await.map_err(Error::bus(doing))
+        let runtime = SharedRuntime::new().map_err(|error| Error::bus(doing)(error.into()))?;
+        let connection = zbus::connection::Builder::address(address).build();
+        let connection = self.in_time(&runtime, doing, connection)?.map_err(Error::bus(doing))?;
+        Ok(Link { connection, runtime })
     }
 
-    async fn call(
+    fn in_time<T>(
+        &self,
+        runtime: &SharedRuntime,
+        doing: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T> {
+        let done = runtime.block_on(runtime.timeout_at(self.budget.deadline(), work));
+        done.map_err(|_late| self.late(doing))
+    }
+
+    fn late(&self, doing: &str) -> Error {
+        Problem::Late { doing: doing.into(), total: self.budget.total() }.into()
+    }
+
+    fn call(
         &mut self,
         doing: String,
         object: &Object<'_>,
         method: &str,
-        arguments: Arguments<'_>,
+        arguments: &Arguments<'_>,
     ) -> Result<Message> {
-        self.send(&doing, object, method, arguments).await?.map_err(Error::bus(doing))
+        self.send(&doing, object, method, arguments)?.map_err(Error::bus(doing))
     }
 
     /// The answer as it is, for a caller to whom an error is one.
-    async fn send(
+    fn send(
         &mut self,
         doing: &str,
         object: &Object<'_>,
         method: &str,
-        arguments: Arguments<'_>,
+        arguments: &Arguments<'_>,
     ) -> Result<zbus::Result<Message>> {
-        let connection = self.connection().await?.clone();
-        self.doing.replace(doing.to_owned());
+        let Link { connection, runtime } = self.link()?;
         let Object { service, path, interface } = *object;
         crash::point();
-        let reply =
-            connection.call_method(Some(service), path, Some(interface), method, &arguments);
-        Ok(reply.await)
+        let reply = connection.call_method(Some(service), path, Some(interface), method, arguments);
+        self.in_time(&runtime, doing, reply)
     }
 
     /// The sender is checked by the bus daemon, which knows who owns a name.
     ///
-    /// Not by zbus's own match rule: dropping such a stream leaves a task that
-    /// takes the rule back, and with it a thread, after the callback (zbus 6.2).
-    async fn watch_jobs(&mut self, unit: &str) -> Result<()> {
+    /// Not by zbus's own match rule: dropping such a stream leaves a task behind
+    /// that takes the rule back (zbus 6.2).
+    fn watch_jobs(&mut self, unit: &str) -> Result<()> {
         let Object { service, path, interface } = SYSTEMD;
         let rule = format!(
             "type='signal',sender='{service}',path='{path}',interface='{interface}',\
              member='JobRemoved',arg2='{unit}'"
         );
-        self.call(format!("watch {unit}"), &DAEMON, "AddMatch", (rule,).into()).await?;
+        self.call(format!("watch {unit}"), &DAEMON, "AddMatch", &(rule,).into())?;
         Ok(())
     }
 }
@@ -176,9 +165,9 @@ impl Systemd for Bus<'_> {
         live::check_manager(&self.roots.slice(uid), uid).is_ok()
     }
 
-    async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {
+    fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {
         let doing = format!("turn linger {} for uid {uid}", if on { "on" } else { "off" });
-        match self.send(&doing, &LOGIND, "SetUserLinger", (uid, on, false).into()).await? {
+        match self.send(&doing, &LOGIND, "SetUserLinger", &(uid, on, false).into())? {
             Err(error) if is_refusal(&error) => {
                 Err(Problem::Refused { doing, cause: bus_cause(&error) }.into())
             }
@@ -186,59 +175,59 @@ impl Systemd for Bus<'_> {
         }
     }
 
-    async fn units(&mut self, uid: u32) -> Result<Units> {
-        units::of(self, uid).await
+    fn units(&mut self, uid: u32) -> Result<Units> {
+        units::of(self, uid)
     }
 
-    async fn start_manager(&mut self, uid: u32) -> Result<()> {
+    fn start_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
-        self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", (unit, "replace").into()).await?;
+        self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", &(unit, "replace").into())?;
         Ok(())
     }
 
-    async fn stop_manager(&mut self, uid: u32) -> Result<()> {
+    fn stop_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
         let doing = format!("stop {unit}");
-        match self.send(&doing, &SYSTEMD, "StopUnit", (unit, "replace").into()).await? {
+        match self.send(&doing, &SYSTEMD, "StopUnit", &(unit, "replace").into())? {
             Err(error) if is_error(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
             reply => reply.map(drop).map_err(Error::bus(doing)),
         }
     }
 
-    async fn kill_manager(&mut self, uid: u32) -> Result<()> {
+    fn kill_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
         let (doing, sigkill) = (format!("kill {unit}"), 9_i32);
-        match self.send(&doing, &SYSTEMD, "KillUnit", (unit, "all", sigkill).into()).await? {
+        match self.send(&doing, &SYSTEMD, "KillUnit", &(unit, "all", sigkill).into())? {
             Err(error) if is_error(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
             reply => reply.map(drop).map_err(Error::bus(doing)),
         }
     }
 
-    async fn forget_failure(&mut self, uid: u32) -> Result<()> {
+    fn forget_failure(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
         let doing = format!("forget that {unit} failed");
         // It has not, or systemd has forgotten it already.
-        let _ = self.send(&doing, &SYSTEMD, "ResetFailedUnit", (unit,).into()).await?;
+        let _ = self.send(&doing, &SYSTEMD, "ResetFailedUnit", &(unit,).into())?;
         Ok(())
     }
 
-    async fn slice(&mut self, uid: u32) -> Result<Properties> {
-        slice::get(self, uid).await
+    fn slice(&mut self, uid: u32) -> Result<Properties> {
+        slice::get(self, uid)
     }
 
-    async fn set_slice(&mut self, uid: u32, properties: Vec<Property>) -> Result<()> {
-        slice::set(self, uid, properties).await
+    fn set_slice(&mut self, uid: u32, properties: Vec<Property>) -> Result<()> {
+        slice::set(self, uid, properties)
     }
 
-    async fn removes_ipc(&mut self) -> Result<bool> {
+    fn removes_ipc(&mut self) -> Result<bool> {
         let doing = "ask logind for RemoveIPC";
         let manager = Object { interface: PROPERTIES, ..LOGIND };
         let asked = (LOGIND.interface, "RemoveIPC").into();
-        let reply = self.call(doing.into(), &manager, "Get", asked).await?;
+        let reply = self.call(doing.into(), &manager, "Get", &asked)?;
         property(&reply).map_err(Error::bus(doing))
     }
 
-    async fn is_logged_in(&mut self, uid: u32) -> Result<bool> {
+    fn is_logged_in(&mut self, uid: u32) -> Result<bool> {
         let doing = format!("ask logind for uid {uid}");
         let user = Object {
             service: LOGIND.service,
@@ -246,7 +235,7 @@ impl Systemd for Bus<'_> {
             interface: PROPERTIES,
         };
         let state = ("org.freedesktop.login1.User", "State");
-        let reply = match self.send(&doing, &user, "Get", state.into()).await? {
+        let reply = match self.send(&doing, &user, "Get", &state.into())? {
             Err(error) if is_no_such_user(&error) => return Ok(false),
             reply => reply.map_err(Error::bus(&*doing))?,
         };
@@ -255,24 +244,27 @@ impl Systemd for Bus<'_> {
         Ok(matches!(state.as_str(), "online" | "active"))
     }
 
-    async fn watch(&mut self, uid: u32) -> Result<()> {
+    fn watch(&mut self, uid: u32) -> Result<()> {
         if self.messages.is_none() {
-            self.messages = Some(self.connection().await?.clone().into());
-            self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", Arguments::NONE)
-                .await?;
+            self.messages = Some(self.link()?.connection.into());
+            self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &Arguments::NONE)?;
         }
         if self.watched != Some(uid) {
-            self.watch_jobs(&manager_name(uid)).await?;
-            self.watch_jobs(&runtime_dir_name(uid)).await?;
+            self.watch_jobs(&manager_name(uid))?;
+            self.watch_jobs(&runtime_dir_name(uid))?;
             self.watched = Some(uid);
         }
         Ok(())
     }
 
-    async fn changed(&mut self, what: &str, until: Instant) -> Result<bool> {
-        self.doing.replace(what.to_owned());
-        let Some(messages) = &mut self.messages else { return Ok(false) };
-        match runtime()?.timeout_at(until, next_signal(messages)).await {
+    fn changed(&mut self, what: &str, until: Instant) -> Result<bool> {
+        let (Some(messages), Some(link)) = (&mut self.messages, &self.link) else {
+            return Ok(false);
+        };
+        let last = self.budget.deadline();
+        let next = link.runtime.timeout_at(until.min(last), next_signal(messages));
+        match link.runtime.block_on(next) {
+            Err(_late) if until > last => Err(self.late(what)),
             Err(_late) => Ok(false),
             Ok(Ok(())) => Ok(true),
             Ok(Err(error)) => Err(Error::bus("wait for systemd")(error)),

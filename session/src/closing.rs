@@ -24,19 +24,19 @@ pub(crate) enum Closed {
 ///
 /// # Errors
 /// What logind answered. The record stays, and a later call tries again.
-pub(crate) async fn undo_linger(
+pub(crate) fn undo_linger(
     systemd: &mut impl Systemd,
     user: &User<'_>,
     state: &Locked,
     undo: &Undo,
 ) -> Result<()> {
     if undo.means == Means::Manager {
-        stop_ours(systemd, user, undo).await?;
+        stop_ours(systemd, user, undo)?;
     } else if user.lingers()? != undo.linger_before || state.was_asked() {
-        systemd.watch(user.uid).await?;
-        let set = systemd.set_linger(user.uid, undo.linger_before).await;
+        systemd.watch(user.uid)?;
+        let set = systemd.set_linger(user.uid, undo.linger_before);
         match set {
-            Err(_) if !undo.linger_before && user.is_gone() => close_by_hand(systemd, user).await?,
+            Err(_) if !undo.linger_before && user.is_gone() => close_by_hand(systemd, user)?,
             set => set?,
         }
     }
@@ -44,7 +44,7 @@ pub(crate) async fn undo_linger(
 }
 
 /// Stops a manager that we have started, unless something else keeps it now.
-async fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
+fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
     let uid = user.uid;
     if !user.runtime_dir().exists() {
         log::warn!(
@@ -53,25 +53,23 @@ async fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> 
         );
         return Ok(());
     }
-    if undo.linger_before || user.lingers()? || systemd.is_logged_in(uid).await? {
+    if undo.linger_before || user.lingers()? || systemd.is_logged_in(uid)? {
         return Ok(());
     }
-    systemd.watch(uid).await?;
-    systemd.stop_manager(uid).await
+    systemd.watch(uid)?;
+    systemd.stop_manager(uid)
 }
 
 /// logind refuses to turn off the linger of an account that is no more ("No such
 /// process", systemd 257), and does not end its session.
-async fn close_by_hand(systemd: &mut impl Systemd, user: &User<'_>) -> Result<()> {
+fn close_by_hand(systemd: &mut impl Systemd, user: &User<'_>) -> Result<()> {
     user.forget_linger()?;
-    systemd.kill_manager(user.uid).await?;
-    while !systemd.units(user.uid).await?.are_down() {
+    systemd.kill_manager(user.uid)?;
+    while !systemd.units(user.uid)?.are_down() {
         let recheck = systemd.now() + RECHECK;
-        systemd
-            .changed(&format!("wait for the session of uid {} to end", user.uid), recheck)
-            .await?;
+        systemd.changed(&format!("wait for the session of uid {} to end", user.uid), recheck)?;
     }
-    systemd.forget_failure(user.uid).await
+    systemd.forget_failure(user.uid)
 }
 
 /// What systemd takes for itself to stop a manager or to see that it was killed:
@@ -81,7 +79,7 @@ pub(crate) const OVERHEAD: Duration = Duration::from_secs(5);
 /// Waits for the end of a session that nobody holds, so that the next job meets
 /// no half of it. systemd gives what runs in it up to 90 s to stop; here it gets
 /// `grace`.
-pub(crate) async fn wait_until_closed(
+pub(crate) fn wait_until_closed(
     systemd: &mut impl Systemd,
     user: &User<'_>,
     grace: Duration,
@@ -93,34 +91,34 @@ pub(crate) async fn wait_until_closed(
         return Ok(Closed::Gone);
     }
     let uid = user.uid;
-    systemd.watch(uid).await?;
+    systemd.watch(uid)?;
     let until = systemd.now() + grace + OVERHEAD;
-    if let Some(closed) = closed(systemd, uid, until).await? {
+    if let Some(closed) = closed(systemd, uid, until)? {
         return Ok(closed);
     }
     log::debug!("uid {uid}: close session: user@{uid}.service still runs and is killed");
-    systemd.kill_manager(uid).await?;
+    systemd.kill_manager(uid)?;
     let until = systemd.now() + OVERHEAD;
-    let closed = closed(systemd, uid, until).await?;
-    systemd.forget_failure(uid).await?;
+    let closed = closed(systemd, uid, until)?;
+    systemd.forget_failure(uid)?;
     closed.ok_or_else(|| still_there(user))
 }
 
 /// What became of it, unless that takes longer than `until`. logind itself
 /// forgets the user only UserStopDelaySec (10 s) later: not waited for.
-async fn closed(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Closed>> {
+fn closed(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Closed>> {
     loop {
-        if systemd.units(uid).await?.are_down() {
+        if systemd.units(uid)?.are_down() {
             return Ok(Some(Closed::Gone));
         }
-        if systemd.is_logged_in(uid).await? {
+        if systemd.is_logged_in(uid)? {
             return Ok(Some(Closed::Stays));
         }
         if systemd.now() >= until {
             return Ok(None);
         }
         let recheck = until.min(systemd.now() + RECHECK);
-        systemd.changed(&format!("wait for the session of uid {uid} to end"), recheck).await?;
+        systemd.changed(&format!("wait for the session of uid {uid} to end"), recheck)?;
     }
 }
 

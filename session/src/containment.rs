@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::audit;
 use crate::budget::Budget;
-use crate::bus;
+use crate::bus::Bus;
 use crate::ending::confine;
 use crate::error::{Error, Result};
 use crate::keepers::sees_this_process;
@@ -83,7 +83,7 @@ impl Sessions {
 
     fn cap(&self, job: Job, limits: Option<Limits>) -> Result<()> {
         let budget = Budget::starting_now(self.timeout).for_trying();
-        bus::within(budget, &self.roots, async |bus| hold(bus, self, job, limits, budget).await)
+        hold(&mut Bus::new(&self.roots, budget), self, job, limits, budget)
     }
 
     fn fail(&self, job: Job, error: Error) -> Result<()> {
@@ -129,7 +129,7 @@ impl Sessions {
 }
 
 /// Notes what `job` may use, once that is known, and holds the session to it.
-pub(crate) async fn hold(
+pub(crate) fn hold(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     job: Job,
@@ -143,5 +143,5 @@ pub(crate) async fn hold(
     if limits.is_some() {
         state.put(job.id, &Lease::Open { limits })?;
     }
-    confine(systemd, sessions, job.uid, &state).await
+    confine(systemd, sessions, job.uid, &state)
 }

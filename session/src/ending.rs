@@ -126,7 +126,7 @@ pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
     state.remove(id)
 }
 
-pub(crate) async fn release(
+pub(crate) fn release(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     job: Job,
@@ -142,9 +142,9 @@ pub(crate) async fn release(
     sweep(sessions, job.uid, &state, false)?;
     let containment = &sessions.containment;
     let is_held = state.is_held()?;
-    let user = if is_held { None } else { put_back(systemd, sessions, job.uid, &state).await? };
+    let user = if is_held { None } else { put_back(systemd, sessions, job.uid, &state)? };
     let closed = match user {
-        Some(user) => wait_until_closed(systemd, &user, containment.grace).await?,
+        Some(user) => wait_until_closed(systemd, &user, containment.grace)?,
         None => Closed::Stays,
     };
     if closed == Closed::Gone {
@@ -154,12 +154,12 @@ pub(crate) async fn release(
     if closed == Closed::Stays && !is_held {
         end_strangers(sessions, job.uid, &state)?;
     }
-    confine(systemd, sessions, job.uid, &state).await
+    confine(systemd, sessions, job.uid, &state)
 }
 
 /// When slurmd loads the plugin. Waits for no session to end and for no lock:
 /// there may be many, and slurmd waits for us. Who holds the lock sweeps as well.
-pub(crate) async fn settle(
+pub(crate) fn settle(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     uid: u32,
@@ -169,19 +169,19 @@ pub(crate) async fn settle(
     let Some(state) = store::try_lock(&sessions.roots, uid)? else { return Ok(()) };
     sweep(sessions, uid, &state, slurmd_starts)?;
     if !state.is_held()? {
-        let closes = put_back(systemd, sessions, uid, &state).await?.is_some();
+        let closes = put_back(systemd, sessions, uid, &state)?.is_some();
         // After a reboot there is nothing to tell strangers by.
         let is_late = Instant::now() >= budget.deadline();
-        if state.has_found() && !is_late && (!closes || systemd.is_logged_in(uid).await?) {
+        if state.has_found() && !is_late && (!closes || systemd.is_logged_in(uid)?) {
             end_strangers(sessions, uid, &state)?;
         }
     }
-    confine(systemd, sessions, uid, &state).await
+    confine(systemd, sessions, uid, &state)
 }
 
 /// What no job holds. Gives the user whose session is to end now, if it was us who
 /// had opened it.
-pub(crate) async fn put_back<'a>(
+pub(crate) fn put_back<'a>(
     systemd: &mut impl Systemd,
     sessions: &'a Sessions,
     uid: u32,
@@ -189,10 +189,10 @@ pub(crate) async fn put_back<'a>(
 ) -> Result<Option<User<'a>>> {
     let Some(undo) = state.undo()? else { return Ok(None) };
     let user = User { uid, name: undo.name.clone(), roots: &sessions.roots };
-    if !undo.linger_before && must_stay(systemd, &user).await? {
+    if !undo.linger_before && must_stay(systemd, &user)? {
         return Ok(None);
     }
-    undo_linger(systemd, &user, state, &undo).await?;
+    undo_linger(systemd, &user, state, &undo)?;
     // One that was up without us stays.
     let stays = undo.means == Means::Manager && undo.linger_before;
     Ok((!stays).then_some(user))
@@ -200,10 +200,10 @@ pub(crate) async fn put_back<'a>(
 
 /// Whether the end of the session would take something from processes of the
 /// user that are not in it.
-async fn must_stay(systemd: &mut impl Systemd, user: &User<'_>) -> Result<bool> {
+fn must_stay(systemd: &mut impl Systemd, user: &User<'_>) -> Result<bool> {
     let uid = user.uid;
     let Some(in_use) = ipc::in_use(user.roots, uid) else { return Ok(false) };
-    if systemd.is_logged_in(uid).await? || !systemd.removes_ipc().await? {
+    if systemd.is_logged_in(uid)? || !systemd.removes_ipc()? {
         return Ok(false);
     }
     log::warn!(
@@ -215,7 +215,7 @@ async fn must_stay(systemd: &mut impl Systemd, user: &User<'_>) -> Result<bool> 
 
 /// Holds the slice to what the jobs that have begun may use; to nothing when
 /// there is no session of ours any more.
-pub(crate) async fn confine(
+pub(crate) fn confine(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     uid: u32,
@@ -226,7 +226,7 @@ pub(crate) async fn confine(
     let wanted = if is_ours { together.limits } else { Some(Limits::default()) };
     let Some(wanted) = wanted else { return Ok(()) };
     let wanted = wanted.only(sessions.containment.confine);
-    cap(systemd, &sessions.roots, uid, state, wanted).await
+    cap(systemd, &sessions.roots, uid, state, wanted)
 }
 
 /// In bytes of their paths: what is found is written into /run, and read again.

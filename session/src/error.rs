@@ -116,6 +116,11 @@ impl Error {
         matches!(self.problem(), Problem::Refused { .. })
     }
 
+    /// Whether there is no time for anything more.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self.problem(), Problem::Late { .. })
+    }
+
     /// Adds to an I/O error what was tried and on which file.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

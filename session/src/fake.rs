@@ -110,7 +110,7 @@ impl Systemd for Scripted {
         true
     }
 
-    async fn set_linger(&mut self, _uid: u32, on: bool) -> Result<()> {
+    fn set_linger(&mut self, _uid: u32, on: bool) -> Result<()> {
         assert_eq!(self.next("set_linger")?, Ask::Linger(on));
         if on {
             fs::write(&self.linger_file, "").unwrap();
@@ -120,67 +120,67 @@ impl Systemd for Scripted {
         Ok(())
     }
 
-    async fn units(&mut self, _uid: u32) -> Result<Units> {
+    fn units(&mut self, _uid: u32) -> Result<Units> {
         match self.next("units")? {
             Ask::Units(state) => Ok(Units { manager: unit(state), runtime_dir: unit(state) }),
             other => panic!("units instead of {other:?}"),
         }
     }
 
-    async fn start_manager(&mut self, _uid: u32) -> Result<()> {
+    fn start_manager(&mut self, _uid: u32) -> Result<()> {
         match self.next("start_manager")? {
             Ask::Start(answer) => answer.map_err(refusal),
             other => panic!("start instead of {other:?}"),
         }
     }
 
-    async fn stop_manager(&mut self, _uid: u32) -> Result<()> {
+    fn stop_manager(&mut self, _uid: u32) -> Result<()> {
         assert_eq!(self.next("stop_manager")?, Ask::Stop);
         Ok(())
     }
 
-    async fn kill_manager(&mut self, _uid: u32) -> Result<()> {
+    fn kill_manager(&mut self, _uid: u32) -> Result<()> {
         assert_eq!(self.next("kill_manager")?, Ask::Kill);
         Ok(())
     }
 
-    async fn forget_failure(&mut self, _uid: u32) -> Result<()> {
+    fn forget_failure(&mut self, _uid: u32) -> Result<()> {
         assert_eq!(self.next("forget_failure")?, Ask::Forget);
         Ok(())
     }
 
-    async fn slice(&mut self, _uid: u32) -> Result<Properties> {
+    fn slice(&mut self, _uid: u32) -> Result<Properties> {
         match self.next("slice")? {
             Ask::Slice(properties) => Ok(properties),
             other => panic!("slice instead of {other:?}"),
         }
     }
 
-    async fn set_slice(&mut self, _uid: u32, properties: Vec<Property>) -> Result<()> {
+    fn set_slice(&mut self, _uid: u32, properties: Vec<Property>) -> Result<()> {
         assert_eq!(self.next("set_slice")?, Ask::SetSlice(properties));
         Ok(())
     }
 
-    async fn removes_ipc(&mut self) -> Result<bool> {
+    fn removes_ipc(&mut self) -> Result<bool> {
         match self.next("removes_ipc")? {
             Ask::RemovesIpc(answer) => Ok(answer),
             other => panic!("removes_ipc instead of {other:?}"),
         }
     }
 
-    async fn is_logged_in(&mut self, _uid: u32) -> Result<bool> {
+    fn is_logged_in(&mut self, _uid: u32) -> Result<bool> {
         match self.next("is_logged_in")? {
             Ask::LoggedIn(answer) => Ok(answer),
             other => panic!("is_logged_in instead of {other:?}"),
         }
     }
 
-    async fn watch(&mut self, _uid: u32) -> Result<()> {
+    fn watch(&mut self, _uid: u32) -> Result<()> {
         assert_eq!(self.next("watch")?, Ask::Watch);
         Ok(())
     }
 
-    async fn changed(&mut self, _what: &str, until: Instant) -> Result<bool> {
+    fn changed(&mut self, _what: &str, until: Instant) -> Result<bool> {
         match self.next("changed")? {
             Ask::Changed(Some(seconds)) => {
                 self.now += Duration::from_secs(seconds);

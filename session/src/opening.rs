@@ -31,31 +31,31 @@ pub(crate) struct Opening<'a> {
 ///
 /// # Errors
 /// What systemd or logind answered; or what is missing although they said yes.
-pub(crate) async fn open(
+pub(crate) fn open(
     systemd: &mut impl Systemd,
     opening: &Opening<'_>,
     undo: Option<Undo>,
     budget: Budget,
 ) -> Result<Opened> {
     let Opening { user, state, means, .. } = *opening;
-    let undo = remember(systemd, opening, undo).await?;
+    let undo = remember(systemd, opening, undo)?;
     let (dir, uid) = (user.runtime_dir(), user.uid);
-    if is_open(systemd, opening).await? {
+    if is_open(systemd, opening)? {
         return Ok(Opened::Smoothly);
     }
     state.begin_opening()?;
-    systemd.watch(uid).await?;
-    wait_out_closing(systemd, uid).await?;
+    systemd.watch(uid)?;
+    wait_out_closing(systemd, uid)?;
     if means == Means::Linger {
         state.note_asked(&undo, true)?;
-        let set = systemd.set_linger(uid, true).await;
+        let set = systemd.set_linger(uid, true);
         if set.as_ref().is_err_and(Error::is_refusal) {
             state.note_asked(&undo, false)?;
         }
         set?;
         require_linger(user)?;
     }
-    let opened = start(systemd, uid, budget).await?;
+    let opened = start(systemd, uid, budget)?;
     systemd.look(&dir, uid)?;
     state.end_opening()?;
     Ok(opened)
@@ -70,7 +70,7 @@ fn require_linger(user: &User<'_>) -> Result<()> {
 /// A session that another job holds, while its user lingers, is taken down by
 /// nobody but an admin: its manager's cgroup and its bus tell enough, unless it is
 /// half-way up and the bus is the one before. For any other, systemd is asked.
-async fn is_open(systemd: &mut impl Systemd, opening: &Opening<'_>) -> Result<bool> {
+fn is_open(systemd: &mut impl Systemd, opening: &Opening<'_>) -> Result<bool> {
     let Opening { user, state, means, is_shared } = *opening;
     let lingers = user.lingers()?;
     let is_kept = means == Means::Manager || lingers;
@@ -78,17 +78,13 @@ async fn is_open(systemd: &mut impl Systemd, opening: &Opening<'_>) -> Result<bo
         return Ok(false);
     }
     let is_known = is_shared && lingers && !state.is_opening() && systemd.has_manager(user.uid);
-    Ok(is_known || systemd.units(user.uid).await?.are_up())
+    Ok(is_known || systemd.units(user.uid)?.are_up())
 }
 
 /// Writes down, before anything is changed, how linger was. A record that is
 /// there already is from a job that could not undo it: it still holds, unless the
 /// site has turned from the manager to linger since.
-async fn remember(
-    systemd: &mut impl Systemd,
-    opening: &Opening<'_>,
-    undo: Option<Undo>,
-) -> Result<Undo> {
+fn remember(systemd: &mut impl Systemd, opening: &Opening<'_>, undo: Option<Undo>) -> Result<Undo> {
     let Opening { user, state, means, .. } = *opening;
     match undo {
         Some(undo) if undo.means == Means::Linger || undo.means == means => {
@@ -101,7 +97,7 @@ async fn remember(
     }
     let linger_before = match means {
         Means::Linger => user.lingers()?,
-        Means::Manager => systemd.units(user.uid).await?.are_up(),
+        Means::Manager => systemd.units(user.uid)?.are_up(),
     };
     let undo = Undo { name: user.name.clone(), linger_before, asked: false, means };
     state.put_undo(&undo)?;
@@ -110,10 +106,10 @@ async fn remember(
 
 /// A session that is being taken down still shows a bus, and a start queued on
 /// top of its stop was seen to hang for 90 s (systemd 257). So first its end.
-async fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
-    while systemd.units(uid).await?.are_stopping() {
+fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
+    while systemd.units(uid)?.are_stopping() {
         let recheck = systemd.now() + RECHECK;
-        systemd.changed("wait for the end of the session before", recheck).await?;
+        systemd.changed("wait for the end of the session before", recheck)?;
     }
     Ok(())
 }
@@ -124,17 +120,17 @@ async fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
 const PATIENCE: Duration = Duration::from_secs(9);
 
 /// Starts the manager, and once more if the first start hangs.
-async fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<Opened> {
+fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<Opened> {
     let left = budget.deadline().saturating_duration_since(systemd.now());
     let hangs = systemd.now() + PATIENCE.max(left / 2);
-    systemd.start_manager(uid).await?;
-    if let Some(units) = settled(systemd, uid, hangs).await? {
+    systemd.start_manager(uid)?;
+    if let Some(units) = settled(systemd, uid, hangs)? {
         return require_up(uid, units).map(|()| Opened::Smoothly);
     }
-    systemd.kill_manager(uid).await?;
-    settled(systemd, uid, budget.deadline()).await?;
-    systemd.start_manager(uid).await?;
-    match settled(systemd, uid, budget.deadline()).await? {
+    systemd.kill_manager(uid)?;
+    settled(systemd, uid, budget.deadline())?;
+    systemd.start_manager(uid)?;
+    match settled(systemd, uid, budget.deadline())? {
         Some(units) => require_up(uid, units).map(|()| Opened::AfterHanging),
         None => Err(Problem::Late { doing: starting(uid), total: budget.total() }.into()),
     }
@@ -150,9 +146,9 @@ fn require_up(uid: u32, units: Units) -> Result<()> {
 }
 
 /// Waits until no job is left for the manager; `None` if `until` comes first.
-async fn settled(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Units>> {
+fn settled(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Units>> {
     loop {
-        let units = systemd.units(uid).await?;
+        let units = systemd.units(uid)?;
         if units.are_settled() {
             return Ok(Some(units));
         }
@@ -160,7 +156,7 @@ async fn settled(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result
             return Ok(None);
         }
         let recheck = until.min(systemd.now() + RECHECK);
-        systemd.changed(&starting(uid), recheck).await?;
+        systemd.changed(&starting(uid), recheck)?;
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::budget::Budget;
-use crate::bus;
+use crate::bus::Bus;
 use crate::containment::Containment;
 use crate::crash;
 use crate::ending::{
@@ -71,18 +71,14 @@ impl Sessions {
         let waiting = Budget::starting_now(self.timeout).for_trying().and(closing);
         let state = store::lock(&self.roots, job.uid, waiting)?;
         let trying = Budget::starting_now(self.timeout).for_trying();
-        bus::within(trying, &self.roots, async |bus| {
-            take(bus, self, job, moment, &state, trying).await
-        })
+        take(&mut Bus::new(&self.roots, trying), self, job, moment, &state, trying)
     }
 
     /// After a failure: notes why, and puts back what no other job holds, in the
     /// fifth of the time that is kept for it.
     pub(crate) fn give_up(&self, job: Job, cause: String) {
         let budget = Budget::starting_now(self.timeout).for_putting_back();
-        let given_up = bus::within(budget, &self.roots, async |bus| {
-            give_up(bus, self, job, cause, budget).await
-        });
+        let given_up = give_up(&mut Bus::new(&self.roots, budget), self, job, cause, budget);
         given_up.unwrap_or_else(|error| log::warn!("{job}: put back what was changed: {error}"));
     }
 
@@ -156,7 +152,7 @@ impl Sessions {
         let left = end_leftovers(self, job);
         let grace = time_to_end(self.containment.grace);
         let budget = Budget::starting_now(self.timeout).and(grace);
-        bus::within(budget, &self.roots, async |bus| release(bus, self, job, budget).await)?;
+        release(&mut Bus::new(&self.roots, budget), self, job, budget)?;
         let left = left?;
         if left.is_empty() {
             return Ok(());
@@ -180,18 +176,20 @@ impl Sessions {
     /// (Slurm 23.11).
     ///
     /// # Errors
-    /// When the list cannot be read. What fails for one user is logged.
+    /// When the list cannot be read. What fails for one user is logged;
+    /// when the time runs out, what it ran out for.
     pub fn settle(&self, slurmd_starts: bool) -> Result<()> {
         let uids = store::known_uids(&self.roots)?;
         let budget = Budget::starting_now(self.timeout);
-        bus::within(budget, &self.roots, async |bus| {
-            for uid in uids {
-                settle(bus, self, uid, slurmd_starts, budget).await.unwrap_or_else(|error| {
-                    log::error!("uid {uid}: settle what an ended job left: {error}");
-                });
+        let mut bus = Bus::new(&self.roots, budget);
+        for uid in uids {
+            match settle(&mut bus, self, uid, slurmd_starts, budget) {
+                Err(error) if error.is_late() => return Err(error),
+                Err(error) => log::error!("uid {uid}: settle what an ended job left: {error}"),
+                Ok(()) => {}
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 }
 
@@ -248,7 +246,7 @@ fn escape(name: &str) -> String {
     name.bytes().map(escape_byte).collect()
 }
 
-pub(crate) async fn take(
+pub(crate) fn take(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     job: Job,
@@ -269,12 +267,12 @@ pub(crate) async fn take(
     };
     let is_shared = before.is_none() && state.is_held()?;
     let opening = Opening { user: &user, state, means: sessions.means, is_shared };
-    if open(systemd, &opening, undo, budget).await? == Opened::AfterHanging {
+    if open(systemd, &opening, undo, budget)? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
     note_found(sessions, job.uid, state)?;
     if has_swept || has_dropped {
-        confine(systemd, sessions, job.uid, state).await?;
+        confine(systemd, sessions, job.uid, state)?;
     }
     state.put(job.id, &before.unwrap_or(Lease::NEW))
 }
@@ -305,7 +303,7 @@ fn note_process(sessions: &Sessions, state: &Locked, id: u32, moment: Moment) ->
     }
 }
 
-pub(crate) async fn give_up(
+pub(crate) fn give_up(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     job: Job,
@@ -317,9 +315,9 @@ pub(crate) async fn give_up(
     let noted = state.put(job.id, &Lease::Failed { cause, told: false });
     noted.or_else(|_| state.remove(job.id))?;
     if !state.is_held()? {
-        put_back(systemd, sessions, job.uid, &state).await?;
+        put_back(systemd, sessions, job.uid, &state)?;
     }
-    confine(systemd, sessions, job.uid, &state).await
+    confine(systemd, sessions, job.uid, &state)
 }
 
 #[cfg(test)]

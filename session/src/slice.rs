@@ -158,7 +158,7 @@ impl Capped {
 ///
 /// # Errors
 /// What systemd answered. The record stays.
-pub(crate) async fn cap(
+pub(crate) fn cap(
     systemd: &mut impl Systemd,
     roots: &Roots,
     uid: u32,
@@ -169,7 +169,7 @@ pub(crate) async fn cap(
         Some(capped) if capped.is_right(&wanted, &roots.slice(uid)) => return Ok(()),
         Some(capped) => capped,
         None if wanted == Limits::default() => return Ok(()),
-        None => begin(systemd, roots, uid, &wanted).await?,
+        None => begin(systemd, roots, uid, &wanted)?,
     };
     capped.set = wanted.clone().below(&capped.before.limits());
     capped.wanted = wanted;
@@ -185,7 +185,7 @@ pub(crate) async fn cap(
         noted?;
     }
     let before = undone.iter().map(|name| capped.before.of(*name));
-    systemd.set_slice(uid, caps.into_iter().chain(before).collect()).await?;
+    systemd.set_slice(uid, caps.into_iter().chain(before).collect())?;
     for name in undone.iter().filter(|name| !capped.had_drop_in.contains(name)) {
         remove_drop_in(roots, uid, *name)?;
     }
@@ -196,13 +196,8 @@ pub(crate) async fn cap(
     state.put_capped(&capped)
 }
 
-async fn begin(
-    systemd: &mut impl Systemd,
-    roots: &Roots,
-    uid: u32,
-    wanted: &Limits,
-) -> Result<Capped> {
-    let before = systemd.slice(uid).await?;
+fn begin(systemd: &mut impl Systemd, roots: &Roots, uid: u32, wanted: &Limits) -> Result<Capped> {
+    let before = systemd.slice(uid)?;
     if !wanted.denied.is_empty() && before.has_device_rules() {
         log::warn!(
             "uid {uid}: confine devices: user-{uid}.slice has device rules of its own; they stay, \

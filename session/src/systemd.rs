@@ -81,39 +81,39 @@ pub(crate) trait Systemd {
     fn has_manager(&self, uid: u32) -> bool;
 
     /// `login1.Manager.SetUserLinger`. Returns before anything has happened.
-    async fn set_linger(&mut self, uid: u32, on: bool) -> Result<()>;
+    fn set_linger(&mut self, uid: u32, on: bool) -> Result<()>;
 
     /// The user's units as they are now.
-    async fn units(&mut self, uid: u32) -> Result<Units>;
+    fn units(&mut self, uid: u32) -> Result<Units>;
 
     /// Queues its start; joins a start that is queued already.
-    async fn start_manager(&mut self, uid: u32) -> Result<()>;
+    fn start_manager(&mut self, uid: u32) -> Result<()>;
 
     /// Queues its stop.
-    async fn stop_manager(&mut self, uid: u32) -> Result<()>;
+    fn stop_manager(&mut self, uid: u32) -> Result<()>;
 
     /// SIGKILL to all its processes.
-    async fn kill_manager(&mut self, uid: u32) -> Result<()>;
+    fn kill_manager(&mut self, uid: u32) -> Result<()>;
 
     /// Forgets that it failed: it was us who killed it.
-    async fn forget_failure(&mut self, uid: u32) -> Result<()>;
+    fn forget_failure(&mut self, uid: u32) -> Result<()>;
 
     /// The properties of the user's slice.
-    async fn slice(&mut self, uid: u32) -> Result<Properties>;
+    fn slice(&mut self, uid: u32) -> Result<Properties>;
 
     /// Sets properties of the user's slice until the next boot.
-    async fn set_slice(&mut self, uid: u32, properties: Vec<Property>) -> Result<()>;
+    fn set_slice(&mut self, uid: u32, properties: Vec<Property>) -> Result<()>;
 
     /// Whether logind is set to delete a user's IPC objects with the last session.
-    async fn removes_ipc(&mut self) -> Result<bool>;
+    fn removes_ipc(&mut self) -> Result<bool>;
 
     /// Whether logind counts a login of the user on this node, by ssh or cron.
-    async fn is_logged_in(&mut self, uid: u32) -> Result<bool>;
+    fn is_logged_in(&mut self, uid: u32) -> Result<bool>;
 
     /// Has changes of the user's units reported from now on.
-    async fn watch(&mut self, uid: u32) -> Result<()>;
+    fn watch(&mut self, uid: u32) -> Result<()>;
 
     /// Waits for the next report, for the sake of `what`; false if `until` comes
     /// first.
-    async fn changed(&mut self, what: &str, until: Instant) -> Result<bool>;
+    fn changed(&mut self, what: &str, until: Instant) -> Result<bool>;
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::slice::{Name, Properties, Property};
 
 /// Asking for a unit's object loads the unit.
-pub(super) async fn get(bus: &mut Bus<'_>, uid: u32) -> Result<Properties> {
+pub(super) fn get(bus: &mut Bus<'_>, uid: u32) -> Result<Properties> {
     let doing = format!("ask for the properties of user-{uid}.slice");
     let unit = Object {
         path: &format!("{}/unit/user_2d{uid}_2eslice", SYSTEMD.path),
@@ -15,7 +15,7 @@ pub(super) async fn get(bus: &mut Bus<'_>, uid: u32) -> Result<Properties> {
         ..SYSTEMD
     };
     let of = ("org.freedesktop.systemd1.Slice",).into();
-    let body = bus.call(doing.clone(), &unit, "GetAll", of).await?.body();
+    let body = bus.call(doing.clone(), &unit, "GetAll", &of)?.body();
     let properties = body.deserialize().and_then(|reply| properties(&reply));
     properties.map_err(Error::bus(doing))
 }
@@ -62,14 +62,14 @@ fn rule(pair: &Variant<'_>) -> zbus::Result<(String, String)> {
     }
 }
 
-pub(super) async fn set(bus: &mut Bus<'_>, uid: u32, properties: Vec<Property>) -> Result<()> {
+pub(super) fn set(bus: &mut Bus<'_>, uid: u32, properties: Vec<Property>) -> Result<()> {
     if properties.is_empty() {
         return Ok(());
     }
     let slice = format!("user-{uid}.slice");
     let doing = format!("set properties of {slice}");
     let assignments: Vec<_> = properties.into_iter().flat_map(assignments).collect();
-    bus.call(doing, &SYSTEMD, "SetUnitProperties", (slice, true, assignments).into()).await?;
+    bus.call(doing, &SYSTEMD, "SetUnitProperties", &(slice, true, assignments).into())?;
     Ok(())
 }
 

@@ -6,11 +6,11 @@ use super::{Bus, SYSTEMD};
 use crate::error::{Error, Result};
 use crate::systemd::{Unit, Units};
 
-pub(super) async fn of(bus: &mut Bus<'_>, uid: u32) -> Result<Units> {
+pub(super) fn of(bus: &mut Bus<'_>, uid: u32) -> Result<Units> {
     let names = [manager_name(uid), runtime_dir_name(uid)];
     let doing = format!("ask systemd for {}", names[0]);
     let asked = (names.to_vec(),).into();
-    let reply = bus.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", asked).await?;
+    let reply = bus.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", &asked)?;
     let body = reply.body();
     let rows: Structure<'_> = body.deserialize().map_err(Error::bus(&*doing))?;
     let (manager, runtime_dir) = (find(&rows, &names[0]), find(&rows, &names[1]));

@@ -48,11 +48,10 @@ impl Node {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let (sessions, job) = (&self.sessions, self.job(id));
         let mut systemd = self.systemd(script);
-        let taken = store::lock(&self.roots, self.uid, budget).and_then(|state| {
-            zbus::block_on(take(&mut systemd, sessions, job, Moment::Prolog, &state, budget))
-        });
+        let taken = store::lock(&self.roots, self.uid, budget)
+            .and_then(|state| take(&mut systemd, sessions, job, Moment::Prolog, &state, budget));
         if let Err(error) = &taken {
-            let _ = zbus::block_on(give_up(&mut systemd, sessions, job, error.to_string(), budget));
+            let _ = give_up(&mut systemd, sessions, job, error.to_string(), budget);
         }
         taken
     }
@@ -60,13 +59,13 @@ impl Node {
     fn release(&self, id: u32, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
-        zbus::block_on(release(&mut systemd, &self.sessions, self.job(id), budget))
+        release(&mut systemd, &self.sessions, self.job(id), budget)
     }
 
     fn settle(&self, slurmd_starts: bool, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
-        zbus::block_on(settle(&mut systemd, &self.sessions, self.uid, slurmd_starts, budget))
+        settle(&mut systemd, &self.sessions, self.uid, slurmd_starts, budget)
     }
 
     fn lease(&self, id: u32) -> Option<Lease> {

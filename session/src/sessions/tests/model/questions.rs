@@ -10,7 +10,7 @@ use crate::live::{NotLive, Viewpoint, check};
 use crate::slice::{Properties, Property};
 use crate::systemd::{Systemd, Unit, Units};
 
-/// More than any budget: `bus::within` has given up by then.
+/// More than any budget: the bus has given up by then.
 const LATE: Duration = Duration::from_secs(60);
 
 impl Systemd for Logind {
@@ -27,14 +27,14 @@ impl Systemd for Logind {
         !matches!(self.manager, Manager::Down | Manager::Killed)
     }
 
-    async fn set_linger(&mut self, _uid: u32, on: bool) -> Result<()> {
+    fn set_linger(&mut self, _uid: u32, on: bool) -> Result<()> {
         if self.arrives() {
             self.linger(on);
         }
         self.answer(())
     }
 
-    async fn units(&mut self, uid: u32) -> Result<Units> {
+    fn units(&mut self, uid: u32) -> Result<Units> {
         self.arrives();
         let has_dir = self.roots.runtime_dir(uid).exists();
         let (manager, runtime_dir) = match self.manager {
@@ -48,7 +48,7 @@ impl Systemd for Logind {
         self.answer(Units { manager: self.unit(manager), runtime_dir })
     }
 
-    async fn start_manager(&mut self, _uid: u32) -> Result<()> {
+    fn start_manager(&mut self, _uid: u32) -> Result<()> {
         if self.arrives() {
             // It was seen to hang for 90 s.
             let is_stopping = matches!(self.manager, Manager::Stopping { .. });
@@ -59,31 +59,31 @@ impl Systemd for Logind {
         self.answer(started)?
     }
 
-    async fn stop_manager(&mut self, _uid: u32) -> Result<()> {
+    fn stop_manager(&mut self, _uid: u32) -> Result<()> {
         if self.arrives() {
             self.stop();
         }
         self.answer(())
     }
 
-    async fn kill_manager(&mut self, _uid: u32) -> Result<()> {
+    fn kill_manager(&mut self, _uid: u32) -> Result<()> {
         if self.arrives() {
             self.kill(true);
         }
         self.answer(())
     }
 
-    async fn forget_failure(&mut self, _uid: u32) -> Result<()> {
+    fn forget_failure(&mut self, _uid: u32) -> Result<()> {
         self.arrives();
         self.answer(())
     }
 
-    async fn slice(&mut self, _uid: u32) -> Result<Properties> {
+    fn slice(&mut self, _uid: u32) -> Result<Properties> {
         self.arrives();
         self.answer(self.slice_now())
     }
 
-    async fn set_slice(&mut self, _uid: u32, properties: Vec<Property>) -> Result<()> {
+    fn set_slice(&mut self, _uid: u32, properties: Vec<Property>) -> Result<()> {
         if properties.is_empty() {
             return Ok(());
         }
@@ -93,22 +93,22 @@ impl Systemd for Logind {
         self.answer(())
     }
 
-    async fn removes_ipc(&mut self) -> Result<bool> {
+    fn removes_ipc(&mut self) -> Result<bool> {
         self.arrives();
         self.answer(true)
     }
 
-    async fn is_logged_in(&mut self, _uid: u32) -> Result<bool> {
+    fn is_logged_in(&mut self, _uid: u32) -> Result<bool> {
         self.arrives();
         self.answer(self.is_logged_in)
     }
 
-    async fn watch(&mut self, _uid: u32) -> Result<()> {
+    fn watch(&mut self, _uid: u32) -> Result<()> {
         self.arrives();
         self.answer(())
     }
 
-    async fn changed(&mut self, _what: &str, until: Instant) -> Result<bool> {
+    fn changed(&mut self, _what: &str, until: Instant) -> Result<bool> {
         let has_changed = !self.outage.hangs && self.pass_time();
         self.now = if has_changed { self.now + Duration::from_millis(200) } else { until };
         if self.now > self.began + LATE { Err(refusal("late")) } else { self.answer(has_changed) }

@@ -1,9 +1,5 @@
 //! Slurm, as it calls us for one job after another.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 use super::logind::Outage;
 use super::world::{JobNow, World};
 use crate::containment::hold;
@@ -102,7 +98,7 @@ impl World {
             if !store::known_uids(&world.sessions.roots)?.contains(&uid) {
                 return Ok(());
             }
-            run(settle(&mut world.logind, &world.sessions, uid, true, budget()))
+            settle(&mut world.logind, &world.sessions, uid, true, budget())
         })
     }
 
@@ -123,14 +119,14 @@ impl World {
         }
         let job = self.job(id);
         let state = store::lock(&self.sessions.roots, self.uid, budget())?;
-        let taken = run(take(&mut self.logind, &self.sessions, job, moment, &state, budget()));
+        let taken = take(&mut self.logind, &self.sessions, job, moment, &state, budget());
         drop(state);
         taken.inspect_err(|error| self.give_up(id, error))
     }
 
     fn give_up(&mut self, id: u32, error: &Error) {
         let (job, cause) = (self.job(id), error.to_string());
-        let _ = run(give_up(&mut self.logind, &self.sessions, job, cause, budget()));
+        let _ = give_up(&mut self.logind, &self.sessions, job, cause, budget());
     }
 
     /// As the plugin does it: the extern step takes what the prolog did not, any
@@ -171,7 +167,7 @@ impl World {
 
     fn hold(&mut self, id: u32, limits: Option<Limits>) -> Result<()> {
         let (job, noted) = (self.job(id), limits.clone());
-        let held = run(hold(&mut self.logind, &self.sessions, job, limits, budget()));
+        let held = hold(&mut self.logind, &self.sessions, job, limits, budget());
         if held.is_ok() && noted.is_some() {
             assert_eq!(self.lease(id), Some(Lease::Open { limits: noted }));
         }
@@ -186,15 +182,7 @@ impl World {
         let line = format!("epilog {pid} 1").parse().unwrap();
         store::state(&self.sessions.roots, self.uid).add_keeper(id, &line)?;
         end_leftovers(&self.sessions, job)?;
-        run(release(&mut self.logind, &self.sessions, job, budget()))
-    }
-}
-
-/// The simulated bus answers at once, so nothing has to be waited for.
-fn run<T>(work: impl Future<Output = T>) -> T {
-    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => done,
-        Poll::Pending => panic!("waits for more than the simulated bus"),
+        release(&mut self.logind, &self.sessions, job, budget())
     }
 }
 
