@@ -10,7 +10,6 @@ use futures_core::Stream;
 use zbus::address::transport::{Transport, Unix, UnixSocket};
 use zbus::message::Type;
 use zbus::{Address, Connection, Message, MessageStream};
-use zruntime::SharedRuntime;
 
 use crate::budget::Budget;
 use crate::crash;
@@ -21,9 +20,11 @@ use crate::slice::{Properties, Property};
 use crate::systemd::{Systemd, Units};
 
 mod body;
+mod event_loop;
 mod slice;
 mod units;
 use body::{Arguments, property};
+use event_loop::EventLoop;
 use units::{manager_name, runtime_dir_name};
 
 /// A D-Bus interface on its object.
@@ -65,12 +66,10 @@ pub(crate) struct Bus<'a> {
     link: Option<Link>,
 }
 
-/// A connection, and the event loop of its own that it runs in: in the one that
-/// zbus brings, what is left between two calls is run by a thread.
 #[derive(Clone)]
 struct Link {
     connection: Connection,
-    runtime: SharedRuntime,
+    event_loop: EventLoop,
 }
 
 impl<'a> Bus<'a> {
@@ -92,20 +91,20 @@ impl<'a> Bus<'a> {
         let doing = "connect to the system bus";
         let socket = UnixSocket::File(self.roots.system_bus.clone());
         let address = Address::new(Transport::Unix(Unix::new(socket)));
-        let runtime = SharedRuntime::new().map_err(|error| Error::bus(doing)(error.into()))?;
-        let connection = zbus::connection::Builder::address(address).build();
-        let connection = self.in_time(&runtime, doing, connection)?.map_err(Error::bus(doing))?;
-        Ok(Link { connection, runtime })
+        let event_loop = EventLoop::new().map_err(|error| Error::bus(doing)(error.into()))?;
+        let builder = zbus::connection::Builder::address(address).runtime(event_loop.clone());
+        let built = self.in_time(&event_loop, doing, builder.build())?;
+        Ok(Link { connection: built.map_err(Error::bus(doing))?, event_loop })
     }
 
     fn in_time<T>(
         &self,
-        runtime: &SharedRuntime,
+        event_loop: &EventLoop,
         doing: &str,
         work: impl Future<Output = T>,
     ) -> Result<T> {
-        let done = runtime.block_on(runtime.timeout_at(self.budget.deadline(), work));
-        done.map_err(|_late| self.late(doing))
+        let done = event_loop.run_until(self.budget.deadline(), work);
+        done.ok_or_else(|| self.late(doing))
     }
 
     fn late(&self, doing: &str) -> Error {
@@ -130,11 +129,11 @@ impl<'a> Bus<'a> {
         method: &str,
         arguments: &Arguments<'_>,
     ) -> Result<zbus::Result<Message>> {
-        let Link { connection, runtime } = self.link()?;
+        let Link { connection, event_loop } = self.link()?;
         let Object { service, path, interface } = *object;
         crash::point();
         let reply = connection.call_method(Some(service), path, Some(interface), method, arguments);
-        self.in_time(&runtime, doing, reply)
+        self.in_time(&event_loop, doing, reply)
     }
 
     /// The sender is checked by the bus daemon, which knows who owns a name.
@@ -262,12 +261,11 @@ impl Systemd for Bus<'_> {
             return Ok(false);
         };
         let last = self.budget.deadline();
-        let next = link.runtime.timeout_at(until.min(last), next_signal(messages));
-        match link.runtime.block_on(next) {
-            Err(_late) if until > last => Err(self.late(what)),
-            Err(_late) => Ok(false),
-            Ok(Ok(())) => Ok(true),
-            Ok(Err(error)) => Err(Error::bus("wait for systemd")(error)),
+        match link.event_loop.run_until(until.min(last), next_signal(messages)) {
+            None if until > last => Err(self.late(what)),
+            None => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(error)) => Err(Error::bus("wait for systemd")(error)),
         }
     }
 }
