@@ -17,7 +17,7 @@ use crate::error::{Error, Problem, Result, bus_cause};
 use crate::live::{self, NotLive, Viewpoint};
 use crate::roots::Roots;
 use crate::slice::{Properties, Property};
-use crate::systemd::{Systemd, Units};
+use crate::systemd::{Awaited, Systemd, Units};
 
 mod body;
 mod event_loop;
@@ -62,7 +62,7 @@ pub(crate) struct Bus<'a> {
     roots: &'a Roots,
     budget: Budget,
     messages: Option<MessageStream>,
-    watched: Option<u32>,
+    watched: Vec<String>,
     link: Option<Link>,
 }
 
@@ -74,7 +74,7 @@ struct Link {
 
 impl<'a> Bus<'a> {
     pub(crate) fn new(roots: &'a Roots, budget: Budget) -> Self {
-        Self { roots, budget, messages: None, watched: None, link: None }
+        Self { roots, budget, messages: None, watched: Vec::new(), link: None }
     }
 
     fn link(&mut self) -> Result<Link> {
@@ -140,13 +140,17 @@ impl<'a> Bus<'a> {
     ///
     /// Not by zbus's own match rule: dropping such a stream leaves a task behind
     /// that takes the rule back (zbus 6.2).
-    fn watch_jobs(&mut self, unit: &str) -> Result<()> {
+    fn watch_jobs(&mut self, unit: String) -> Result<()> {
+        if self.watched.contains(&unit) {
+            return Ok(());
+        }
         let Object { service, path, interface } = SYSTEMD;
         let rule = format!(
             "type='signal',sender='{service}',path='{path}',interface='{interface}',\
              member='JobRemoved',arg2='{unit}'"
         );
         self.call(format!("watch {unit}"), &DAEMON, "AddMatch", &(rule,).into())?;
+        self.watched.push(unit);
         Ok(())
     }
 }
@@ -243,17 +247,16 @@ impl Systemd for Bus<'_> {
         Ok(matches!(state.as_str(), "online" | "active"))
     }
 
-    fn watch(&mut self, uid: u32) -> Result<()> {
+    fn watch(&mut self, uid: u32, awaited: Awaited) -> Result<()> {
         if self.messages.is_none() {
             self.messages = Some(self.link()?.connection.into());
             self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &Arguments::NONE)?;
         }
-        if self.watched != Some(uid) {
-            self.watch_jobs(&manager_name(uid))?;
-            self.watch_jobs(&runtime_dir_name(uid))?;
-            self.watched = Some(uid);
+        self.watch_jobs(manager_name(uid))?;
+        match awaited {
+            Awaited::Start => Ok(()),
+            Awaited::End => self.watch_jobs(runtime_dir_name(uid)),
         }
-        Ok(())
     }
 
     fn changed(&mut self, what: &str, until: Instant) -> Result<bool> {

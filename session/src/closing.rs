@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::processes::processes;
 use crate::sessions::User;
 use crate::store::{Locked, Means, Undo};
-use crate::systemd::{RECHECK, Systemd};
+use crate::systemd::{Awaited, RECHECK, Systemd};
 
 /// What became of a session that no job holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) fn undo_linger(
     if undo.means == Means::Manager {
         stop_ours(systemd, user, undo)?;
     } else if user.lingers()? != undo.linger_before || state.was_asked() {
-        systemd.watch(user.uid)?;
+        systemd.watch(user.uid, Awaited::End)?;
         let set = systemd.set_linger(user.uid, undo.linger_before);
         match set {
             Err(_) if !undo.linger_before && user.is_gone() => close_by_hand(systemd, user)?,
@@ -56,7 +56,7 @@ fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result
     if undo.linger_before || user.lingers()? || systemd.is_logged_in(uid)? {
         return Ok(());
     }
-    systemd.watch(uid)?;
+    systemd.watch(uid, Awaited::End)?;
     systemd.stop_manager(uid)
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn wait_until_closed(
         return Ok(Closed::Gone);
     }
     let uid = user.uid;
-    systemd.watch(uid)?;
+    systemd.watch(uid, Awaited::End)?;
     let until = systemd.now() + grace + OVERHEAD;
     if let Some(closed) = closed(systemd, uid, until)? {
         return Ok(closed);
@@ -108,10 +108,11 @@ pub(crate) fn wait_until_closed(
 /// forgets the user only UserStopDelaySec (10 s) later: not waited for.
 fn closed(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Closed>> {
     loop {
-        if systemd.units(uid)?.are_down() {
+        let units = systemd.units(uid)?;
+        if units.are_down() {
             return Ok(Some(Closed::Gone));
         }
-        if systemd.is_logged_in(uid)? {
+        if !units.are_stopping() && systemd.is_logged_in(uid)? {
             return Ok(Some(Closed::Stays));
         }
         if systemd.now() >= until {

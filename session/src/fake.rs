@@ -11,7 +11,7 @@ use crate::error::{Error, Problem, Result};
 use crate::live::{NotLive, Viewpoint, check};
 use crate::roots::Roots;
 use crate::slice::{Properties, Property};
-use crate::systemd::{Systemd, Unit, Units};
+use crate::systemd::{Awaited, Systemd, Unit, Units};
 
 /// A place of its own that stands for a node, with the parents of our state.
 pub(crate) fn place() -> (TempDir, Roots) {
@@ -175,7 +175,7 @@ impl Systemd for Scripted {
         }
     }
 
-    fn watch(&mut self, _uid: u32) -> Result<()> {
+    fn watch(&mut self, _uid: u32, _awaited: Awaited) -> Result<()> {
         assert_eq!(self.next("watch")?, Ask::Watch);
         Ok(())
     }

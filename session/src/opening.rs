@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::error::{Error, Problem, Result};
 use crate::sessions::User;
 use crate::store::{Locked, Means, Undo};
-use crate::systemd::{RECHECK, Systemd, Units};
+use crate::systemd::{Awaited, RECHECK, Systemd, Units};
 
 /// How a session came to be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(crate) fn open(
         return Ok(Opened::Smoothly);
     }
     state.begin_opening()?;
-    systemd.watch(uid)?;
+    systemd.watch(uid, Awaited::Start)?;
     wait_out_closing(systemd, uid)?;
     if means == Means::Linger {
         state.note_asked(&undo, true)?;
@@ -107,6 +107,10 @@ fn remember(systemd: &mut impl Systemd, opening: &Opening<'_>, undo: Option<Undo
 /// A session that is being taken down still shows a bus, and a start queued on
 /// top of its stop was seen to hang for 90 s (systemd 257). So first its end.
 fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
+    if !systemd.units(uid)?.are_stopping() {
+        return Ok(());
+    }
+    systemd.watch(uid, Awaited::End)?;
     while systemd.units(uid)?.are_stopping() {
         let recheck = systemd.now() + RECHECK;
         systemd.changed("wait for the end of the session before", recheck)?;
@@ -123,17 +127,28 @@ const PATIENCE: Duration = Duration::from_secs(9);
 fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<Opened> {
     let left = budget.deadline().saturating_duration_since(systemd.now());
     let hangs = systemd.now() + PATIENCE.max(left / 2);
-    systemd.start_manager(uid)?;
-    if let Some(units) = settled(systemd, uid, hangs)? {
+    let units = begin(systemd, uid)?;
+    if let Some(units) = settled(systemd, uid, units, hangs)? {
         return require_up(uid, units).map(|()| Opened::Smoothly);
     }
     systemd.kill_manager(uid)?;
-    settled(systemd, uid, budget.deadline())?;
-    systemd.start_manager(uid)?;
-    match settled(systemd, uid, budget.deadline())? {
+    let units = systemd.units(uid)?;
+    settled(systemd, uid, units, budget.deadline())?;
+    let units = begin(systemd, uid)?;
+    match settled(systemd, uid, units, budget.deadline())? {
         Some(units) => require_up(uid, units).map(|()| Opened::AfterHanging),
         None => Err(Problem::Late { doing: starting(uid), total: budget.total() }.into()),
     }
+}
+
+/// logind has queued the start when it answers to linger (systemd 247 to 262).
+fn begin(systemd: &mut impl Systemd, uid: u32) -> Result<Units> {
+    let units = systemd.units(uid)?;
+    if units.are_starting() {
+        return Ok(units);
+    }
+    systemd.start_manager(uid)?;
+    systemd.units(uid)
 }
 
 fn require_up(uid: u32, units: Units) -> Result<()> {
@@ -146,18 +161,21 @@ fn require_up(uid: u32, units: Units) -> Result<()> {
 }
 
 /// Waits until no job is left for the manager; `None` if `until` comes first.
-fn settled(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Units>> {
-    loop {
-        let units = systemd.units(uid)?;
-        if units.are_settled() {
-            return Ok(Some(units));
-        }
+fn settled(
+    systemd: &mut impl Systemd,
+    uid: u32,
+    mut units: Units,
+    until: Instant,
+) -> Result<Option<Units>> {
+    while !units.are_settled() {
         if systemd.now() >= until {
             return Ok(None);
         }
         let recheck = until.min(systemd.now() + RECHECK);
         systemd.changed(&starting(uid), recheck)?;
+        units = systemd.units(uid)?;
     }
+    Ok(Some(units))
 }
 
 fn starting(uid: u32) -> String {

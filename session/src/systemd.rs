@@ -61,10 +61,24 @@ impl Units {
         self.manager.is_stopping() || self.runtime_dir.is_stopping()
     }
 
+    /// The manager is up, or on its way.
+    pub(crate) fn are_starting(&self) -> bool {
+        self.manager.is_up() || self.manager.job.as_deref() == Some("start")
+    }
+
     /// No job left for the manager.
     pub(crate) fn are_settled(&self) -> bool {
         self.manager.is_up() || self.manager.is_down()
     }
+}
+
+/// What changes of a user's units are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// The start of the manager.
+    Start,
+    /// The end of both: the runtime directory's comes last.
+    End,
 }
 
 /// The outside: systemd, logind, the clock, and a look at the session itself.
@@ -110,8 +124,8 @@ pub(crate) trait Systemd {
     /// Whether logind counts a login of the user on this node, by ssh or cron.
     fn is_logged_in(&mut self, uid: u32) -> Result<bool>;
 
-    /// Has changes of the user's units reported from now on.
-    fn watch(&mut self, uid: u32) -> Result<()>;
+    /// Has those changes of the user's units reported from now on that tell of it.
+    fn watch(&mut self, uid: u32, awaited: Awaited) -> Result<()>;
 
     /// Waits for the next report, for the sake of `what`; false if `until` comes
     /// first.

@@ -23,7 +23,7 @@ fn closing_waits_unless_logged_in() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
     node.show_runtime_dir();
-    let waits = [Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Changed(Some(1))];
+    let waits = [Ask::Units("deactivating"), Ask::Changed(Some(1))];
     let closes = CLOSES.into_iter().chain([Ask::Watch]).chain(waits);
     node.release(1, closes.chain([Ask::Units("inactive")])).unwrap();
     node.take(2, OPENS).unwrap();
@@ -38,7 +38,7 @@ fn what_ends_late_is_undone_all_the_same() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
     node.show_runtime_dir();
-    let waits = [Ask::Watch, Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::NoBus];
+    let waits = [Ask::Watch, Ask::Units("deactivating"), Ask::NoBus];
     node.release(1, CLOSES.into_iter().chain(waits)).unwrap_err();
     assert!(!node.lingers() && node.is_clean());
 }
@@ -53,9 +53,9 @@ fn what_does_not_stop_is_killed() {
     let mut script = CLOSES.to_vec();
     script.push(Ask::Watch);
     for _ in 0..10 {
-        script.extend([Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Changed(None)]);
+        script.extend([Ask::Units("deactivating"), Ask::Changed(None)]);
     }
-    script.extend([Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Kill]);
+    script.extend([Ask::Units("deactivating"), Ask::Kill]);
     script.extend([Ask::Units("failed"), Ask::Forget]);
     node.release(1, script).unwrap();
     assert!(!node.lingers() && node.is_clean());
@@ -74,11 +74,11 @@ fn what_cannot_be_killed_is_named() {
     fs::write(node.roots.proc.join("4711/comm"), "stuck\n").unwrap();
     let mut script = CLOSES.to_vec();
     script.push(Ask::Watch);
-    let waits = [Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Changed(None)];
-    script.extend(waits.iter().cloned().cycle().take(30));
-    script.extend([Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Kill]);
-    script.extend(waits.iter().cloned().cycle().take(15));
-    script.extend([Ask::Units("deactivating"), Ask::LoggedIn(false), Ask::Forget]);
+    let waits = [Ask::Units("deactivating"), Ask::Changed(None)];
+    script.extend(waits.iter().cloned().cycle().take(20));
+    script.extend([Ask::Units("deactivating"), Ask::Kill]);
+    script.extend(waits.iter().cloned().cycle().take(10));
+    script.extend([Ask::Units("deactivating"), Ask::Forget]);
     let error = node.release(1, script).unwrap_err().to_string();
     assert!(error.contains("pid 4711 (stuck) in user@1.service/x.scope"), "{error}");
 }

@@ -3,10 +3,11 @@
 use super::*;
 
 /// What a first prolog asks.
-const STARTS: [Ask; 7] = [
+const STARTS: [Ask; 8] = [
     Ask::Units("inactive"),
     Ask::Look(false),
     Ask::Watch,
+    Ask::Units("inactive"),
     Ask::Units("inactive"),
     Ask::Start(Ok(())),
     Ask::Units("active"),

@@ -8,7 +8,7 @@ use crate::crash;
 use crate::error::{Error, Problem, Result};
 use crate::live::{NotLive, Viewpoint, check};
 use crate::slice::{Properties, Property};
-use crate::systemd::{Systemd, Unit, Units};
+use crate::systemd::{Awaited, Systemd, Unit, Units};
 
 /// More than any budget: the bus has given up by then.
 const LATE: Duration = Duration::from_secs(60);
@@ -103,7 +103,7 @@ impl Systemd for Logind {
         self.answer(self.is_logged_in)
     }
 
-    fn watch(&mut self, _uid: u32) -> Result<()> {
+    fn watch(&mut self, _uid: u32, _awaited: Awaited) -> Result<()> {
         self.arrives();
         self.answer(())
     }
