@@ -273,12 +273,15 @@ impl Systemd for Bus<'_> {
     }
 }
 
-/// Replies are in the stream as well; whoever asked has them already.
+/// Replies are in the stream as well; whoever asked has them already. So is what the
+/// bus itself tells, as that we have a name on it.
 async fn next_signal(messages: &mut MessageStream) -> zbus::Result<()> {
     loop {
         let next = poll_fn(|context| Pin::new(&mut *messages).poll_next(context)).await;
         let hung_up = || zbus::Error::from(io::Error::from(io::ErrorKind::ConnectionReset));
-        if next.ok_or_else(hung_up)??.message_type() == Type::Signal {
+        let message = next.ok_or_else(hung_up)??;
+        let is_job = message.header().member().is_some_and(|member| *member == "JobRemoved");
+        if is_job && message.message_type() == Type::Signal {
             return Ok(());
         }
     }

@@ -108,14 +108,18 @@ pub(crate) fn sweep(
 }
 
 /// Drops what is there of an earlier job with this id, or of an earlier run of it,
-/// unless a process of the job is at work. Answers with whether it was a lease.
-pub(crate) fn drop_earlier(sessions: &Sessions, state: &Locked, id: u32) -> Result<bool> {
-    if may_work(&state.keepers(id)?, &sessions.roots.proc) {
-        return Ok(false);
+/// unless a process of the job is at work. Answers with whether it was a lease, and
+/// not at all where something may be left.
+pub(crate) fn drop_earlier(sessions: &Sessions, state: &Locked, id: u32) -> Result<Option<bool>> {
+    let keepers = state.keepers(id)?;
+    if may_work(&keepers, &sessions.roots.proc) {
+        return Ok(None);
     }
     let was_lease = !matches!(state.lease(id), Ok(None));
-    drop_unended(state, id)?;
-    Ok(was_lease)
+    if was_lease || !keepers.is_empty() || state.has_audit_ids(id) {
+        drop_unended(state, id)?;
+    }
+    Ok(Some(was_lease))
 }
 
 /// Drops a lease, and has the next epilog of the user end what the job left.

@@ -99,7 +99,7 @@ fn remember(systemd: &mut impl Systemd, opening: &Opening<'_>, undo: Option<Undo
         Means::Linger => user.lingers()?,
         Means::Manager => systemd.units(user.uid)?.are_up(),
     };
-    let undo = Undo { name: user.name.clone(), linger_before, asked: false, means };
+    let undo = Undo { name: user.name.clone(), linger_before, asked: false, means, is_copy: false };
     state.put_undo(&undo)?;
     Ok(undo)
 }

@@ -255,8 +255,8 @@ pub(crate) fn take(
     budget: Budget,
 ) -> Result<()> {
     let has_swept = sweep(sessions, job.uid, state, false)?;
-    let has_dropped = moment.begins() && drop_earlier(sessions, state, job.id)?;
-    let before = begin(state, job.id)?;
+    let dropped = if moment.begins() { drop_earlier(sessions, state, job.id)? } else { None };
+    let before = begin(state, job.id, dropped.is_some())?;
     note_process(sessions, state, job.id, moment)?;
     let undo = state.undo()?;
     let user = match &undo {
@@ -271,7 +271,7 @@ pub(crate) fn take(
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
     note_found(sessions, job.uid, state)?;
-    if has_swept || has_dropped {
+    if has_swept || dropped == Some(true) {
         confine(systemd, sessions, job.uid, state)?;
     }
     state.put(job.id, &before.unwrap_or(Lease::NEW))
@@ -279,9 +279,9 @@ pub(crate) fn take(
 
 /// Writes down what a crash from here on leaves behind: there is no session.
 /// Gives a lease that is open: of a job whose session was taken away.
-fn begin(state: &Locked, id: u32) -> Result<Option<Lease>> {
-    let found = state.lease(id);
-    if matches!(found, Ok(None)) {
+fn begin(state: &Locked, id: u32, is_new: bool) -> Result<Option<Lease>> {
+    let found = if is_new { Ok(None) } else { state.lease(id) };
+    if !is_new && matches!(found, Ok(None)) {
         // What is there without a lease is of a job that had this id, and whose
         // epilog was killed: its processes must not tell that this one is over.
         drop_unended(state, id)?;

@@ -31,7 +31,7 @@ use crate::limits::Limits;
 use crate::roots::Roots;
 use crate::set::set;
 use crate::slice::Capped;
-use files::{append, numbers_in, read, read_lines, temporary, unfinished_in};
+use files::{any_number_in, append, numbers_in, read, read_lines, temporary, unfinished_in};
 
 pub(crate) mod files;
 mod lock;
@@ -102,6 +102,9 @@ pub(crate) struct Undo {
     pub(crate) asked: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) means: Means,
+    /// Read from the copy: the record itself is lost.
+    #[serde(skip)]
+    pub(crate) is_copy: bool,
 }
 
 // serde passes a reference.
@@ -191,11 +194,10 @@ impl State {
     /// Whether a job holds the session open. A lease that cannot be read does:
     /// closing under a running job is the worse mistake.
     pub(crate) fn is_held(&self) -> Result<bool> {
-        let holds = |job| match self.lease(job) {
+        any_number_in(&self.dir, |job| match self.lease(job) {
             Ok(lease) => lease.is_some_and(|lease| lease.is_open()),
             Err(_) => true,
-        };
-        Ok(numbers_in(&self.dir)?.into_iter().any(holds))
+        })
     }
 
     /// What all leases say, from one look at each.
@@ -219,7 +221,7 @@ impl State {
         let copy = || read(&self.dir.join(UNDO)).ok().flatten();
         match read(&self.undo) {
             Ok(Some(undo)) => Ok(Some(undo)),
-            lost => copy().map_or(lost, |copy| Ok(Some(copy))),
+            lost => copy().map_or(lost, |copy| Ok(Some(Undo { is_copy: true, ..copy }))),
         }
     }
 
@@ -253,6 +255,11 @@ impl State {
     /// The audit session ids of a job's steps, or of ended jobs.
     pub(crate) fn audit_ids(&self, of: Marked) -> Result<BTreeSet<u32>> {
         Ok(audit::list(&read_lines(&self.audit_path(of))?))
+    }
+
+    /// Whether there are any of a job's.
+    pub(crate) fn has_audit_ids(&self, job: u32) -> bool {
+        self.audit_path(Marked::Job(job)).exists()
     }
 
     /// Adds one, unless the user is unknown here.

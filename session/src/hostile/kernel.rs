@@ -1,12 +1,13 @@
 //! Texts of the kernel's, and the lists that follow them.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use hostile_input::{Case, Grammar, Parser};
 
 use crate::cpus::CpuSet;
+use crate::decimal::decimal;
 use crate::processes::{Process, name_in, pids};
-use crate::store::files::numbers;
 use crate::{audit, devices, ipc, limits};
 
 const NUMBERS: Grammar = Grammar {
@@ -159,7 +160,7 @@ fn process_list(case: &Case) -> bool {
 
 fn file_names(case: &Case) -> bool {
     let names = || case.text.split('\n');
-    let found = numbers(names());
+    let found: BTreeSet<u32> = names().filter_map(decimal).collect();
     assert!(found.iter().all(|number| has_line(case, &number.to_string())));
     let is_shown =
         |name: &&str| name.parse::<u32>().is_ok_and(|number| number.to_string() == **name);

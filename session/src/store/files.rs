@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::libc::O_NOFOLLOW;
+use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::crash;
 use crate::decimal::decimal;
 use crate::error::{Error, Problem, Result};
-use crate::set::set;
 use crate::text::whole;
 
 /// The layout of a state file. `version` lets an upgraded plugin read what the
@@ -36,19 +39,27 @@ const VERSION: u32 = 1;
 /// Makes a directory that only we can enter, or checks that it is one: what is
 /// in it decides what root does.
 pub(super) fn make_private(dir: &Path) -> Result<()> {
+    if let Some(found) = look_at(dir)? {
+        return check_private(dir, &found);
+    }
     crash::point();
     match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(dir),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Or the last to leave has just removed it: the caller begins anew.
+            look_at(dir)?.map_or(Ok(()), |found| check_private(dir, &found))
+        }
         made => made.map_err(Error::file("make", dir)),
     }
 }
 
-fn check_private(dir: &Path) -> Result<()> {
-    let found = match fs::symlink_metadata(dir) {
-        // The last to leave has just removed it: the caller begins anew.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found.map_err(Error::file("look at", dir))?,
-    };
+fn look_at(dir: &Path) -> Result<Option<Metadata>> {
+    match fs::symlink_metadata(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some).map_err(Error::file("look at", dir)),
+    }
+}
+
+fn check_private(dir: &Path, found: &Metadata) -> Result<()> {
     let ours = nix::unistd::geteuid().as_raw();
     if found.is_dir() && found.uid() == ours && found.mode() & 0o777 == 0o700 {
         return Ok(());
@@ -166,27 +177,45 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 /// The file names in `dir` that are numbers: job ids, or uids.
 pub(super) fn numbers_in(dir: &Path) -> Result<BTreeSet<u32>> {
-    Ok(numbers(names_in(dir)?.iter().map(String::as_str)))
+    let mut all = BTreeSet::new();
+    any_name_in(dir, |name| {
+        all.extend(decimal::<u32>(name));
+        false
+    })?;
+    Ok(all)
 }
 
 /// The same of files whose writer was killed.
 pub(super) fn unfinished_in(dir: &Path) -> Result<BTreeSet<u32>> {
-    let names = names_in(dir)?;
-    Ok(numbers(names.iter().filter_map(|name| name.strip_prefix('.')?.strip_suffix(".new"))))
+    let mut all = BTreeSet::new();
+    any_name_in(dir, |name| {
+        let number = || name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal::<u32>);
+        all.extend(number());
+        false
+    })?;
+    Ok(all)
 }
 
-fn names_in(dir: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(Error::file("list", dir))?,
+/// Whether `is` holds for one of these numbers, without a look at the others.
+pub(super) fn any_number_in(dir: &Path, mut is: impl FnMut(u32) -> bool) -> Result<bool> {
+    any_name_in(dir, |name| decimal(name).is_some_and(&mut is))
+}
+
+/// The standard library makes two strings of each name: felt where there are
+/// thousands.
+fn any_name_in(dir: &Path, mut is: impl FnMut(&str) -> bool) -> Result<bool> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let mut entries = match Dir::open(dir, flags, Mode::empty()) {
+        Err(Errno::ENOENT) => return Ok(false),
+        entries => entries.map_err(|error| Error::file("list", dir)(error.into()))?,
     };
-    let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
-    let names = names.map_err(Error::file("list", dir))?;
-    Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
-}
-
-pub(crate) fn numbers<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeSet<u32> {
-    set(texts.filter_map(decimal))
+    for entry in entries.iter() {
+        let entry = entry.map_err(|error| Error::file("list", dir)(error.into()))?;
+        if entry.file_name().to_str().is_ok_and(&mut is) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -230,7 +259,14 @@ mod tests {
     /// of job 7.
     #[test]
     fn a_job_has_one_file() {
-        assert_eq!(numbers(["7", "+8", "09", "7.audit", "slice"].into_iter()), [7].into());
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["7", "+8", "09", "7.audit", "slice", ".9.new"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert_eq!(numbers_in(dir.path()).unwrap(), [7].into());
+        assert_eq!(unfinished_in(dir.path()).unwrap(), [9].into());
+        assert!(any_number_in(dir.path(), |number| number == 7).unwrap());
+        assert!(!any_number_in(dir.path(), |number| number != 7).unwrap());
     }
 
     /// Show that a user who names a cgroup by other than text gets a session.

@@ -1,11 +1,10 @@
 //! One user's state, as whoever holds the lock changes it.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::ops::Deref;
 
-use super::files::{
-    append, make_private, numbers_in, read, remove, temporary, write, write_to_disk,
-};
+use super::files::{any_number_in, append, make_private, remove, temporary, write, write_to_disk};
 use super::{FOUND, Found, Lease, Marked, Means, OPENING, SLICE, State, UNDO, Undo, state};
 use crate::budget::Budget;
 use crate::crash;
@@ -17,6 +16,8 @@ use crate::slice::Capped;
 #[derive(Debug)]
 pub(crate) struct Locked {
     state: State,
+    /// A lease has been put, and none removed since.
+    has_lease: Cell<bool>,
     _lock: File,
 }
 
@@ -32,14 +33,14 @@ impl Deref for Locked {
 pub(crate) fn lock(roots: &Roots, uid: u32, budget: Budget) -> Result<Locked> {
     let state = place(roots, uid)?;
     let lock = super::lock::lock(&state.dir, budget)?;
-    Ok(Locked { state, _lock: lock })
+    Ok(Locked::new(state, lock))
 }
 
 /// The same, unless somebody else has it.
 pub(crate) fn try_lock(roots: &Roots, uid: u32) -> Result<Option<Locked>> {
     let state = place(roots, uid)?;
     let lock = super::lock::try_lock(&state.dir)?;
-    Ok(lock.map(|lock| Locked { state, _lock: lock }))
+    Ok(lock.map(|lock| Locked::new(state, lock)))
 }
 
 fn place(roots: &Roots, uid: u32) -> Result<State> {
@@ -49,12 +50,19 @@ fn place(roots: &Roots, uid: u32) -> Result<State> {
 }
 
 impl Locked {
+    fn new(state: State, lock: File) -> Self {
+        Self { state, has_lease: Cell::new(false), _lock: lock }
+    }
+
     pub(crate) fn put(&self, job: u32, lease: &Lease) -> Result<()> {
-        write(&self.path(job), lease)
+        write(&self.path(job), lease)?;
+        self.has_lease.set(true);
+        Ok(())
     }
 
     /// Removes the lease and what goes with it.
     pub(crate) fn remove(&self, job: u32) -> Result<()> {
+        self.has_lease.set(false);
         remove(&self.path(job))?;
         remove(&self.keepers_path(job))?;
         remove(&self.audit_path(Marked::Job(job)))
@@ -102,8 +110,7 @@ impl Locked {
 
     /// Writes the record again from its copy where the disk has lost it.
     pub(crate) fn keep_undo(&self, undo: &Undo) -> Result<()> {
-        let is_on_disk = || matches!(read::<Undo>(&self.undo), Ok(Some(_)));
-        if undo.means == Means::Manager || is_on_disk() {
+        if undo.means == Means::Manager || !undo.is_copy {
             return Ok(());
         }
         write_to_disk(&self.undo, &Undo { asked: false, ..undo.clone() })
@@ -117,7 +124,9 @@ impl Locked {
 
     /// No lease, and no cap that is still to be taken back.
     fn is_empty(&self) -> bool {
-        numbers_in(&self.dir).is_ok_and(|jobs| jobs.is_empty()) && !self.dir.join(SLICE).exists()
+        !self.has_lease.get()
+            && any_number_in(&self.dir, |_job| true).is_ok_and(|any| !any)
+            && !self.dir.join(SLICE).exists()
     }
 }
 
