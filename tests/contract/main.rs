@@ -3,6 +3,7 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::expect_used, clippy::panic, missing_docs)]
 
+mod counts;
 mod faults;
 mod memcheck;
 mod place;

@@ -1,0 +1,161 @@
+//! What the callbacks cost in system calls, instructions and calls on the bus: counts, because times
+//! of an emulated node are none. `cargo xtask bench` has the times.
+
+use cluster_tests::{Batch, N1, QUICK, Started};
+
+use crate::place::{behind, cold_node, stepd};
+use crate::probes::put_compiled;
+
+/// The most that a callback may cost beyond slurmstepd without a plugin.
+struct Bound {
+    callback: &'static str,
+    syscalls: i64,
+    instructions: i64,
+    calls: &'static [&'static str],
+}
+
+/// Beside another job of the user's: files tell all. A tenth over what Debian 13 with Slurm 24.11 needs.
+const WARM: [Bound; 2] = [
+    Bound { callback: "prolog", syscalls: 117, instructions: 370_000, calls: &[] },
+    Bound { callback: "epilog", syscalls: 183, instructions: 720_000, calls: &[] },
+];
+
+/// Without one; a quarter over, as systemd may take longer and is asked again then.
+const COLD: [Bound; 2] = [
+    Bound {
+        callback: "prolog",
+        syscalls: 300,
+        instructions: 1_500_000,
+        calls: &[
+            "Hello",
+            "Subscribe",
+            "AddMatch",
+            "ListUnitsByNames",
+            "SetUserLinger",
+            "ListUnitsByNames",
+        ],
+    },
+    Bound {
+        callback: "epilog",
+        syscalls: 430,
+        instructions: 1_400_000,
+        calls: &["Hello", "Subscribe", "AddMatch", "SetUserLinger", "ListUnitsByNames"],
+    },
+];
+
+/// All callbacks of a step of one task, with what it takes to load the plugin.
+const STEP: Bound = Bound { callback: "step", syscalls: 162, instructions: 612_000, calls: &[] };
+
+/// The last number of the line that a tool ends with.
+const COUNT: &str = "\
+    mkdir -p /tmp/contract\n\
+    counted() { echo \"$1 syscalls $(awk '$NF == \"total\" { print $4 }' /tmp/contract/strace)\"; \
+        echo \"$1 instructions $(awk '/Collected/ { print $NF }' /tmp/contract/callgrind)\"; }\n\
+    trace='strace -f -c -o /tmp/contract/strace'\n\
+    grind='valgrind --tool=callgrind --callgrind-out-file=/dev/null --log-file=/tmp/contract/callgrind'\n\
+    patience=200\n";
+
+/// An emulated node takes half a minute for what valgrind makes of a callback.
+const ARGUMENTS: &str = "timeout=120";
+const PATIENCE_S: u32 = 400;
+
+/// What a prolog and an epilog cost, in this order: system calls, instructions.
+fn counts(plugin: bool) -> [[i64; 2]; 2] {
+    let (stepd, line) =
+        (stepd(ARGUMENTS), if plugin { "" } else { ": >/tmp/contract/plugstack.conf\n" });
+    let script = format!(
+        "{stepd}{line}{COUNT}under=$trace; stepd prolog; cp /tmp/contract/strace /tmp/contract/prolog\n\
+         stepd epilog; cp /tmp/contract/strace /tmp/contract/epilog\n\
+         under=$grind; for callback in prolog epilog; do stepd $callback\n\
+         mv /tmp/contract/$callback /tmp/contract/strace; counted $callback; done"
+    );
+    let all = N1.sh_within(PATIENCE_S, &script).ok();
+    assert_eq!(all.stdout.matches(": exit 0").count(), 4, "{all:?}");
+    assert_eq!(
+        all.stdout.matches("open session: done").count(),
+        2 * usize::from(plugin),
+        "{all:?}"
+    );
+    ["prolog", "epilog"].map(|callback| numbers(callback, &all.stdout))
+}
+
+fn numbers(callback: &str, printed: &str) -> [i64; 2] {
+    ["syscalls", "instructions"].map(|quantity| {
+        let line = printed.lines().find_map(|line| {
+            line.strip_prefix(&format!("{callback} {quantity} "))?.replace(',', "").parse().ok()
+        });
+        line.unwrap_or_else(|| panic!("no {quantity} of the {callback}: {printed}"))
+    })
+}
+
+impl Bound {
+    fn holds(&self, how: &str, [syscalls, instructions]: [i64; 2], floor: [i64; 2]) {
+        let (syscalls, instructions) = (syscalls - floor[0], instructions - floor[1]);
+        let callback = self.callback;
+        println!("{how} {callback}: {syscalls} system calls, {instructions} instructions");
+        assert!(syscalls > 0 && instructions > 0, "{how} {callback}: the plugin did nothing");
+        assert!(syscalls <= self.syscalls, "{how} {callback}: at most {}", self.syscalls);
+        assert!(instructions <= self.instructions, "{how} {callback}: {}", self.instructions);
+    }
+}
+
+/// What a prolog, then an epilog, asks on the node's own bus.
+fn bounds_hold(how: &str, bounds: &[Bound; 2]) {
+    let (floor, ours) = (counts(false), counts(true));
+    let asked = behind("late 0", ARGUMENTS, "stepd prolog; stepd epilog").ok();
+    let (_, asked) = asked.stdout.split_once("asked:\nlistening\n").expect("the bus was asked");
+    // How often the units are asked for depends on when signals come.
+    let mut names = asked.lines().collect::<Vec<_>>();
+    names.dedup();
+    println!("{how}: {names:?}");
+    for (bound, (ours, floor)) in bounds.iter().zip(ours.into_iter().zip(floor)) {
+        bound.holds(how, ours, floor);
+    }
+    let calls = bounds.iter().flat_map(|bound| bound.calls).copied().collect::<Vec<_>>();
+    assert_eq!(names, calls, "{how}");
+}
+
+/// Show what a job costs beside another one of its user: nothing more than before.
+#[test]
+fn a_warm_prolog_and_epilog_cost_no_more_than_before() {
+    N1.configure(QUICK);
+    let other = other_job();
+    bounds_hold("warm", &WARM);
+    other.cancel();
+}
+
+/// Show the same of a job that opens the session and closes it.
+#[test]
+fn a_cold_prolog_and_epilog_cost_no_more_than_before() {
+    let before = cold_node();
+    bounds_hold("cold", &COLD);
+    N1.is_again(&before);
+}
+
+/// Show the same of a step: its callbacks in a process of the job, with and without ours.
+#[test]
+fn a_step_costs_no_more_than_before() {
+    N1.configure(QUICK);
+    let job = other_job();
+    put_compiled("../xtask/bench/host.c", &["-rdynamic"], "/root/host");
+    put_compiled("../xtask/bench/floor.c", &["-shared", "-fPIC"], "/root/floor.so");
+    let [ours, floor] = ["$(find /usr/lib -name spank_linger.so)", "/root/floor.so"].map(|plugin| {
+        let run = format!("/root/host step step step {plugin} {ARGUMENTS}");
+        let script = format!(
+            "{COUNT}chmod 755 /root/host; cgroup=$(cut -d: -f3 /proc/$(pgrep --full 'sleep 900')/cgroup)\n\
+             echo $$ >/sys/fs/cgroup$cgroup/cgroup.procs; export SLURM_JOBID={} SLURM_UID=1001\n\
+             $trace {run} && $grind {run} && counted step",
+            job.0
+        );
+        numbers("step", &N1.sh_within(PATIENCE_S, &script).ok().stdout)
+    });
+    job.cancel();
+    STEP.holds("a", ours, floor);
+}
+
+/// A job of alice's that stays.
+fn other_job() -> Started {
+    let job = Batch::of("alice", "echo up; sleep 900").start();
+    job.wait_says("up");
+    job
+}
