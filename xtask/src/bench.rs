@@ -62,6 +62,9 @@ const PARTS: [Part; 5] = [
     Part { name: "jobs", full: &[2, 5], quick: &[1, 1] },
 ];
 
+/// Loads of the plugin on this machine, a millisecond each.
+const CLIENTS: u32 = 100;
+
 /// A part takes some minutes on an emulated node with a host of its own.
 const PART: Duration = Duration::from_secs(3600);
 
@@ -94,6 +97,7 @@ fn measure(cluster: &Cluster, options: &Options) -> Result<Report> {
     let (mut samples, mut asked) = (Samples::default(), AllAsked::new());
     let mut machine = machine::describe(cluster)?;
     samples.read(&size_of_plugin(cluster)?)?;
+    samples.read(&place::clients_here(cluster.suite().slurm(), CLIENTS)?)?;
     for part in PARTS.iter().filter(|part| options.has(part)) {
         let printed = part.run(cluster, options)?;
         samples.read(&printed)?;

@@ -43,6 +43,22 @@ pub(super) fn move_in(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// What a client pays for loading the plugin on this machine itself: an emulated CPU's milliseconds
+/// say little of a real one's.
+///
+/// # Errors
+/// The plugin cannot be loaded here.
+pub(super) fn clients_here(release: &str, rounds: u32) -> Result<String> {
+    let directory = build::target().join("bench");
+    let plugins = [("floor", directory.join("floor.so")), ("ours", build::plugin(release)?)];
+    let load = |(variant, plugin): &(&str, PathBuf)| {
+        let mut host = Command::new(directory.join("host"));
+        host.args(["client-here", variant, "client"]).arg(plugin);
+        process::read(&mut host, COMPILE)
+    };
+    (0..rounds).flat_map(|_| plugins.iter().map(load)).collect()
+}
+
 fn put(cluster: &Cluster, file: &Path, name: &str) -> Result<()> {
     let script = format!("cat >{HERE}/{name} && chmod 755 {HERE}/{name}");
     plugin::feed(cluster, "n1", &script, file).with_context(|| format!("put {name} on the node"))
