@@ -20,7 +20,7 @@ const WARM: [Bound; 2] = [
     Bound { callback: "epilog", syscalls: 183, instructions: 720_000, calls: &[] },
 ];
 
-/// Without one; a quarter over, as systemd may take longer and is asked again then.
+/// Without one; about a quarter over, as systemd may take longer and is asked again then.
 const COLD: [Bound; 2] = [
     Bound {
         callback: "prolog",
