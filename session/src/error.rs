@@ -57,7 +57,7 @@ pub enum Problem {
         cause: String,
     },
     /// The system bus, or what answers on it, refused, and so has not done it. After
-    /// [`Error::Bus`] it may have.
+    /// [`Problem::Bus`] it may have.
     #[error("{doing}: {cause}")]
     Refused {
         /// The attempt.

@@ -177,20 +177,18 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 /// The file names in `dir` that are numbers: job ids, or uids.
 pub(super) fn numbers_in(dir: &Path) -> Result<BTreeSet<u32>> {
-    let mut all = BTreeSet::new();
-    any_name_in(dir, |name| {
-        all.extend(decimal::<u32>(name));
-        false
-    })?;
-    Ok(all)
+    all_in(dir, decimal)
 }
 
 /// The same of files whose writer was killed.
 pub(super) fn unfinished_in(dir: &Path) -> Result<BTreeSet<u32>> {
+    all_in(dir, |name| name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal))
+}
+
+fn all_in(dir: &Path, number: impl Fn(&str) -> Option<u32>) -> Result<BTreeSet<u32>> {
     let mut all = BTreeSet::new();
     any_name_in(dir, |name| {
-        let number = || name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal::<u32>);
-        all.extend(number());
+        all.extend(number(name));
         false
     })?;
     Ok(all)

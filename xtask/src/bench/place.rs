@@ -15,6 +15,7 @@ use crate::{build, plugin, process};
 pub(super) const HERE: &str = "/opt/linger-bench";
 
 const COMPILE: Duration = Duration::from_secs(60);
+const LOAD: Duration = Duration::from_secs(10);
 const PREPARE: Duration = Duration::from_secs(60);
 
 /// What is written in C, and how each is compiled. The host has to show Slurm's functions to the
@@ -54,7 +55,7 @@ pub(super) fn clients_here(release: &str, rounds: u32) -> Result<String> {
     let load = |(variant, plugin): &(&str, PathBuf)| {
         let mut host = Command::new(directory.join("host"));
         host.args(["client-here", variant, "client"]).arg(plugin);
-        process::read(&mut host, COMPILE)
+        process::read(&mut host, LOAD)
     };
     (0..rounds).flat_map(|_| plugins.iter().map(load)).collect()
 }
