@@ -247,19 +247,20 @@ fn state_of_others_is_not_trusted() {
 fn an_id_used_again_is_another_job() {
     N1.configure(QUICK);
     let before = N1.snapshot();
+    // The process that holds Slurm's scope lives, else a slurmd that starts before
+    // the scope is gone starts no step in it.
+    let lose_state = || {
+        N1.sh("systemctl stop slurmctld slurmd; pkill --signal=KILL --full 'slurmstepd: [[]'; \
+             pkill --uid alice sleep; rm -rf /var/spool/slurm{ctld,d}/* /tmp/{out,go}.7001; \
+             systemctl start slurmctld slurmd");
+        N1.settles();
+    };
     N1.with_slurm_conf(&["FirstJobId=7001"], || {
+        lose_state();
         let first = Batch::of("alice", "setsid --fork sleep 7101; echo up; sleep 900").start();
         first.wait_says("up");
-        // Its epilog never comes: as if slurmd had died with it. The process that
-        // holds Slurm's scope lives, else a slurmd that starts before the scope is
-        // gone starts no step in it.
-        N1.sh(&format!(
-            "systemctl stop slurmctld slurmd; pkill --signal=KILL --full 'slurmstepd: [[]'; \
-             pkill --uid alice sleep; rm -rf /var/spool/slurm{{ctld,d}}/* /tmp/out.{}; \
-             systemctl start slurmctld slurmd; ls /run/spank-linger/1001/{0}",
-            first.0
-        ));
-        N1.settles();
+        // Its epilog never comes: as if slurmd had died with it.
+        lose_state();
         let second = Batch::of("alice", &format!("{LIVE}; {GO}")).start();
         assert_eq!(first, second);
         second.go_to_its_end().says("live");
