@@ -103,16 +103,17 @@ fn arguments(case: &Case) -> bool {
 }
 
 fn line_of(arguments: &Arguments) -> String {
-    let Arguments { mode, means, timeout, containment, on_error, min_uid, who, log_level } =
+    let Arguments { mode, means, timeout, containment, keep, on_error, min_uid, who, log_level } =
         arguments;
     let mode = if *mode == Mode::OptIn { "opt-in".into() } else { format!("{mode:?}") };
     let leftovers = if containment.kill_leftovers { "kill" } else { "keep" };
     let line = format!(
         "mode={mode} session={means:?} confine={} leftovers={leftovers} grace={} timeout={} \
-         on_error={on_error:?} min_uid={min_uid} log_level={log_level}",
+         keep={} on_error={on_error:?} min_uid={min_uid} log_level={log_level}",
         confined(containment.confine),
         containment.grace.as_secs(),
         timeout.as_secs(),
+        keep.as_secs(),
     );
     let lists = [("users", &who.users), ("groups", &who.groups), ("partitions", &who.partitions)];
     let lists = lists.iter().filter_map(|(key, names)| {

@@ -96,7 +96,8 @@ pub(crate) mod tests {
         let uid = nix::unistd::getuid().as_raw();
         let containment = Arguments::default().containment;
         let timeout = Duration::from_secs(5);
-        (dir, Sessions { roots, timeout, means: Means::Linger, containment }, Job { id: 42, uid })
+        let (means, keep) = (Means::Linger, Duration::ZERO);
+        (dir, Sessions { roots, timeout, means, containment, keep }, Job { id: 42, uid })
     }
 
     pub(crate) fn request(job: Job, wish: Wish) -> Request {

@@ -5,7 +5,8 @@
 //! is opened and closed is in the crate `user-session`.
 #![deny(unsafe_code)]
 
-mod arguments;
+use linger_arguments as arguments;
+
 mod environment;
 mod host;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod hostile;
 mod job;
 mod policy;
 mod step;
+mod task;
 
 // The symbols of Slurm's API exist in Slurm's processes only, so a test program
 // cannot link what calls them.

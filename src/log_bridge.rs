@@ -19,6 +19,7 @@ impl Log for Bridge {
         // zbus would add what it does on the wire.
         metadata.target().starts_with("spank_linger")
             || metadata.target().starts_with("user_session")
+            || metadata.target().starts_with("linger_arguments")
     }
 
     fn log(&self, record: &Record<'_>) {

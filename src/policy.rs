@@ -1,9 +1,5 @@
 //! Who gets a session.
 
-use std::ffi::CString;
-
-use nix::unistd::{Group, User, getgrouplist};
-
 use crate::arguments::{Arguments, Mode, Who};
 
 /// The option that the plugin adds to srun, sbatch and salloc.
@@ -78,36 +74,13 @@ fn is_admitted(who: &Who, request: &Request) -> bool {
     let is_in = |names: &[String]| {
         request.partition.as_ref().is_some_and(|partition| names.contains(partition))
     };
-    who.partitions.as_deref().is_none_or(is_in) && has_admitted_name(who, request.uid)
-}
-
-/// By the account's name or by one of its groups. Who cannot be looked up is not
-/// on any list.
-fn has_admitted_name(who: &Who, uid: u32) -> bool {
-    if who.users.is_none() && who.groups.is_none() {
-        return true;
-    }
-    let user = User::from_uid(uid.into()).unwrap_or_else(|error| {
-        log::warn!("uid {uid}: look up the account for users= and groups=: {error}");
-        None
-    });
-    let Some(user) = user else { return false };
-    let is_named = who.users.as_ref().is_some_and(|users| users.contains(&user.name));
-    is_named || who.groups.as_ref().is_some_and(|groups| is_in_a_group(&user, groups))
-}
-
-fn is_in_a_group(user: &User, groups: &[String]) -> bool {
-    let listed = CString::new(user.name.as_str()).map(|name| getgrouplist(&name, user.gid));
-    let Ok(Ok(ids)) = listed else {
-        log::warn!("uid {}: list the groups of {} for groups=: failed", user.uid, user.name);
-        return false;
-    };
-    let id_of = |name: &String| Group::from_name(name).ok().flatten().map(|group| group.gid);
-    groups.iter().filter_map(id_of).any(|id| ids.contains(&id))
+    who.partitions.as_deref().is_none_or(is_in) && who.admits_account(request.uid)
 }
 
 #[cfg(test)]
 mod tests {
+    use nix::unistd::Group;
+
     use super::*;
 
     fn with(mode: Mode) -> Arguments {

@@ -12,8 +12,9 @@ use crate::arguments::{self, Arguments, OnError};
 use crate::child::as_root;
 use crate::host::Host;
 use crate::policy::{OPTION, Request, Wish};
-use crate::step::{Plan, Task};
-use crate::{job, log_bridge, step};
+use crate::step::Plan;
+use crate::task::Task;
+use crate::{job, log_bridge, step, task};
 
 SPANK_PLUGIN!(b"linger", RELEASE, Linger);
 
@@ -136,11 +137,11 @@ unsafe impl Plugin for Linger {
             let Some(step) = &self.step else { return Ok(()) };
             let (sessions, job) = (sessions(&step.arguments), step.job);
             let dir = sessions.roots.runtime_dir(job.uid);
-            let has_session = step.plan == Plan::Session;
+            let has_session = matches!(step.plan, Plan::Session { .. });
             let is_confined = has_session && sessions.is_confined(job).unwrap_or(false);
             let is_first = spank.task_id()? == 0;
             let task = Task { job, dir: &dir, is_first, is_confined };
-            Ok(step::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
+            Ok(task::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
         })
     }
 }
@@ -225,6 +226,9 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
         let noted = sessions.note_mark(job, spank.task_pid()?, mark);
         noted.unwrap_or_else(|error| log::error!("{job}: note the mark of its tasks: {error}"));
     }
+    if matches!(step.plan, Plan::Session { has_limits: true }) {
+        return Ok(());
+    }
     let confined = step::confine(&sessions, job, false);
     if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }
 }
@@ -236,8 +240,8 @@ fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> 
 }
 
 fn sessions(arguments: &Arguments) -> Sessions {
-    let Arguments { timeout, means, containment, .. } = *arguments;
-    Sessions { roots: Roots::default(), timeout, means, containment }
+    let Arguments { timeout, means, containment, keep, .. } = *arguments;
+    Sessions { roots: Roots::default(), timeout, means, containment, keep }
 }
 
 fn this_job(spank: &SpankHandle<'_>) -> Result<Job, Box<dyn Error>> {

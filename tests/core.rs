@@ -2,7 +2,7 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{Batch, N1, OPTIONAL, as_user};
+use cluster_tests::{Batch, N1, OPTIONAL, as_user, skipped};
 
 /// Prints the two variables and the first thing that is wrong with the session.
 const PROBE: &str = "echo \"dir=$XDG_RUNTIME_DIR bus=$DBUS_SESSION_BUS_ADDRESS\"; \
@@ -61,7 +61,7 @@ fn every_task_is_led_to_the_session() {
 #[test]
 fn podman_uses_systemd_without_a_warning() {
     N1.configure(OPTIONAL);
-    let script = "podman info --format '{{.Host.CgroupManager}}'\n\
+    let script = "echo $(podman info --format '{{.Host.CgroupManager}}')\n\
         podman run --rm --network=none localhost/busybox sh -c 'cat /proc/self/cgroup; echo in the container'";
     let job = Batch::of("alice", script).submitted_with(STALE).run().ok();
     let job = job.says("systemd\n").says("in the container").never_says("level=warning");
@@ -154,6 +154,9 @@ fn without_a_session_the_job_runs_and_is_told() {
 /// Show that a plugin for another release is refused by Slurm.
 #[test]
 fn a_plugin_for_another_release_is_refused() {
+    if N1.slurm() == "20.11" {
+        return skipped("Slurm 20.11 loads a plugin of any release");
+    }
     N1.configure(OPTIONAL);
     let other = std::env::var("LINGER_OTHER_PLUGIN").expect("xtask builds it");
     N1.put(other.as_ref(), "/root/other.so");

@@ -101,6 +101,9 @@ fn linger_that_others_change_is_put_back() {
         ),
     ] {
         N1.sh(&format!("loginctl {at_first}-linger alice; sleep 2")).ok();
+        if at_first == "enable" {
+            N1.waits_until("systemctl is-active --quiet user@1001 && sleep 2");
+        }
         let before = N1.snapshot();
         let job = looks_again("alice").start();
         job.wait_says("up");

@@ -2,24 +2,25 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{Batch, N1, OPTIONAL};
+use cluster_tests::{Batch, N1, OPTIONAL, many};
 
 /// A job's first command: does the manager answer, and the bus?
 const FIRST: &str = "systemctl --user is-system-running --wait && \
     busctl --user call org.freedesktop.DBus / org.freedesktop.DBus GetId >/dev/null && echo hit";
 
-/// Show that of 100 jobs in a row of one user none misses its session, and that
+/// Show that of many jobs in a row of one user none misses its session, and that
 /// no prolog met a closing one.
 #[test]
-fn a_hundred_jobs_in_a_row() {
+fn many_jobs_in_a_row() {
+    let jobs = many(25, 100).to_string();
     N1.configure(OPTIONAL);
     let before = N1.snapshot();
     let row = Batch::of("alice", &format!("({FIRST}) >row.$SLURM_ARRAY_TASK_ID 2>&1"));
-    let _ = row.with("--array=1-100%1").run_within(900);
+    let _ = row.with(&format!("--array=1-{jobs}%1")).run_within(900);
     let count = N1.sh_as("alice", "cat row.* | sort | uniq -c; rm row.*").ok();
     assert_eq!(
         count.stdout.split_whitespace().collect::<Vec<_>>(),
-        ["100", "hit", "100", "running"]
+        [jobs.as_str(), "hit", jobs.as_str(), "running"]
     );
     N1.is_again(&before);
 }

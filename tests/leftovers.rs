@@ -2,7 +2,7 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{AtEnd, Batch, GO, N1, Node, OPTIONAL, QUICK, Started};
+use cluster_tests::{AtEnd, Batch, GO, N1, Node, OPTIONAL, Output, QUICK, Started};
 
 /// A job that only holds the user's session.
 fn keeper(user: &str) -> Started {
@@ -11,8 +11,13 @@ fn keeper(user: &str) -> Started {
 
 /// Podman finds what ended with a session in order, and removes it.
 fn forget_containers() {
-    let job = Batch::of("alice", "podman rm --all --force").with("--mem=100").run();
-    job.ok().never_says("level=");
+    podman_forgets().ok().never_says("level=");
+}
+
+/// What tests before have left is another matter: Podman 4.3 complains of containers that were killed
+/// for their memory.
+fn podman_forgets() -> Output {
+    Batch::of("alice", "podman rm --all --force").with("--mem=100").run()
 }
 
 /// Show that a detached container ends with its job, Podman's own state included,
@@ -20,6 +25,8 @@ fn forget_containers() {
 #[test]
 fn a_container_ends_with_its_job_and_with_no_other() {
     N1.configure(QUICK);
+    podman_forgets();
+    N1.settles();
     let before = N1.snapshot();
     // No name of hexadecimal digits: --replace would take the other's id for it.
     let detach = |name: &str, seconds: u32| {
@@ -78,8 +85,13 @@ fn however_a_job_ends_it_leaves_nothing() {
     N1.configure(QUICK);
     let before = N1.snapshot();
     let keepers = PEOPLE.map(|(user, _)| keeper(user));
+    // Slurm 20.11 holds no job to its memory.
+    let (killed, as_killed) = match N1.slurm().as_str() {
+        "20.11" => ("kill -KILL $$", "FAILED"),
+        _ => ("exec tail /dev/zero", "OUT_OF_MEMORY"),
+    };
     let jobs = PEOPLE.map(|(user, uid)| {
-        let end = if user == "carol" { "exec tail /dev/zero" } else { "sleep 900" };
+        let end = if user == "carol" { killed } else { "sleep 900" };
         forgetful(user, uid, end).start()
     });
     let [late, cancelled, greedy, again] = jobs;
@@ -108,7 +120,7 @@ fn however_a_job_ends_it_leaves_nothing() {
     leaves_nothing(N1, 1001);
 
     let states = [late, cancelled, greedy].map(Started::state);
-    assert_eq!(states, ["TIMEOUT", "CANCELLED", "OUT_OF_MEMORY"]);
+    assert_eq!(states, ["TIMEOUT", "CANCELLED", as_killed]);
     for keeper in keepers {
         keeper.cancel();
     }
@@ -137,6 +149,8 @@ echo up
 #[test]
 fn a_step_cannot_fork_away() {
     N1.configure(QUICK);
+    podman_forgets();
+    N1.settles();
     let before = N1.snapshot();
     let keeper = keeper("alice");
     keeper.wait_says("up");
@@ -238,11 +252,10 @@ fn a_stubborn_session_is_closed_in_time() {
 #[test]
 fn without_audit_ids_leftovers_end_with_the_last_job() {
     const DROP_IN: &str = "/run/systemd/system/slurmd.service.d/audit.conf";
-    const TOLD: &str = "/run/spank-linger/no-audit-ids";
     let restart = "systemctl daemon-reload; systemctl restart slurmd";
     N1.configure(QUICK);
     let before = N1.snapshot();
-    let end = AtEnd(format!("rm --force {DROP_IN} {TOLD}; {restart}"));
+    let end = AtEnd(format!("rm --force {DROP_IN}; {restart}"));
     N1.sh(&format!(
         "mkdir --parents $(dirname {DROP_IN}); printf '[Service]\\nReadOnlyPaths=/proc\\n' >{DROP_IN}\n\
          truncate --size=0 /var/log/slurm/slurmd.log; {restart}"

@@ -4,20 +4,26 @@
 //! environment: `LINGER_SSH_CONFIG`, a file for `ssh -F` that knows the hosts n1
 //! and n2; `LINGER_SLURM_VERSION`, the release that the node runs;
 //! `LINGER_OTHER_PLUGIN`, a plugin file built for a release that it does not run;
-//! `LINGER_CRASH_PLUGIN`, one that a test can have killed at each change it makes.
+//! `LINGER_CRASH_PLUGIN`, one that a test can have killed at each change it makes;
+//! `LINGER_COMMAND`, the command `spank-linger`; `LINGER_PACKAGE`, the .deb;
+//! `LINGER_ANSIBLE`, the program `ansible-playbook`; `LINGER_ALL`, if tests that can be long are to be.
 // A test that cannot go on panics, and most sentences about an output end there.
 #![allow(clippy::expect_used, clippy::must_use_candidate, clippy::return_self_not_must_use)]
 
+mod fresh;
 mod jobs;
 mod login;
 mod output;
 mod power;
+mod sections;
 mod served;
 mod watch;
 
+pub use fresh::{FILES, PLUGIN_DIR, fresh_node, package};
 pub use jobs::{Batch, GO, Started};
 pub use login::Login;
 pub use output::Output;
+pub use sections::sections;
 pub use served::{LIVE, alice_is_served, forgetful, leaves_nothing};
 
 use std::env;
@@ -28,7 +34,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What an emulated node may take for anything that is not said to be longer.
-const PATIENCE_S: u32 = 120;
+const PATIENCE_S: u32 = 240;
 
 /// The line an admin writes, with log lines that help when a test fails.
 pub const OPTIONAL: &str = "optional spank_linger.so log_level=debug";
@@ -36,6 +42,11 @@ pub const OPTIONAL: &str = "optional spank_linger.so log_level=debug";
 /// The same, with less patience for leftovers than an admin has, and more for
 /// sessions of several users that an emulated node opens at once.
 pub const QUICK: &str = "optional spank_linger.so log_level=debug timeout=60 grace=1";
+
+/// How many to try, or in a run of everything.
+pub fn many(usual: u32, all: u32) -> u32 {
+    if env::var_os("LINGER_ALL").is_some() { all } else { usual }
+}
 
 /// A node that runs.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +94,15 @@ impl Node {
         let mut ssh = Command::new("timeout");
         ssh.args(["--kill-after=5", &seconds.to_string(), "ssh", "-F"]).arg(config).arg(self.0);
         ssh
+    }
+
+    /// Runs a command of root's on a terminal.
+    ///
+    /// # Panics
+    /// When there is no node to run it on.
+    pub fn sh_on_terminal(self, command: &str) -> Output {
+        let output = self.ssh(PATIENCE_S).args(["-tt", command]).output();
+        Output::of(command, &output.expect("start ssh"))
     }
 
     /// Runs a script as a user who is not logged in: no PAM, no session.
@@ -167,6 +187,12 @@ impl fmt::Display for Node {
     }
 }
 
+/// Says why this test does not apply to the node: `cargo xtask test` counts it as skipped, and
+/// puts the reason into its table. The last that a test does.
+pub fn skipped(reason: &str) {
+    println!("skipped: {reason}");
+}
+
 /// A script of root's that runs on n1 at the end of a test, also of one that fails.
 #[derive(Debug)]
 pub struct AtEnd(pub String);
@@ -186,8 +212,10 @@ pub fn as_user(user: &str, script: &str) -> String {
 }
 
 /// A test that failed may have left jobs, people who are logged in, and sessions
-/// that are slow to close.
+/// that are slow to close; Slurm 20.11, processes of its jobs in its own cgroup.
 const CLEAN: &str = "scancel $(squeue --noheader --format=%A) 2>/dev/null; \
+    for lost in $(cat /sys/fs/cgroup/system.slice/slurmd.service/cgroup.procs); do \
+        [ $(stat --format=%u /proc/$lost) -ge 1001 ] && kill $lost; done 2>/dev/null; \
     none() { for i in $(seq $1); do { pgrep --uid 1001,1002,1003,1004 || ls -d /run/user/100[1-4]; } \
         >/dev/null 2>&1 || exit 0; sleep 0.2; done; }; \
     none 100; loginctl disable-linger alice bob carol dave; pkill --uid 1001,1002,1003,1004; none 500";

@@ -7,10 +7,8 @@ use std::env;
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cluster_tests::{N1, QUICK};
+use cluster_tests::{N1, QUICK, many};
 use hostile_input::Random;
-
-const MIXES: u32 = 50;
 
 /// Repeats a run that failed: the number that it printed.
 const SEED: &str = "LINGER_MIX_SEED";
@@ -51,15 +49,15 @@ fn mix(random: &mut Random) -> String {
     script + wait
 }
 
-/// Show that 50 random mixes of jobs in a row leave the node as it was.
+/// Show that random mixes of jobs in a row leave the node as it was.
 #[test]
-fn fifty_mixes_leave_nothing() {
+fn mixes_leave_nothing() {
     N1.configure(QUICK);
     let before = N1.snapshot();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed = env::var(SEED).map_or(now, |seed| seed.parse().expect("a number"));
     let mut random = Random::new(seed);
-    for number in 1..=MIXES {
+    for number in 1..=many(15, 50) {
         let script = mix(&mut random);
         println!("mix {number} of {SEED}={seed}:\n{script}");
         N1.sh(&script).ok();

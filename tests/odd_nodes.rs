@@ -4,7 +4,7 @@
 #![allow(missing_docs)]
 
 use cluster_tests::{
-    AtEnd, Batch, GO, LIVE, Login, N1, QUICK, alice_is_served, forgetful, leaves_nothing,
+    AtEnd, Batch, GO, LIVE, Login, N1, QUICK, alice_is_served, forgetful, leaves_nothing, skipped,
 };
 
 /// A line in slurm.conf that gives each job directories of its own.
@@ -96,8 +96,7 @@ fn only_the_first_session() {
 #[test]
 fn callbacks_in_mount_namespaces() {
     if N1.slurm() == "22.05" {
-        println!("Slurm 22.05 has no SlurmdParameters=contain_spank: nothing to test.");
-        return;
+        return skipped("Slurm 22.05 has no SlurmdParameters=contain_spank");
     }
     N1.configure(QUICK);
     let before = N1.snapshot();
@@ -121,7 +120,7 @@ fn callbacks_in_mount_namespaces() {
 fn jobs_in_pid_namespaces() {
     const FILE: &str = "/etc/slurm/namespace.yaml";
     if N1.slurm() != "26.05" {
-        return println!("Slurm {} has no namespace/linux: nothing to test.", N1.slurm());
+        return skipped(&format!("Slurm {} has no namespace/linux", N1.slurm()));
     }
     N1.configure(QUICK);
     let before = N1.snapshot();

@@ -15,13 +15,20 @@ pub struct Output {
 }
 
 impl Output {
-    pub(crate) fn of(script: &str, output: &process::Output) -> Self {
+    /// What a command of this machine's printed.
+    pub fn of(script: &str, output: &process::Output) -> Self {
         Self {
             script: script.to_owned(),
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// A part of it, as the output of a command of its own.
+    pub(crate) fn part(&self, script: &str, code: i32, stdout: &str) -> Self {
+        let [script, stdout] = [script, stdout].map(str::to_owned);
+        Self { script, code: Some(code), stdout, stderr: self.stderr.clone() }
     }
 
     /// Whether it succeeded.

@@ -11,6 +11,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io;
 use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -128,7 +129,11 @@ impl Machine {
             File::create(&self.linger)?;
             return Ok(());
         }
-        fs::remove_file(&self.linger)?;
+        // logind turns it off a second time without a word.
+        match fs::remove_file(&self.linger) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => removed?,
+        }
         self.sockets.clear();
         self.state = "inactive";
         self.finished_job = true;

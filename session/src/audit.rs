@@ -34,11 +34,10 @@ pub(crate) fn list(text: &str) -> BTreeSet<u32> {
     set(lines.filter_map(parse))
 }
 
-/// Gives this process, and what it starts from now on, an id of its own.
+/// Gives this process, and what it starts from now on, an id of its own instead of `before`.
 /// Answers false where the kernel has none, or does not let go of the one we
 /// have (`auditctl --loginuid-immutable`).
-pub(crate) fn renew(proc: &Path, uid: u32) -> bool {
-    let before = id_of(proc, "self");
+pub(crate) fn renew(proc: &Path, uid: u32, before: Option<u32>) -> bool {
     let written = fs::write(proc.join("self/loginuid"), uid.to_string());
     let after = id_of(proc, "self");
     written.is_ok() && after.is_some() && after != before

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use zbus::address::transport::{Transport, Unix, UnixSocket};
@@ -14,6 +14,7 @@ use zbus::{Address, Connection, Message, MessageStream};
 use crate::budget::Budget;
 use crate::crash;
 use crate::error::{Error, Problem, Result, bus_cause};
+use crate::freezer;
 use crate::live::{self, NotLive, Viewpoint};
 use crate::roots::Roots;
 use crate::slice::{Properties, Property};
@@ -21,8 +22,10 @@ use crate::systemd::{Awaited, Systemd, Units};
 
 mod body;
 mod event_loop;
+mod keep;
 mod slice;
 mod units;
+mod user;
 use body::{Arguments, property};
 use event_loop::EventLoop;
 use units::{manager_name, runtime_dir_name};
@@ -51,6 +54,8 @@ const DAEMON: Object<'_> = Object {
     path: "/org/freedesktop/DBus",
     interface: "org.freedesktop.DBus",
 };
+
+const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
 /// D-Bus Specification, "Standard Interfaces".
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
@@ -116,23 +121,26 @@ impl<'a> Bus<'a> {
         doing: String,
         object: &Object<'_>,
         method: &str,
-        arguments: &Arguments<'_>,
+        arguments: (&str, &str),
     ) -> Result<Message> {
         self.send(&doing, object, method, arguments)?.map_err(Error::bus(doing))
     }
 
-    /// The answer as it is, for a caller to whom an error is one.
+    /// The answer as it is, for a caller to whom an error is one. The arguments are
+    /// their signature and words: [`Arguments::of`].
     fn send(
         &mut self,
         doing: &str,
         object: &Object<'_>,
         method: &str,
-        arguments: &Arguments<'_>,
+        (signature, words): (&str, &str),
     ) -> Result<zbus::Result<Message>> {
+        let arguments = Arguments::of(signature, words).map_err(Error::bus(doing))?;
         let Link { connection, event_loop } = self.link()?;
         let Object { service, path, interface } = *object;
         crash::point();
-        let reply = connection.call_method(Some(service), path, Some(interface), method, arguments);
+        let reply =
+            connection.call_method(Some(service), path, Some(interface), method, &arguments);
         self.in_time(&event_loop, doing, reply)
     }
 
@@ -149,7 +157,7 @@ impl<'a> Bus<'a> {
             "type='signal',sender='{service}',path='{path}',interface='{interface}',\
              member='JobRemoved',arg2='{unit}'"
         );
-        self.call(format!("watch {unit}"), &DAEMON, "AddMatch", &(rule,).into())?;
+        self.call(format!("watch {unit}"), &DAEMON, "AddMatch", ("s", &rule))?;
         self.watched.push(unit);
         Ok(())
     }
@@ -170,7 +178,8 @@ impl Systemd for Bus<'_> {
 
     fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {
         let doing = format!("turn linger {} for uid {uid}", if on { "on" } else { "off" });
-        match self.send(&doing, &LOGIND, "SetUserLinger", &(uid, on, false).into())? {
+        let asked = format!("{uid}\n{on}\nfalse");
+        match self.send(&doing, &LOGIND, "SetUserLinger", ("ubb", &asked))? {
             Err(error) if is_refusal(&error) => {
                 Err(Problem::Refused { doing, cause: bus_cause(&error) }.into())
             }
@@ -184,24 +193,28 @@ impl Systemd for Bus<'_> {
 
     fn start_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
-        self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", &(unit, "replace").into())?;
+        let asked = format!("{unit}\nreplace");
+        self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", ("ss", &asked))?;
         Ok(())
     }
 
+    /// With its runtime directory, which it requires: from 256 that stays for
+    /// logind's UserStopDelaySec after the manager (systemd 257: 10 s).
     fn stop_manager(&mut self, uid: u32) -> Result<()> {
-        let unit = manager_name(uid);
+        let unit = runtime_dir_name(uid);
         let doing = format!("stop {unit}");
-        match self.send(&doing, &SYSTEMD, "StopUnit", &(unit, "replace").into())? {
-            Err(error) if is_error(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
+        let asked = format!("{unit}\nreplace");
+        match self.send(&doing, &SYSTEMD, "StopUnit", ("ss", &asked))? {
+            Err(error) if is_error(&error, NO_SUCH_UNIT) => Ok(()),
             reply => reply.map(drop).map_err(Error::bus(doing)),
         }
     }
 
     fn kill_manager(&mut self, uid: u32) -> Result<()> {
         let unit = manager_name(uid);
-        let (doing, sigkill) = (format!("kill {unit}"), 9_i32);
-        match self.send(&doing, &SYSTEMD, "KillUnit", &(unit, "all", sigkill).into())? {
-            Err(error) if is_error(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
+        let (doing, asked) = (format!("kill {unit}"), format!("{unit}\nall\n9"));
+        match self.send(&doing, &SYSTEMD, "KillUnit", ("ssi", &asked))? {
+            Err(error) if is_error(&error, NO_SUCH_UNIT) => Ok(()),
             reply => reply.map(drop).map_err(Error::bus(doing)),
         }
     }
@@ -210,8 +223,20 @@ impl Systemd for Bus<'_> {
         let unit = manager_name(uid);
         let doing = format!("forget that {unit} failed");
         // It has not, or systemd has forgotten it already.
-        let _ = self.send(&doing, &SYSTEMD, "ResetFailedUnit", &(unit,).into())?;
+        let _ = self.send(&doing, &SYSTEMD, "ResetFailedUnit", ("s", &unit))?;
         Ok(())
+    }
+
+    fn freeze(&mut self, uid: u32) -> Result<()> {
+        freezer::freeze(&self.roots.slice(uid), uid)
+    }
+
+    fn thaw(&mut self, uid: u32) -> Result<()> {
+        freezer::thaw(&self.roots.slice(uid), uid)
+    }
+
+    fn guard(&mut self, uid: u32, keep: Duration, command: &Path) -> Result<()> {
+        keep::guard(self, uid, keep, command)
     }
 
     fn slice(&mut self, uid: u32) -> Result<Properties> {
@@ -219,38 +244,25 @@ impl Systemd for Bus<'_> {
     }
 
     fn set_slice(&mut self, uid: u32, properties: Vec<Property>) -> Result<()> {
-        slice::set(self, uid, properties)
+        slice::set(self, uid, &properties)
     }
 
     fn removes_ipc(&mut self) -> Result<bool> {
         let doing = "ask logind for RemoveIPC";
         let manager = Object { interface: PROPERTIES, ..LOGIND };
-        let asked = (LOGIND.interface, "RemoveIPC").into();
-        let reply = self.call(doing.into(), &manager, "Get", &asked)?;
+        let asked = format!("{}\nRemoveIPC", LOGIND.interface);
+        let reply = self.call(doing.into(), &manager, "Get", ("ss", &asked))?;
         property(&reply).map_err(Error::bus(doing))
     }
 
     fn is_logged_in(&mut self, uid: u32) -> Result<bool> {
-        let doing = format!("ask logind for uid {uid}");
-        let user = Object {
-            service: LOGIND.service,
-            path: &format!("/org/freedesktop/login1/user/_{uid}"),
-            interface: PROPERTIES,
-        };
-        let state = ("org.freedesktop.login1.User", "State");
-        let reply = match self.send(&doing, &user, "Get", &state.into())? {
-            Err(error) if is_no_such_user(&error) => return Ok(false),
-            reply => reply.map_err(Error::bus(&*doing))?,
-        };
-        let state: String = property(&reply).map_err(Error::bus(doing))?;
-        // sd_uid_get_state(3); the others are offline, opening, lingering, closing.
-        Ok(matches!(state.as_str(), "online" | "active"))
+        user::is_logged_in(self, uid)
     }
 
     fn watch(&mut self, uid: u32, awaited: Awaited) -> Result<()> {
         if self.messages.is_none() {
             self.messages = Some(self.link()?.connection.into());
-            self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", &Arguments::NONE)?;
+            self.call("subscribe to systemd".into(), &SYSTEMD, "Subscribe", ("", ""))?;
         }
         self.watch_jobs(manager_name(uid))?;
         match awaited {
@@ -285,16 +297,6 @@ async fn next_signal(messages: &mut MessageStream) -> zbus::Result<()> {
             return Ok(());
         }
     }
-}
-
-/// The object of a user whom logind does not know does not exist; which error
-/// says so changed with the release.
-fn is_no_such_user(error: &zbus::Error) -> bool {
-    let is_unknown = match error {
-        zbus::Error::FDO(error) => matches!(**error, zbus::fdo::Error::UnknownObject(_)),
-        _ => is_error(error, "org.freedesktop.DBus.Error.UnknownObject"),
-    };
-    is_unknown || is_error(error, "org.freedesktop.login1.NoSuchUser")
 }
 
 /// Whether somebody has answered: who leaves the bus without an answer may have done

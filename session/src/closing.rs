@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::processes::processes;
-use crate::sessions::User;
 use crate::store::{Locked, Means, Undo};
 use crate::systemd::{Awaited, RECHECK, Systemd};
+use crate::user::User;
 
 /// What became of a session that no job holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

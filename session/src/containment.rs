@@ -96,7 +96,7 @@ impl Sessions {
     #[must_use]
     pub fn mark(&self, job: Job) -> Mark {
         let inherited = audit::id_of(&self.roots.proc, "self");
-        let renewed = audit::renew(&self.roots.proc, job.uid);
+        let renewed = audit::renew(&self.roots.proc, job.uid, inherited);
         Mark { inherited: inherited.filter(|_| !renewed) }
     }
 

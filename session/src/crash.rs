@@ -6,7 +6,7 @@ pub(crate) const fn point() {}
 
 /// What this process does for Slurm, for the test to choose one.
 #[cfg(not(all(feature = "crash-points", not(test))))]
-pub(crate) const fn acts_as(_role: crate::keepers::Role) {}
+pub(crate) const fn acts_as(_role: crate::role::Role) {}
 
 #[cfg(all(feature = "crash-points", not(test)))]
 pub(crate) use armed::{acts_as, point};
@@ -61,7 +61,7 @@ mod armed {
 
     use rustix::process::{Signal, getpid, kill_process};
 
-    use crate::keepers::Role;
+    use crate::role::Role;
 
     /// `<role> <number>`: who is to be killed, and at which of its points.
     const ORDER: &str = "/run/linger-crash";

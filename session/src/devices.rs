@@ -41,6 +41,14 @@ pub(crate) struct Device {
     minor: u64,
 }
 
+/// As it is shown: `char 195:0`.
+impl fmt::Display for Device {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, major, minor } = self;
+        write!(out, "{kind} {major}:{minor}")
+    }
+}
+
 /// A set of devices.
 pub(crate) type Devices = BTreeSet<Device>;
 

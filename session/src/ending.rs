@@ -2,23 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::audit;
 use crate::budget::Budget;
 use crate::closing::{Closed, OVERHEAD, undo_linger, wait_until_closed};
 use crate::error::{Error, Result};
 use crate::ipc;
-use crate::keepers::{has_step, is_over, may_work};
+use crate::keepers::has_step;
+use crate::keeping::{end_keep, is_kept, keeps};
 use crate::leftovers::{DYING, Ending, TIDY};
 use crate::limits::Limits;
 use crate::processes::{Process, processes};
 use crate::rest;
-use crate::sessions::{Job, Sessions, User};
+use crate::sessions::{Job, Sessions};
 use crate::set::set;
 use crate::slice::cap;
 use crate::store::{self, Found, Locked, Marked, Means, State};
+use crate::sweeping::{ENOUGH, drop_unended, jobs_that_are_over, sweep};
 use crate::systemd::Systemd;
+use crate::user::User;
 
 /// Units that serve whatever session there is.
 const BUSES: [&str; 2] = ["dbus.service", "dbus-broker.service"];
@@ -44,10 +47,7 @@ pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process
     if !sessions.containment.kill_leftovers || ids.is_empty() {
         return Ok(Vec::new());
     }
-    let bears = |process: &Process| {
-        audit::id_of(&roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
-    };
-    let left = sessions.ending(job.uid, true, &bears).run();
+    let left = sessions.ending(job.uid, true, &|process| sessions.bears(process, &ids)).run();
     if left.spared {
         // For whoever ends the last job, if the session stays then.
         state
@@ -61,73 +61,11 @@ pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process
 /// What this job's steps bear, and those of jobs that have ended before it.
 fn audit_ids_of_ended(sessions: &Sessions, job: Job, state: &State) -> Result<BTreeSet<u32>> {
     let mut ids = state.audit_ids(Marked::Ended)?;
-    let over = jobs_that_are_over(sessions, state, false)?;
+    let over = jobs_that_are_over(sessions, state, false, ENOUGH)?;
     for job in over.into_iter().chain([job.id]) {
         ids.append(&mut state.audit_ids(Marked::Job(job))?);
     }
     Ok(ids)
-}
-
-/// So many jobs of the user that go on are looked at, the oldest, whether they
-/// are over: what a prolog costs must not grow with the leases. While there are
-/// that many, the leases of others hold nothing open.
-const ENOUGH: usize = 4;
-
-fn jobs_that_are_over(sessions: &Sessions, state: &State, slurmd_starts: bool) -> Result<Vec<u32>> {
-    let (mut over, mut go_on) = (Vec::new(), 0);
-    for job in state.jobs()? {
-        if is_over(&state.keepers(job)?, slurmd_starts, &sessions.roots.proc) {
-            over.push(job);
-        } else {
-            go_on += 1;
-        }
-        if go_on == ENOUGH && !slurmd_starts {
-            break;
-        }
-    }
-    Ok(over)
-}
-
-/// The sweep: drops the leases of jobs that are over and whose epilog did not
-/// drop them. What they left in the session is left to the next epilog. Answers
-/// with whether there were any.
-pub(crate) fn sweep(
-    sessions: &Sessions,
-    uid: u32,
-    state: &Locked,
-    slurmd_starts: bool,
-) -> Result<bool> {
-    let over = jobs_that_are_over(sessions, state, slurmd_starts)?;
-    for id in &over {
-        let job = Job { id: *id, uid };
-        // Also seen where its epilog has not begun yet: no line for the admin.
-        log::debug!("{job}: drop its lease: the job is over and its epilog has not dropped it");
-        drop_unended(state, *id)?;
-    }
-    Ok(!over.is_empty())
-}
-
-/// Drops what is there of an earlier job with this id, or of an earlier run of it,
-/// unless a process of the job is at work. Answers with whether it was a lease, and
-/// not at all where something may be left.
-pub(crate) fn drop_earlier(sessions: &Sessions, state: &Locked, id: u32) -> Result<Option<bool>> {
-    let keepers = state.keepers(id)?;
-    if may_work(&keepers, &sessions.roots.proc) {
-        return Ok(None);
-    }
-    let was_lease = !matches!(state.lease(id), Ok(None));
-    if was_lease || !keepers.is_empty() || state.has_audit_ids(id) {
-        drop_unended(state, id)?;
-    }
-    Ok(Some(was_lease))
-}
-
-/// Drops a lease, and has the next epilog of the user end what the job left.
-pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
-    for audit_id in state.audit_ids(Marked::Job(id))? {
-        state.add_audit_id(Marked::Ended, audit_id)?;
-    }
-    state.remove(id)
 }
 
 pub(crate) fn release(
@@ -144,43 +82,37 @@ pub(crate) fn release(
         state.remove(job.id)?;
     }
     sweep(sessions, job.uid, &state, false)?;
-    let containment = &sessions.containment;
-    let is_held = state.is_held()?;
-    let user = if is_held { None } else { put_back(systemd, sessions, job.uid, &state)? };
-    let closed = match user {
-        Some(user) => wait_until_closed(systemd, &user, containment.grace)?,
-        None => Closed::Stays,
-    };
-    if closed == Closed::Gone {
-        all_gone(&rest::end(&sessions.roots, job.uid))?;
-        ipc::remove_podmans_lock(&sessions.roots, job.uid);
+    if state.is_held()? {
+        return confine(systemd, sessions, job.uid, &state);
     }
-    if closed == Closed::Stays && !is_held {
-        end_strangers(sessions, job.uid, &state)?;
+    if keeps(systemd, sessions, job.uid, &state) {
+        return Ok(());
     }
-    confine(systemd, sessions, job.uid, &state)
+    close(systemd, sessions, job.uid, &state)
 }
 
-/// When slurmd loads the plugin. Waits for no session to end and for no lock:
-/// there may be many, and slurmd waits for us. Who holds the lock sweeps as well.
-pub(crate) fn settle(
+/// Closes a session that no job holds, and waits for its end.
+pub(crate) fn close(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     uid: u32,
-    slurmd_starts: bool,
-    budget: Budget,
+    state: &Locked,
 ) -> Result<()> {
-    let Some(state) = store::try_lock(&sessions.roots, uid)? else { return Ok(()) };
-    sweep(sessions, uid, &state, slurmd_starts)?;
-    if !state.is_held()? {
-        let closes = put_back(systemd, sessions, uid, &state)?.is_some();
-        // After a reboot there is nothing to tell strangers by.
-        let is_late = Instant::now() >= budget.deadline();
-        if state.has_found() && !is_late && (!closes || systemd.is_logged_in(uid)?) {
-            end_strangers(sessions, uid, &state)?;
+    let was_kept = is_kept(state);
+    let closed = match put_back(systemd, sessions, uid, state)? {
+        Some(user) => wait_until_closed(systemd, &user, sessions.containment.grace)?,
+        None => Closed::Stays,
+    };
+    match closed {
+        Closed::Gone => {
+            all_gone(&rest::end(&sessions.roots, uid))?;
+            ipc::remove_podmans_lock(&sessions.roots, uid);
         }
+        // What is new since it was frozen is of the login that ended the keep.
+        Closed::Stays if was_kept => {}
+        Closed::Stays => end_strangers(sessions, uid, state)?,
     }
-    confine(systemd, sessions, uid, &state)
+    confine(systemd, sessions, uid, state)
 }
 
 /// What no job holds. Gives the user whose session is to end now, if it was us who
@@ -191,6 +123,7 @@ pub(crate) fn put_back<'a>(
     uid: u32,
     state: &Locked,
 ) -> Result<Option<User<'a>>> {
+    end_keep(systemd, uid, state)?;
     let Some(undo) = state.undo()? else { return Ok(None) };
     let user = User { uid, name: undo.name.clone(), roots: &sessions.roots };
     if !undo.linger_before && must_stay(systemd, &user)? {
@@ -255,7 +188,7 @@ pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Resul
 /// Where the session stays, what its manager started for the jobs ends with the
 /// last of them, and what they shared: it was not there before, and bears the
 /// audit id of the manager or of a job.
-fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
+pub(crate) fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
     if !sessions.containment.kill_leftovers {
         return Ok(());
     }
@@ -270,7 +203,6 @@ fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
     let Some(managers) = all.iter().find(|process| process.cgroup == init) else { return Ok(()) };
     let id_of = |process: &Process| audit::id_of(&roots.proc, process.pid);
     let (managers_id, spared) = (id_of(managers), state.audit_ids(Marked::Ended)?);
-    let is_bus = |cgroup: &Path| BUSES.iter().any(|bus| cgroup.ends_with(bus));
     let is_stranger = |process: &Process| {
         let id = id_of(process);
         process.cgroup.starts_with(&manager)
@@ -279,6 +211,20 @@ fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
             && (id == managers_id || id.is_some_and(|id| spared.contains(&id)))
     };
     all_gone(&sessions.ending(uid, false, &is_stranger).run().alive)
+}
+
+/// Ends what was spared for the sake of jobs that have ended since.
+pub(crate) fn end_spared(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
+    let spared = state.audit_ids(Marked::Ended)?;
+    if sessions.containment.kill_leftovers && !spared.is_empty() {
+        sessions.ending(uid, false, &|process| sessions.bears(process, &spared)).run();
+    }
+    Ok(())
+}
+
+/// Whether a cgroup is that of a bus.
+pub(crate) fn is_bus(cgroup: &Path) -> bool {
+    BUSES.iter().any(|bus| cgroup.ends_with(bus))
 }
 
 /// # Errors
@@ -293,6 +239,10 @@ pub(crate) fn manager(uid: u32) -> PathBuf {
 }
 
 impl Sessions {
+    fn bears(&self, process: &Process, ids: &BTreeSet<u32>) -> bool {
+        audit::id_of(&self.roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
+    }
+
     fn ending<'a>(
         &'a self,
         uid: u32,

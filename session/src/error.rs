@@ -123,8 +123,13 @@ impl Error {
 
     /// Adds to an I/O error what was tried and on which file.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Problem::File { doing, path, source }.into()
+        move |source| Self::of_file(doing, path, source)
+    }
+
+    /// Not inlined where each of them is made: kilobytes.
+    #[inline(never)]
+    fn of_file(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Problem::File { doing, path: path.to_owned(), source }.into()
     }
 
     /// Names what outlived SIGKILL.
@@ -134,8 +139,12 @@ impl Error {
 
     /// Names the attempt that the bus refused.
     pub(crate) fn bus(doing: impl Into<String>) -> impl FnOnce(zbus::Error) -> Self {
-        let doing = doing.into();
-        move |error| Problem::Bus { doing, cause: bus_cause(&error) }.into()
+        move |error| Self::of_bus(doing.into(), &error)
+    }
+
+    #[inline(never)]
+    fn of_bus(doing: String, error: &zbus::Error) -> Self {
+        Problem::Bus { doing, cause: bus_cause(error) }.into()
     }
 }
 

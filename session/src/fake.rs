@@ -43,6 +43,10 @@ pub(crate) enum Ask {
     SetSlice(Vec<Property>),
     RemovesIpc(bool),
     LoggedIn(bool),
+    Freeze,
+    Thaw,
+    /// The timer, by its seconds and its command.
+    Guard(u64, PathBuf),
     Watch,
     /// Something changed after so many seconds, or nothing did until the end.
     Changed(Option<u64>),
@@ -146,6 +150,21 @@ impl Systemd for Scripted {
 
     fn forget_failure(&mut self, _uid: u32) -> Result<()> {
         assert_eq!(self.next("forget_failure")?, Ask::Forget);
+        Ok(())
+    }
+
+    fn freeze(&mut self, _uid: u32) -> Result<()> {
+        assert_eq!(self.next("freeze")?, Ask::Freeze);
+        Ok(())
+    }
+
+    fn thaw(&mut self, _uid: u32) -> Result<()> {
+        assert_eq!(self.next("thaw")?, Ask::Thaw);
+        Ok(())
+    }
+
+    fn guard(&mut self, _uid: u32, keep: Duration, command: &Path) -> Result<()> {
+        assert_eq!(self.next("guard")?, Ask::Guard(keep.as_secs(), command.into()));
         Ok(())
     }
 

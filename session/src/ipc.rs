@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::decimal::decimal;
-use crate::processes::name_in;
+use crate::processes::{name_in, printable};
 use crate::roots::Roots;
 use crate::text::{bytes, text};
 
@@ -61,7 +61,7 @@ fn file_of(dir: &Path, uid: u32) -> Option<String> {
         let is_podmans = entry.file_name().to_string_lossy().starts_with(PODMANS_LOCK);
         !is_podmans && entry.metadata().is_ok_and(|found| found.uid() == uid)
     });
-    owned.map(|entry| entry.path().display().to_string())
+    owned.map(|entry| printable(&entry.path().to_string_lossy()))
 }
 
 fn process_outside(roots: &Roots, uid: u32) -> Option<String> {
@@ -85,7 +85,7 @@ mod tests {
         0          3   644                  1000  4711  4711      0  1001  1001\n";
 
     /// Show that an object counts only while a process outside could use it, and
-    /// that the message names both.
+    /// that the message names both, in one line whatever the user has called them.
     #[test]
     fn an_object_needs_a_process_outside() {
         let root = tempfile::tempdir().unwrap();
@@ -99,8 +99,8 @@ mod tests {
             .unwrap();
         fs::write(roots.dev.join("shm/libpod_rootless_lock_1001"), "").unwrap();
         assert_eq!(in_use(&roots, uid), None);
-        let segment = roots.dev.join("shm/segment");
-        fs::write(&segment, "").unwrap();
+        fs::write(roots.dev.join("shm/segment\nlinger: "), "").unwrap();
+        let segment = roots.dev.join("shm/segment?linger: ");
         let expected = format!("pid 4711 (mpi\u{fffd}) may use {}", segment.display());
         assert_eq!(in_use(&roots, uid), Some(expected));
         let inside = format!("0::/user.slice/user-{uid}.slice/user@{uid}.service/init.scope\n");

@@ -17,54 +17,14 @@ use std::str::FromStr;
 use nix::libc::ESRCH;
 
 use crate::decimal::decimal;
+use crate::role::{ROLES, Role};
 use crate::text::bytes;
-
-/// What a process does for the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The extern step: it is there as long as the job is.
-    Extern,
-    /// Any other step: a job may be without one for a while.
-    Step,
-    /// The epilog, or what stands for it.
-    Epilog,
-}
-
-/// Where in a job's life this process takes its lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// Before any of its steps.
-    Prolog,
-    /// The first step, where no prolog was (PrologFlags=RunInJob).
-    Extern,
-    /// Any time later.
-    Step,
-}
-
-impl Moment {
-    /// Nothing that is there yet can be of this run of the job.
-    pub(crate) fn begins(self) -> bool {
-        self != Self::Step
-    }
-
-    /// As what this process shows that the job is not over; a prolog ends too soon.
-    pub(crate) fn role(self) -> Option<Role> {
-        match self {
-            Self::Prolog => None,
-            Self::Extern => Some(Role::Extern),
-            Self::Step => Some(Role::Step),
-        }
-    }
-}
-
-const ROLES: [(Role, &str); 3] =
-    [(Role::Extern, "extern"), (Role::Step, "step"), (Role::Epilog, "epilog")];
 
 /// One process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keeper {
-    role: Role,
-    pid: u32,
+    pub(crate) role: Role,
+    pub(crate) pid: u32,
     /// In clock ticks since the boot (proc_pid_stat(5)).
     start: u64,
     /// The inode of its pid namespace.
@@ -86,7 +46,7 @@ impl Keeper {
     }
 
     /// What /proc does not answer for is taken to live.
-    fn lives(&self, proc: &Path) -> bool {
+    pub(crate) fn lives(&self, proc: &Path) -> bool {
         match stat(self.pid, proc) {
             Ok(text) => start_in(&text) == Some(self.start),
             Err(error) => {
@@ -107,8 +67,7 @@ impl Keeper {
 /// As it is noted: a line.
 impl fmt::Display for Keeper {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = ROLES.iter().find(|(role, _)| *role == self.role).map_or("", |(_, name)| *name);
-        write!(out, "{name} {} {}", self.pid, self.start)?;
+        write!(out, "{} {} {}", self.role.name(), self.pid, self.start)?;
         if self.namespace == INITIAL { Ok(()) } else { write!(out, " {}", self.namespace) }
     }
 }

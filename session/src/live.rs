@@ -29,6 +29,14 @@ pub struct NotLive {
     problem: &'static str,
 }
 
+impl NotLive {
+    /// What is missing or wrong: the runtime directory, or something in it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// Checks that `dir` is a live runtime directory of `uid`: a mount of its own,
 /// the user's, closed to others, with the bus and the manager's socket in it.
 ///

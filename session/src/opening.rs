@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
 use crate::error::{Error, Problem, Result};
-use crate::sessions::User;
 use crate::store::{Locked, Means, Undo};
 use crate::systemd::{Awaited, RECHECK, Systemd, Units};
+use crate::user::User;
 
 /// How a session came to be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

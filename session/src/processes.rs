@@ -91,7 +91,7 @@ pub(crate) fn name_in(comm: &[u8]) -> String {
     printable(String::from_utf8_lossy(comm).trim())
 }
 
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.replace(char::is_control, "?")
 }
 

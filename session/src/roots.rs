@@ -23,6 +23,8 @@ pub struct Roots {
     pub proc: PathBuf,
     /// The device nodes, and POSIX shared memory and queues below.
     pub dev: PathBuf,
+    /// Installed programs.
+    pub usr: PathBuf,
 }
 
 impl Default for Roots {
@@ -37,6 +39,7 @@ impl Default for Roots {
             cgroup: "/sys/fs/cgroup".into(),
             proc: "/proc".into(),
             dev: "/dev".into(),
+            usr: "/usr".into(),
         }
     }
 }
@@ -69,6 +72,7 @@ impl Roots {
             cgroup: place(real.cgroup),
             proc: place(real.proc),
             dev: place(real.dev),
+            usr: place(real.usr),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Leases: the first opens the session of a user, the last closes it.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::budget::Budget;
@@ -9,16 +8,20 @@ use crate::bus::Bus;
 use crate::containment::Containment;
 use crate::crash;
 use crate::ending::{
-    all_gone, confine, drop_earlier, drop_unended, end_leftovers, note_found, put_back, release,
-    settle, sweep, time_to_end, time_to_end_leftovers,
+    all_gone, confine, end_leftovers, note_found, put_back, release, time_to_end,
+    time_to_end_leftovers,
 };
-use crate::error::{Error, Problem, Result};
-use crate::keepers::{Keeper, Moment, Role, is_apart, is_over};
+use crate::error::Result;
+use crate::keepers::{Keeper, is_apart, is_over};
+use crate::keeping::end_keep;
 use crate::opening::{Opened, Opening, open};
 use crate::processes::{Process, processes};
+use crate::role::{Moment, Role};
 use crate::roots::Roots;
 use crate::store::{self, Lease, Locked, Means, Undo};
+use crate::sweeping::{drop_earlier, drop_unended, settle, sweep};
 use crate::systemd::Systemd;
+use crate::user::User;
 
 /// A job, and the user it runs as. Taking and dropping leases is idempotent:
 /// Slurm may run a prolog twice, an epilog without a prolog, and the same id
@@ -50,6 +53,8 @@ pub struct Sessions {
     pub means: Means,
     /// How a session is held to its jobs.
     pub containment: Containment,
+    /// How long it is kept for the user's next job; not at all by default.
+    pub keep: Duration,
 }
 
 impl Sessions {
@@ -193,59 +198,6 @@ impl Sessions {
     }
 }
 
-/// A user as the session logic needs one.
-pub(crate) struct User<'a> {
-    pub(crate) uid: u32,
-    pub(crate) name: String,
-    pub(crate) roots: &'a Roots,
-}
-
-impl<'a> User<'a> {
-    fn look_up(uid: u32, roots: &'a Roots) -> Result<Self> {
-        let found = nix::unistd::User::from_uid(uid.into());
-        let found = found.map_err(|error| Problem::NoUser { uid, cause: error.to_string() })?;
-        let cause = || "no such account on this node".into();
-        let name = found.ok_or_else(|| Problem::NoUser { uid, cause: cause() })?.name;
-        Ok(Self { uid, name, roots })
-    }
-
-    /// Linger is a file of logind's; it is the only place that knows of users
-    /// who have nothing running.
-    pub(crate) fn lingers(&self) -> Result<bool> {
-        let flag = self.linger_file();
-        flag.try_exists().map_err(Error::file("look at", &flag))
-    }
-
-    pub(crate) fn runtime_dir(&self) -> PathBuf {
-        self.roots.runtime_dir(self.uid)
-    }
-
-    /// Whether the account is no more.
-    pub(crate) fn is_gone(&self) -> bool {
-        matches!(nix::unistd::User::from_uid(self.uid.into()), Ok(None))
-    }
-
-    /// Turns linger off without logind, as an admin would have to.
-    pub(crate) fn forget_linger(&self) -> Result<()> {
-        store::remove(&self.linger_file())
-    }
-
-    fn linger_file(&self) -> PathBuf {
-        self.roots.linger.join(escape(&self.name))
-    }
-}
-
-/// logind's cescape(): an account name with a backslash, as Samba's winbind
-/// makes them, is `DOM\\user` on disk.
-fn escape(name: &str) -> String {
-    let escape_byte = |byte: u8| match byte {
-        b'\\' | b'"' | b'\'' => format!("\\{}", char::from(byte)),
-        b' '..=b'~' => char::from(byte).to_string(),
-        other => format!("\\{other:03o}"),
-    };
-    name.bytes().map(escape_byte).collect()
-}
-
 pub(crate) fn take(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
@@ -266,6 +218,7 @@ pub(crate) fn take(
         None => User::look_up(job.uid, &sessions.roots)?,
     };
     let is_shared = before.is_none() && state.is_held()?;
+    end_keep(systemd, job.uid, state)?;
     let opening = Opening { user: &user, state, means: sessions.means, is_shared };
     if open(systemd, &opening, undo, budget)? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
@@ -288,7 +241,7 @@ fn begin(state: &Locked, id: u32, is_new: bool) -> Result<Option<Lease>> {
     }
     let before = found.ok().flatten().filter(Lease::is_open);
     if before.is_none() {
-        let cause = "opening it was interrupted".into();
+        let cause = store::INTERRUPTED.into();
         state.put(id, &Lease::Failed { cause, told: false })?;
     }
     Ok(before)

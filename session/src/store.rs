@@ -10,6 +10,7 @@
 //! /run/spank-linger/<uid>/opening  a session is being opened
 //! /run/spank-linger/<uid>/found    what ran in the session when it was found
 //! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
+//! /run/spank-linger/<uid>/kept     until when the session is kept, without a job
 //! /var/lib/spank-linger/<uid>      linger as it was before the first lease
 //! ```
 //!
@@ -24,22 +25,21 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::audit;
 use crate::error::Result;
-use crate::keepers::Keeper;
 use crate::limits::Limits;
 use crate::roots::Roots;
 use crate::set::set;
-use crate::slice::Capped;
-use files::{any_number_in, append, numbers_in, read, read_lines, temporary, unfinished_in};
+use files::{numbers_in, temporary, unfinished_in};
 
 pub(crate) mod files;
 mod lock;
 mod locked;
 mod record;
+mod state;
 pub(crate) use files::remove;
 pub(crate) use locked::{Locked, lock, try_lock};
 use record::Record;
+pub(crate) use state::State;
 
 /// How one job stands with the session of its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +135,9 @@ fn names<S: Serializer>(cgroups: &BTreeSet<PathBuf>, to: S) -> Result<S::Ok, S::
     to.collect_seq(cgroups.iter().filter_map(|cgroup| cgroup.to_str()))
 }
 
+/// The cause in a lease that is being opened: it stays if that comes to no end.
+pub(crate) const INTERRUPTED: &str = "opening it was interrupted";
+
 /// The record of a capped slice, beside the leases.
 const SLICE: &str = "slice";
 
@@ -144,25 +147,11 @@ const UNDO: &str = "undo";
 /// There while a session is being opened, and after an attempt that did not end well.
 const OPENING: &str = "opening";
 
+/// There while a session is kept; in it the seconds since boot until which it is.
+const KEPT: &str = "kept";
+
 /// The record of what was found, beside the leases.
 const FOUND: &str = "found";
-
-/// What the leases of a user say together.
-#[derive(Debug)]
-pub(crate) struct Together {
-    /// As [`State::is_held`].
-    pub(crate) is_held: bool,
-    /// What the jobs that hold the session may use; None while no job has begun.
-    pub(crate) limits: Option<Limits>,
-}
-
-/// One user's state, to be read. Each file is replaced whole, so without the
-/// lock what is read may be old, and never half written.
-#[derive(Debug)]
-pub(crate) struct State {
-    dir: PathBuf,
-    undo: PathBuf,
-}
 
 /// The user's state, not locked.
 pub(crate) fn state(roots: &Roots, uid: u32) -> State {
@@ -181,122 +170,8 @@ pub(crate) fn is_unknown(roots: &Roots, uid: u32) -> bool {
 /// The users for whom something may be to be undone, if only a record that was
 /// not written to its end before a power loss.
 pub(crate) fn known_uids(roots: &Roots) -> Result<BTreeSet<u32>> {
-    let (leased, to_undo) = (numbers_in(&roots.run)?, numbers_in(&roots.lib)?);
+    let all_in = |dir| numbers_in(dir, usize::MAX);
+    let (leased, to_undo) = (all_in(&roots.run)?, all_in(&roots.lib)?);
     let unfinished = unfinished_in(&roots.lib)?;
     Ok(set(leased.into_iter().chain(to_undo).chain(unfinished)))
-}
-
-impl State {
-    pub(crate) fn lease(&self, job: u32) -> Result<Option<Lease>> {
-        read(&self.path(job))
-    }
-
-    /// Whether a job holds the session open. A lease that cannot be read does:
-    /// closing under a running job is the worse mistake.
-    pub(crate) fn is_held(&self) -> Result<bool> {
-        any_number_in(&self.dir, |job| match self.lease(job) {
-            Ok(lease) => lease.is_some_and(|lease| lease.is_open()),
-            Err(_) => true,
-        })
-    }
-
-    /// What all leases say, from one look at each.
-    pub(crate) fn together(&self) -> Result<Together> {
-        let (mut is_held, mut known) = (false, Vec::new());
-        for job in numbers_in(&self.dir)? {
-            match self.lease(job) {
-                Ok(Some(Lease::Open { limits })) => {
-                    is_held = true;
-                    known.extend(limits);
-                }
-                Ok(_) => {}
-                Err(_) => is_held = true,
-            }
-        }
-        Ok(Together { is_held, limits: Limits::together(known) })
-    }
-
-    /// From the copy where the disk has lost it: before a reboot that will do.
-    pub(crate) fn undo(&self) -> Result<Option<Undo>> {
-        let copy = || read(&self.dir.join(UNDO)).ok().flatten();
-        match read(&self.undo) {
-            Ok(Some(undo)) => Ok(Some(undo)),
-            lost => copy().map_or(lost, |copy| Ok(Some(Undo { is_copy: true, ..copy }))),
-        }
-    }
-
-    /// Whether an attempt to open the session has not ended well.
-    pub(crate) fn is_opening(&self) -> bool {
-        self.dir.join(OPENING).exists()
-    }
-
-    /// Whether logind has been asked to turn linger on.
-    pub(crate) fn was_asked(&self) -> bool {
-        let copy: Result<Option<Undo>> = read(&self.dir.join(UNDO));
-        copy.is_ok_and(|undo| undo.is_some_and(|undo| undo.asked && !undo.linger_before))
-    }
-
-    /// An unreadable record is one of a slice that is to be free afterwards.
-    pub(crate) fn capped(&self) -> Option<Capped> {
-        read(&self.dir.join(SLICE)).unwrap_or_else(|error| {
-            log::error!("{error}; taken for a slice without limits before");
-            Some(Capped::of_unlimited())
-        })
-    }
-
-    pub(crate) fn has_found(&self) -> bool {
-        self.dir.join(FOUND).exists()
-    }
-
-    pub(crate) fn found(&self) -> Result<Option<Found>> {
-        read(&self.dir.join(FOUND))
-    }
-
-    /// The audit session ids of a job's steps, or of ended jobs.
-    pub(crate) fn audit_ids(&self, of: Marked) -> Result<BTreeSet<u32>> {
-        Ok(audit::list(&read_lines(&self.audit_path(of))?))
-    }
-
-    /// Whether there are any of a job's.
-    pub(crate) fn has_audit_ids(&self, job: u32) -> bool {
-        self.audit_path(Marked::Job(job)).exists()
-    }
-
-    /// Adds one, unless the user is unknown here.
-    pub(crate) fn add_audit_id(&self, of: Marked, id: u32) -> Result<()> {
-        append(&self.audit_path(of), &id)
-    }
-
-    /// The jobs that have a lease of any kind.
-    pub(crate) fn jobs(&self) -> Result<BTreeSet<u32>> {
-        numbers_in(&self.dir)
-    }
-
-    /// The processes that were noted for a job.
-    pub(crate) fn keepers(&self, job: u32) -> Result<Vec<Keeper>> {
-        // A line that a full disk cut off is no process.
-        let lines = read_lines(&self.keepers_path(job))?;
-        let whole = lines.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-        Ok(whole.filter_map(|line| line.parse().ok()).collect())
-    }
-
-    /// Notes one more, of a job that has a lease.
-    pub(crate) fn add_keeper(&self, job: u32, keeper: &Keeper) -> Result<()> {
-        if self.path(job).exists() { append(&self.keepers_path(job), keeper) } else { Ok(()) }
-    }
-
-    fn path(&self, job: u32) -> PathBuf {
-        self.dir.join(job.to_string())
-    }
-
-    fn keepers_path(&self, job: u32) -> PathBuf {
-        self.dir.join(format!("{job}.keepers"))
-    }
-
-    fn audit_path(&self, of: Marked) -> PathBuf {
-        self.dir.join(match of {
-            Marked::Job(job) => format!("{job}.audit"),
-            Marked::Ended => "ended.audit".into(),
-        })
-    }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.active == "active" && self.job.is_none()
     }
 
@@ -111,6 +111,16 @@ pub(crate) trait Systemd {
 
     /// Forgets that it failed: it was us who killed it.
     fn forget_failure(&mut self, uid: u32) -> Result<()>;
+
+    /// Stops all that runs in the manager and below, and returns when it stands.
+    fn freeze(&mut self, uid: u32) -> Result<()>;
+
+    /// Lets it run again, if it is there.
+    fn thaw(&mut self, uid: u32) -> Result<()>;
+
+    /// Has `command` called for a kept session: in `keep`, counted from this call,
+    /// when something changes that logind knows of the user, and at a shutdown.
+    fn guard(&mut self, uid: u32, keep: Duration, command: &Path) -> Result<()>;
 
     /// The properties of the user's slice.
     fn slice(&mut self, uid: u32) -> Result<Properties>;

@@ -112,6 +112,10 @@ fn bounds_hold(how: &str, bounds: &[Bound; 2]) {
         bound.holds(how, ours, floor);
     }
     let calls = bounds.iter().flat_map(|bound| bound.calls).copied().collect::<Vec<_>>();
+    // On a busy machine the session may not be on its way down yet, which may be for a login.
+    while names.len() > calls.len() && names.ends_with(&["Get", "ListUnitsByNames"]) {
+        names.truncate(names.len() - 2);
+    }
     assert_eq!(names, calls, "{how}");
 }
 

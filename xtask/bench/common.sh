@@ -4,12 +4,13 @@ set -euo pipefail
 # A busy emulated node may take longer than a site would wait, hence the timeout.
 here=/opt/linger-bench
 variants="floor recipe bare ours"
-declare -A user=([floor]=dave [recipe]=carol [bare]=bob [ours]=alice)
+declare -A user=([floor]=dave [recipe]=carol [bare]=bob [ours]=alice [keep]=alice)
 declare -A line=(
     [floor]="required $here/floor.so"
     [recipe]=""
     [bare]="required spank_linger.so on_error=drain timeout=120 confine=none leftovers=keep"
     [ours]="required spank_linger.so on_error=drain timeout=120"
+    [keep]="required spank_linger.so on_error=drain timeout=120 keep=30"
 )
 
 uid() { id -u "${user[$1]}"; }

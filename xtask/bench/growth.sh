@@ -20,7 +20,7 @@ own_leases() {
         copies "$mine/${held[ours]}$kind" "$1" "$mine/%s$kind"
     done
 }
-no_own_leases() { find "$mine" -name '1??????*' -delete; }
+no_own_leases() { find "$mine" -name '1??????*' ! -name "${held[ours]}*" -delete; }
 
 leases_of_others() {
     [ "$1" = 0 ] || seq --format="$run/%.0f" 1000001 $((1000000 + $1)) | xargs mkdir

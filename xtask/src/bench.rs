@@ -3,22 +3,23 @@
 
 mod bus;
 mod goals;
+mod here;
 mod machine;
 mod place;
 mod report;
 mod samples;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::build;
 use crate::cluster::{self, Cluster};
 use crate::progress::Step;
 use crate::suite::Suite;
+use crate::{build, marks};
 use bus::AllAsked;
 use place::HERE;
 use report::Report;
@@ -62,7 +63,7 @@ const PARTS: [Part; 5] = [
     Part { name: "jobs", full: &[2, 5], quick: &[1, 1] },
 ];
 
-/// Loads of the plugin on this machine, a millisecond each.
+/// Loads of the plugin, and steps, on this machine: a millisecond each.
 const CLIENTS: u32 = 100;
 
 /// A part takes some minutes on an emulated node with a host of its own.
@@ -83,29 +84,35 @@ pub fn run(options: &Options) -> Result<()> {
         None => Cluster::up(Suite::Trixie, &cluster::Options::default())?,
     };
     place::move_in(&cluster)?;
-    let report = measure(&cluster, options)?;
+    let (report, outcome) = measure(&cluster, options)?;
     print!("\n{}", report.markdown());
     let json = options.json.clone().unwrap_or_else(|| build::target().join("bench.json"));
-    save(&json, &format!("{:#}\n", report.json()))?;
+    marks::save(&json, &format!("{:#}\n", report.json()))?;
+    outcome?;
     if options.write {
-        publish(&build::checkout().join("docs/performance.md"), &report.markdown())?;
+        let document = build::checkout().join("docs/performance.md");
+        marks::publish(&document, FIGURES, &report.markdown())?;
     }
     Ok(())
 }
 
-fn measure(cluster: &Cluster, options: &Options) -> Result<Report> {
+/// What the parts came to, and whether all of them did: what was measured before one
+/// failed took long enough to be shown.
+fn measure(cluster: &Cluster, options: &Options) -> Result<(Report, Result<()>)> {
     let (mut samples, mut asked) = (Samples::default(), AllAsked::new());
     let mut machine = machine::describe(cluster)?;
     samples.read(&size_of_plugin(cluster)?)?;
-    samples.read(&place::clients_here(cluster.suite().slurm(), CLIENTS)?)?;
-    for part in PARTS.iter().filter(|part| options.has(part)) {
+    samples.read(&here::clients(cluster.suite().slurm(), CLIENTS)?)?;
+    samples.read(&here::steps(cluster.suite().slurm(), CLIENTS)?)?;
+    let mut parts = PARTS.iter().filter(|part| options.has(part));
+    let outcome = parts.try_for_each(|part| {
         let printed = part.run(cluster, options)?;
         samples.read(&printed)?;
-        bus::read(&mut asked, &printed)?;
-    }
+        bus::read(&mut asked, &printed)
+    });
     machine.push(("host: load at the end".to_owned(), machine::load()));
     let outcomes = goals::outcomes(&samples);
-    Ok(Report { machine, samples, asked, outcomes })
+    Ok((Report { machine, samples, asked, outcomes }, outcome))
 }
 
 impl Options {
@@ -139,25 +146,6 @@ fn size_of_plugin(cluster: &Cluster) -> Result<String> {
     Ok(format!("sample plugin ours size_bytes {size}\n"))
 }
 
-fn save(file: &Path, text: &str) -> Result<()> {
-    fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
-    println!("\nwritten to {}", file.display());
-    Ok(())
-}
-
-/// Replaces what is between the two marks.
-fn publish(file: &Path, figures: &str) -> Result<()> {
-    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-    save(file, &between(&text, figures).context("docs/performance.md has lost its marks")?)
-}
-
-fn between(text: &str, figures: &str) -> Option<String> {
-    let [begin, end] = FIGURES;
-    let (before, rest) = text.split_once(begin)?;
-    let (_, after) = rest.split_once(end)?;
-    Some(format!("{before}{begin}\n{figures}\n{end}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,14 +169,5 @@ mod tests {
             let script = build::checkout().join(format!("xtask/bench/{}.sh", part.name));
             assert!(script.exists(), "{}", script.display());
         }
-    }
-
-    /// Show that only what is between the marks changes.
-    #[test]
-    fn figures_are_put_between_the_marks() {
-        let text = "# Title\n<!-- figures -->\nold\n<!-- end of figures -->\nend\n";
-        let expected = "# Title\n<!-- figures -->\n\nnew\n<!-- end of figures -->\nend\n";
-        assert_eq!(between(text, "new").unwrap().replace("new\n\n", "new\n"), expected);
-        assert_eq!(between("no marks", "new"), None);
     }
 }

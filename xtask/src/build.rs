@@ -58,6 +58,19 @@ pub(crate) fn crashing_plugin(release: &str) -> Result<PathBuf> {
     built(release, Some("crash-points"))
 }
 
+/// Builds the command, which is the same for every release, and gives its file.
+///
+/// # Errors
+/// The build failed; cargo has said why.
+pub(crate) fn command() -> Result<PathBuf> {
+    let step = Step::start("building the command");
+    let mut cargo = cargo(RELEASE);
+    cargo.args(["build", "--release", "--quiet", "--package", "spank-linger"]);
+    process::run(&mut cargo, BUILD)?;
+    step.done();
+    Ok(target().join("release/spank-linger"))
+}
+
 fn built(release: &str, feature: Option<&str>) -> Result<PathBuf> {
     static BUILT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);

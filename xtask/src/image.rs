@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use nix::unistd::Uid;
 
 use crate::cache::{Cache, Lock};
-use crate::node_files::FILES;
 use crate::progress::Step;
 use crate::recipe::{IMAGE_SIZE, MKE2FS_OPTIONS, Recipe};
 use crate::sources::Archive;
@@ -82,14 +81,13 @@ fn remove_others(cache: &Cache, recipe: &Recipe) -> Result<()> {
 }
 
 fn stage(directory: &Path, recipe: &Recipe) -> Result<()> {
-    for (name, text) in
-        FILES.iter().copied().chain([("authorized_keys", recipe.authorized_key.as_str())])
-    {
+    let key = ("authorized_keys", recipe.authorized_key.as_str().into());
+    for (name, text) in recipe.files().chain([key]) {
         let path = directory.join(name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
         }
-        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        fs::write(&path, text.as_bytes()).with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())
 }

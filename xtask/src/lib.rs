@@ -1,19 +1,23 @@
-//! The project's own tooling: test nodes, the demo, the test run.
+//! The project's own tooling: test nodes, the demo, the test run, packages.
 #![forbid(unsafe_code)]
 
 mod accel;
+mod ansible;
 pub mod bench;
 mod build;
 mod cache;
 pub mod cluster;
 pub mod demo;
+pub mod dist;
 mod image;
 pub mod interrupt;
 mod machine;
+mod marks;
 mod node_files;
 mod plugin;
 pub mod process;
 pub mod progress;
+mod pypi;
 mod qemu;
 mod recipe;
 mod sources;

@@ -20,6 +20,8 @@ enum Task {
     Vm(xtask::vm::Task),
     /// What the plugin costs, in time, messages, system calls and instructions.
     Bench(xtask::bench::Options),
+    /// Make the packages: a .deb and an .rpm for every Slurm release.
+    Dist,
     /// Run all tests: on this machine, and on nodes with Slurm, systemd and Podman.
     Test(xtask::test::Options),
 }
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let outcome = xtask::interrupt::watch().and_then(|()| match arguments.task {
         Task::Demo => xtask::demo::run(),
         Task::Bench(options) => xtask::bench::run(&options),
+        Task::Dist => xtask::dist::run(),
         Task::Vm(task) => xtask::vm::run(task),
         Task::Test(options) => xtask::test::run(&options),
     });

@@ -7,15 +7,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::cluster::Cluster;
-use crate::{build, process};
+use crate::suite::Suite;
+use crate::{build, dist, process};
 
 const COPY: Duration = Duration::from_secs(60);
 const RESTART: Duration = Duration::from_secs(60);
 const PUT_CONFIG: &str = "cat >/etc/slurm/plugstack.conf.d/linger.conf";
 
-/// Where cargo leaves the plugin.
-pub(crate) fn built() -> PathBuf {
-    build::target().join("release/libspank_linger.so")
+/// What is there to put into a release's nodes: what cargo has left, or what is packaged.
+pub(crate) fn built(suite: Suite) -> Result<PathBuf> {
+    if suite.has_old_libc() {
+        return Ok(dist::packages()?.plugin(suite.slurm()));
+    }
+    Ok(build::target().join("release/libspank_linger.so"))
 }
 
 /// Into every node, with the repository's plugstack line, and slurmd started anew: it looks for

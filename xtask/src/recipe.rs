@@ -1,4 +1,5 @@
 //! All that decides what an image is, and its hash.
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::node_files::{FILES, PACKAGES};
@@ -31,6 +32,11 @@ impl Recipe {
         options
     }
 
+    /// The files that make the node: path and text.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        FILES.iter().map(|(path, text)| (*path, self.suite.file(path, text)))
+    }
+
     /// A name for the image that changes with anything in the recipe.
     pub(crate) fn image_name(&self) -> String {
         format!("{}-{:016x}", self.suite.name(), fnv1a(self.text().as_bytes()))
@@ -39,7 +45,7 @@ impl Recipe {
     fn text(&self) -> String {
         let mut text = format!("{} {MKE2FS_OPTIONS} {IMAGE_SIZE}\n", self.suite.name());
         let _ = writeln!(text, "{}\n{}", self.options().join("\n"), self.authorized_key);
-        for (path, content) in FILES {
+        for (path, content) in self.files() {
             let _ = writeln!(text, "{path} {}\n{content}", content.len());
         }
         text

@@ -1,75 +1,60 @@
 //! `cargo xtask test`: every check there is, and one closing line.
 
 mod host;
+mod matrix;
 mod nodes;
+mod packages;
 mod tally;
+mod units;
 
 use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Result, anyhow, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::suite::Suite;
+use crate::{build, marks};
+use matrix::Matrix;
 use nodes::NodeTests;
 use tally::Tally;
+use units::{Part, Unit};
 
-/// Nodes at work at a time: an emulated one has one core at most. The compiler has what they leave.
+/// Nodes at work at a time: an emulated one has one core at most. The compiler has what they leave. A third
+/// had four jobs that begin at once take longer than two minutes.
 const WORKERS: usize = 2;
 
-/// What to test; everything by default.
+/// What to test; by default every area once, and on each release what releases differ in.
 #[derive(Args)]
 pub struct Options {
+    /// Every area on every release, and more jobs in a row: twice the time.
+    #[arg(long)]
+    all: bool,
     /// Only these parts.
     #[arg(long, value_enum)]
     only: Vec<Part>,
+    /// Only these areas of the node tests: files of tests/.
+    #[arg(long)]
+    area: Vec<String>,
     /// Only node tests whose name contains this.
     #[arg(long)]
     name: Option<String>,
+    /// Put what was tested on which release into README.md's table: areas in which nothing failed.
+    #[arg(long, requires = "all", conflicts_with = "name")]
+    write: bool,
 }
 
-/// A part of the test run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
-    /// Formatting, lints, unit tests and builds: no node needed.
-    Host,
-    /// A node with Slurm 24.11: everything.
-    Trixie,
-    /// Two nodes with Slurm 24.11.
-    Cluster,
-    /// A node with Slurm 22.05: what every release must do.
-    Bookworm,
-    /// A node with Slurm 26.05: what every release must do.
-    Forky,
-}
+/// What the table in README.md is made of: a run may have one release only.
+const RECORD: &str = "docs/releases.json";
 
-/// Nodes and what is tested on them, the longest first.
-struct Unit {
-    part: Part,
-    suite: Suite,
-    nodes: u8,
-    targets: &'static [&'static str],
-}
+/// Where the table is in README.md.
+const TABLE: [&str; 2] = ["<!-- releases -->\n", "<!-- end of releases -->\n"];
 
-const EVERY_RELEASE: &[&str] = &["symbols", "core", "contained", "leftovers", "beside"];
-
-static UNITS: [Unit; 11] = [
-    unit(Part::Trixie, Suite::Trixie, &["crashes"]),
-    unit(Part::Trixie, Suite::Trixie, EVERY_RELEASE),
-    unit(Part::Forky, Suite::Forky, EVERY_RELEASE),
-    unit(Part::Trixie, Suite::Trixie, &["full"]),
-    unit(Part::Trixie, Suite::Trixie, &["mixes", "load"]),
-    // A run has half an hour, and what is beside the jobs is systemd's to keep.
-    unit(Part::Bookworm, Suite::Bookworm, &["symbols", "core", "contained", "leftovers"]),
-    unit(Part::Trixie, Suite::Trixie, &["faults", "buses"]),
-    unit(Part::Trixie, Suite::Trixie, &["odd", "odd_nodes"]),
-    unit(Part::Forky, Suite::Forky, &["odd", "odd_nodes"]),
-    unit(Part::Trixie, Suite::Trixie, &["contract"]),
-    Unit { nodes: 2, ..unit(Part::Cluster, Suite::Trixie, &["cluster"]) },
-];
-
-const fn unit(part: Part, suite: Suite, targets: &'static [&'static str]) -> Unit {
-    Unit { part, suite, nodes: 1, targets }
+/// What a worker has done.
+#[derive(Default)]
+struct Run {
+    tally: Tally,
+    /// That on nodes, once more.
+    matrix: Matrix,
 }
 
 /// Runs the tests and prints `N passed, N failed, N skipped` last.
@@ -77,17 +62,26 @@ const fn unit(part: Part, suite: Suite, targets: &'static [&'static str]) -> Uni
 /// # Errors
 /// A test failed, or could not be run.
 pub fn run(options: &Options) -> Result<()> {
-    let mut tally = Tally::default();
-    let is_wanted = |part: &Part| options.only.is_empty() || options.only.contains(part);
-    let queue = Mutex::new(UNITS.iter().filter(|unit| is_wanted(&unit.part)));
+    let mut all = Run::default();
+    let is_wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
+    let units = units::of(options.all, &options.area)?;
+    let queue = Mutex::new(units.iter().filter(|unit| is_wanted(unit.part)));
     thread::scope(|scope| {
-        let host = is_wanted(&Part::Host).then(|| scope.spawn(test_host));
+        let has_host = is_wanted(Part::Host) && options.area.is_empty();
+        let host = has_host.then(|| scope.spawn(test_host));
         let workers = [(); WORKERS].map(|()| scope.spawn(|| work(&queue, options)));
         host.into_iter().chain(workers).try_for_each(|worker| {
-            let counted = worker.join().map_err(|_| anyhow!("a worker of the tests panicked"))?;
-            counted.map(|counted| tally.add(counted))
+            let run = worker.join().map_err(|_| anyhow!("a worker of the tests panicked"))?;
+            run.map(|run| all.add(run))
         })
     })?;
+    let Run { tally, matrix } = all;
+    if !matrix.is_empty() {
+        println!("\n{}", matrix.markdown());
+    }
+    if options.write {
+        write(matrix)?;
+    }
     println!("\n{tally}");
     if tally.failed > 0 {
         bail!("{} failed", tally.failed);
@@ -95,18 +89,47 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn test_host() -> Result<Tally> {
-    let mut tally = Tally::default();
-    host::test(&mut tally)?;
-    Ok(tally)
+/// Adds what did not fail to what earlier runs have written.
+fn write(new: Matrix) -> Result<()> {
+    let record = build::checkout().join(RECORD);
+    let mut matrix = Matrix::read(&record)?;
+    matrix.renew(new);
+    marks::save(&record, &matrix.json()?)?;
+    marks::publish(&build::checkout().join("README.md"), TABLE, &matrix.markdown())
+}
+
+impl Run {
+    fn add(&mut self, other: Self) {
+        self.tally.add(other.tally);
+        self.matrix.add(other.matrix);
+    }
+}
+
+fn test_host() -> Result<Run> {
+    let mut run = Run::default();
+    host::test(&mut run.tally)?;
+    Ok(run)
 }
 
 /// Tests unit after unit, until none is left.
-fn work<'a>(queue: &Mutex<impl Iterator<Item = &'a Unit>>, options: &Options) -> Result<Tally> {
-    let mut tally = Tally::default();
+fn work<'a>(queue: &Mutex<impl Iterator<Item = &'a Unit>>, options: &Options) -> Result<Run> {
+    let mut run = Run::default();
     let next = || queue.lock().map_or(None, |mut queue| queue.next());
     while let Some(unit) = next() {
-        NodeTests { unit, name: options.name.as_deref() }.run(&mut tally)?;
+        NodeTests { unit, all: options.all, name: options.name.as_deref() }.run(&mut run)?;
     }
-    Ok(tally)
+    Ok(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Show that the table has its place: an hour of tests ends with writing it.
+    #[test]
+    fn the_readme_has_a_place_for_the_table() {
+        let readme = std::fs::read_to_string(build::checkout().join("README.md")).unwrap();
+        let places = TABLE.map(|mark| readme.find(mark));
+        assert!(matches!(places, [Some(begin), Some(end)] if begin < end), "{places:?}");
+    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
@@ -42,13 +43,24 @@ pub(crate) fn ensure_all() -> Result<String> {
         missing.retain(|package| *package != "qemu-system-x86");
         install_backport("qemu-system-x86")?;
     }
-    if !missing.is_empty() {
-        let line = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
-        install(&missing.join(" "), &line)?;
-    }
+    install_packages(&missing)?;
     let version = qemu::version().context("qemu-system-x86_64 does not run")?;
     qemu::check(&version)?;
     Ok(version)
+}
+
+/// See to it that these are there, each a program and its Debian package.
+pub(crate) fn ensure(tools: &[(&str, &str)]) -> Result<()> {
+    install_packages(&missing(tools.iter()))
+}
+
+/// Install Debian packages from the host's own archive.
+pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let line = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
+    install(&packages.join(" "), &line)
 }
 
 /// The code name of the host's release, `bookworm`.
@@ -86,6 +98,9 @@ fn install_backport(package: &str) -> Result<()> {
 
 /// Run the line as root, or say what to run.
 fn install(what: &str, line: &str) -> Result<()> {
+    // apt serves one at a time, and lets the others fail.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _installing = INSTALLING.lock();
     let mut command = match privilege() {
         Privilege::Root => Command::new("sh"),
         Privilege::Sudo => sudo("sh"),

@@ -55,7 +55,8 @@ pub enum Task {
     Push {
         /// The cluster's name.
         name: String,
-        /// The plugin; by default what `cargo build --release` made.
+        /// The plugin; by default what `cargo build --release` made, or for bullseye
+        /// what `cargo xtask dist` makes.
         #[arg(long)]
         plugin: Option<PathBuf>,
     },
@@ -117,8 +118,9 @@ fn ssh(name: &str, node: &str, command: &[String]) -> Result<()> {
 
 fn push(name: &str, plugin: Option<PathBuf>) -> Result<()> {
     let cluster = Cluster::attach(name)?;
+    let plugin = plugin.map_or_else(|| plugin::built(cluster.suite()), Ok)?;
     let step = Step::start(format!("putting the plugin into {name}"));
-    cluster.push_plugin(&plugin.unwrap_or_else(plugin::built))?;
+    cluster.push_plugin(&plugin)?;
     step.done();
     Ok(())
 }

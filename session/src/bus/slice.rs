@@ -4,7 +4,7 @@ use zbus::{Array, Dict, Structure, Variant};
 
 use super::{Bus, Object, PROPERTIES, SYSTEMD};
 use crate::error::{Error, Result};
-use crate::slice::{Name, Properties, Property};
+use crate::slice::{Properties, Property};
 
 /// Asking for a unit's object loads the unit.
 pub(super) fn get(bus: &mut Bus<'_>, uid: u32) -> Result<Properties> {
@@ -14,8 +14,8 @@ pub(super) fn get(bus: &mut Bus<'_>, uid: u32) -> Result<Properties> {
         interface: PROPERTIES,
         ..SYSTEMD
     };
-    let of = ("org.freedesktop.systemd1.Slice",).into();
-    let body = bus.call(doing.clone(), &unit, "GetAll", &of)?.body();
+    let of = ("s", "org.freedesktop.systemd1.Slice");
+    let body = bus.call(doing.clone(), &unit, "GetAll", of)?.body();
     let properties = body.deserialize().and_then(|reply| properties(&reply));
     properties.map_err(Error::bus(doing))
 }
@@ -62,26 +62,61 @@ fn rule(pair: &Variant<'_>) -> zbus::Result<(String, String)> {
     }
 }
 
-pub(super) fn set(bus: &mut Bus<'_>, uid: u32, properties: Vec<Property>) -> Result<()> {
+pub(super) fn set(bus: &mut Bus<'_>, uid: u32, properties: &[Property]) -> Result<()> {
     if properties.is_empty() {
         return Ok(());
     }
     let slice = format!("user-{uid}.slice");
     let doing = format!("set properties of {slice}");
-    let assignments: Vec<_> = properties.into_iter().flat_map(assignments).collect();
-    bus.call(doing, &SYSTEMD, "SetUnitProperties", &(slice, true, assignments).into())?;
+    let mut assignments = Vec::new();
+    for property in properties {
+        assign(property, &mut assignments);
+    }
+    let asked = format!("{slice}\ntrue\n{}\n{}", assignments.len(), assignments.join("\n"));
+    bus.call(doing, &SYSTEMD, "SetUnitProperties", ("sba(sv)", &asked))?;
     Ok(())
 }
 
 /// A list is added to, unless an empty one empties it first.
-fn assignments(property: Property) -> Vec<(String, Variant<'static>)> {
-    let assign = |name: Name, value| (format!("{name:?}"), value);
+fn assign(property: &Property, to: &mut Vec<String>) {
+    let name = property.name();
     match property {
-        Property::Number(name, value) => vec![assign(name, Variant::from(value))],
-        Property::Cpus(mask) => vec![assign(Name::AllowedCPUs, Variant::from(mask))],
-        Property::Devices(rules) => [Vec::new(), rules]
-            .into_iter()
-            .map(|rules| assign(Name::DeviceAllow, Variant::from(rules)))
-            .collect(),
+        Property::Number(_, value) => to.push(format!("{name:?}\nt\n{value}")),
+        Property::Cpus(mask) => {
+            let words = lines(mask.iter().map(u8::to_string));
+            to.push(format!("{name:?}\nay\n{}{words}", mask.len()));
+        }
+        Property::Devices(rules) => {
+            to.push(format!("{name:?}\na(ss)\n0"));
+            let words = lines(rules.iter().map(|(node, access)| format!("{node}\n{access}")));
+            to.push(format!("{name:?}\na(ss)\n{}{words}", rules.len()));
+        }
+    }
+}
+
+/// The words of what follows on a number.
+fn lines(words: impl Iterator<Item = String>) -> String {
+    words.fold(String::new(), |list, words| list + "\n" + &words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Show that a list is emptied first, and that one may be empty.
+    #[test]
+    fn lists_are_counted() {
+        let mut words = Vec::new();
+        assign(&Property::Cpus(Vec::new()), &mut words);
+        assign(&Property::Cpus(vec![255, 1]), &mut words);
+        let rules = vec![("char-pts".into(), "rw".into()), ("/dev/null".into(), "rwm".into())];
+        assign(&Property::Devices(rules), &mut words);
+        let expected = [
+            "AllowedCPUs\nay\n0",
+            "AllowedCPUs\nay\n2\n255\n1",
+            "DeviceAllow\na(ss)\n0",
+            "DeviceAllow\na(ss)\n2\nchar-pts\nrw\n/dev/null\nrwm",
+        ];
+        assert_eq!(words, expected);
     }
 }

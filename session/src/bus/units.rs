@@ -7,16 +7,18 @@ use crate::error::{Error, Result};
 use crate::systemd::{Unit, Units};
 
 pub(super) fn of(bus: &mut Bus<'_>, uid: u32) -> Result<Units> {
-    let names = [manager_name(uid), runtime_dir_name(uid)];
+    let [manager, runtime_dir] = both(bus, &[manager_name(uid), runtime_dir_name(uid)])?;
+    Ok(Units { manager, runtime_dir })
+}
+
+pub(super) fn both(bus: &mut Bus<'_>, names: &[String; 2]) -> Result<[Unit; 2]> {
     let doing = format!("ask systemd for {}", names[0]);
-    let asked = (names.to_vec(),).into();
-    let reply = bus.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", &asked)?;
+    let asked = format!("2\n{}", names.join("\n"));
+    let reply = bus.call(doing.clone(), &SYSTEMD, "ListUnitsByNames", ("as", &asked))?;
     let body = reply.body();
     let rows: Structure<'_> = body.deserialize().map_err(Error::bus(&*doing))?;
-    let (manager, runtime_dir) = (find(&rows, &names[0]), find(&rows, &names[1]));
-    let both = manager.zip(runtime_dir).ok_or(zbus::Error::InvalidReply);
-    let (manager, runtime_dir) = both.map_err(Error::bus(doing))?;
-    Ok(Units { manager, runtime_dir })
+    let found = find(&rows, &names[0]).zip(find(&rows, &names[1]));
+    found.map(<[Unit; 2]>::from).ok_or(zbus::Error::InvalidReply).map_err(Error::bus(doing))
 }
 
 pub(super) fn manager_name(uid: u32) -> String {

@@ -1,13 +1,16 @@
 //! Leases against a scripted systemd and logind.
 
 use super::*;
+use crate::error::{Error, Problem};
 use crate::fake::{Ask, Scripted, place};
 use crate::keepers::show_this_process;
 use crate::limits::Confine;
 use std::fs;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 mod closing;
+mod keeping;
 mod killed;
 mod manager;
 mod model;
@@ -31,8 +34,8 @@ impl Node {
         let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
         let containment = Containment { confine, kill_leftovers: true, grace };
         let timeout = Duration::from_secs(15);
-        let means = Means::Linger;
-        let sessions = Sessions { roots: roots.clone(), timeout, means, containment };
+        let (means, keep) = (Means::Linger, Duration::ZERO);
+        let sessions = Sessions { roots: roots.clone(), timeout, means, containment, keep };
         Self { dir, sessions, roots, uid, linger_file }
     }
 
@@ -278,15 +281,6 @@ fn unreadable_leases_are_named_and_hold() {
     }
     node.release(2, CLOSES).unwrap();
     assert!(node.is_clean());
-}
-
-/// Show that account names are written as logind writes them.
-#[test]
-fn names_are_escaped_as_logind_does() {
-    assert_eq!(escape("alice"), "alice");
-    assert_eq!(escape("alice@example.org"), "alice@example.org");
-    assert_eq!(escape("DOM\\alice"), "DOM\\\\alice");
-    assert_eq!(escape("zoë"), "zo\\303\\253");
 }
 
 /// Show that what the first version of the state said is still read: an upgrade

@@ -64,8 +64,7 @@ fn check_private(dir: &Path, found: &Metadata) -> Result<()> {
     if found.is_dir() && found.uid() == ours && found.mode() & 0o777 == 0o700 {
         return Ok(());
     }
-    let problem = "must be a directory of root with mode 0700; remove what is there".into();
-    Err(Problem::Untrusted { path: dir.to_owned(), problem }.into())
+    Err(untrusted(dir, "must be a directory of root with mode 0700; remove what is there".into()))
 }
 
 fn open_to_read(path: &Path) -> io::Result<File> {
@@ -73,24 +72,38 @@ fn open_to_read(path: &Path) -> io::Result<File> {
 }
 
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    read_text(path)?.map(|text| parse(path, &text)).transpose()
+}
+
+fn read_text(path: &Path) -> Result<Option<String>> {
     match open_to_read(path).and_then(whole) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        text => parse(path, &text.map_err(Error::file("read", path))?).map(Some),
+        text => text.map(Some).map_err(Error::file("read", path)),
     }
 }
 
 /// Reads the version first: with another one the rest may be anything. A field
 /// that is not known is passed over.
 pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
-    let untrusted =
-        |problem: String| Error::from(Problem::Untrusted { path: path.to_owned(), problem });
-    let not_ours =
-        |error: serde_json::Error| untrusted(format!("not a state file: {error}; remove it"));
-    let AnyVersion { version } = serde_json::from_str(text).map_err(not_ours)?;
-    if version != VERSION {
-        return Err(untrusted(format!("has version {version}, this plugin reads {VERSION}")));
+    check_version(path, text)?;
+    serde_json::from_str(text).map_err(|error| not_ours(path, &error))
+}
+
+fn check_version(path: &Path, text: &str) -> Result<()> {
+    let read = serde_json::from_str(text);
+    let AnyVersion { version } = read.map_err(|error| not_ours(path, &error))?;
+    if version == VERSION {
+        return Ok(());
     }
-    serde_json::from_str(text).map_err(not_ours)
+    Err(untrusted(path, format!("has version {version}, this plugin reads {VERSION}")))
+}
+
+fn not_ours(path: &Path, error: &serde_json::Error) -> Error {
+    untrusted(path, format!("not a state file: {error}; remove it"))
+}
+
+fn untrusted(path: &Path, problem: String) -> Error {
+    Problem::Untrusted { path: path.to_owned(), problem }.into()
 }
 
 pub(crate) fn text_of<T: Serialize>(content: &T) -> serde_json::Result<String> {
@@ -98,25 +111,27 @@ pub(crate) fn text_of<T: Serialize>(content: &T) -> serde_json::Result<String> {
 }
 
 pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
-    replace(path, content, |_| Ok(()))
+    replace(path, text_of(content), |_| Ok(()))
 }
 
 /// On disk when this returns: a power loss right after finds it.
 pub(super) fn write_to_disk<T: Serialize>(path: &Path, content: &T) -> Result<()> {
-    replace(path, content, File::sync_all)?;
+    replace(path, text_of(content), File::sync_all)?;
     crash::point();
     let parent = path.parent().unwrap_or(path);
     let synced = File::open(parent).and_then(|dir| dir.sync_all());
     synced.map_err(Error::file("sync", parent))
 }
 
-/// `finish`es the new file before it takes the place of the old one.
-fn replace<T: Serialize>(
+/// `finish`es the new file before it takes the place of the old one. One function for all that is
+/// written, or each would have a copy of it.
+#[inline(never)]
+fn replace(
     path: &Path,
-    content: &T,
-    finish: impl FnOnce(&File) -> io::Result<()>,
+    text: serde_json::Result<String>,
+    finish: fn(&File) -> io::Result<()>,
 ) -> Result<()> {
-    let text = text_of(content).map_err(|error| Error::file("write", path)(error.into()))?;
+    let text = text.map_err(|error| Error::file("write", path)(error.into()))?;
     let new = temporary(path);
     crash::point();
     OpenOptions::new()
@@ -140,7 +155,7 @@ fn replace<T: Serialize>(
 
 /// Adds a line. Needs no lock, and costs a step of a job of thousands no more than
 /// the first. The directory of a user without a lease is not made for it.
-pub(super) fn append(path: &Path, line: &impl fmt::Display) -> Result<()> {
+pub(super) fn append(path: &Path, line: &dyn fmt::Display) -> Result<()> {
     let mut options = OpenOptions::new();
     let options = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW);
     let line = format!("{line}\n");
@@ -175,23 +190,27 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// The file names in `dir` that are numbers: job ids, or uids.
-pub(super) fn numbers_in(dir: &Path) -> Result<BTreeSet<u32>> {
-    all_in(dir, decimal)
+/// The file names in `dir` that are numbers, job ids or uids: the first `most`.
+pub(super) fn numbers_in(dir: &Path, most: usize) -> Result<BTreeSet<u32>> {
+    first_in(dir, most, decimal)
 }
 
 /// The same of files whose writer was killed.
 pub(super) fn unfinished_in(dir: &Path) -> Result<BTreeSet<u32>> {
-    all_in(dir, |name| name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal))
+    first_in(dir, usize::MAX, |name| name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal))
 }
 
-fn all_in(dir: &Path, number: impl Fn(&str) -> Option<u32>) -> Result<BTreeSet<u32>> {
-    let mut all = BTreeSet::new();
+fn first_in(
+    dir: &Path,
+    most: usize,
+    number: impl Fn(&str) -> Option<u32>,
+) -> Result<BTreeSet<u32>> {
+    let mut found = BTreeSet::new();
     any_name_in(dir, |name| {
-        all.extend(number(name));
-        false
+        found.extend(number(name));
+        found.len() >= most
     })?;
-    Ok(all)
+    Ok(found)
 }
 
 /// Whether `is` holds for one of these numbers, without a look at the others.
@@ -258,13 +277,14 @@ mod tests {
     #[test]
     fn a_job_has_one_file() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["7", "+8", "09", "7.audit", "slice", ".9.new"] {
+        for name in ["7", "+8", "09", "7.audit", "11", "slice", ".9.new"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        assert_eq!(numbers_in(dir.path()).unwrap(), [7].into());
+        assert_eq!(numbers_in(dir.path(), usize::MAX).unwrap(), [7, 11].into());
+        assert_eq!(numbers_in(dir.path(), 1).unwrap().len(), 1);
         assert_eq!(unfinished_in(dir.path()).unwrap(), [9].into());
         assert!(any_number_in(dir.path(), |number| number == 7).unwrap());
-        assert!(!any_number_in(dir.path(), |number| number != 7).unwrap());
+        assert!(!any_number_in(dir.path(), |number| number == 9).unwrap());
     }
 
     /// Show that a user who names a cgroup by other than text gets a session.

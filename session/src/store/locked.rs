@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::ops::Deref;
 
 use super::files::{any_number_in, append, make_private, remove, temporary, write, write_to_disk};
-use super::{FOUND, Found, Lease, Marked, Means, OPENING, SLICE, State, UNDO, Undo, state};
+use super::{FOUND, Found, KEPT, Lease, Marked, Means, OPENING, SLICE, State, UNDO, Undo, state};
 use crate::budget::Budget;
 use crate::crash;
 use crate::error::Result;
@@ -122,11 +122,31 @@ impl Locked {
         remove(&self.undo)
     }
 
-    /// No lease, and no cap that is still to be taken back.
+    /// Notes a keep that is over, until [`Locked::put_kept`]: it begins, or ends.
+    pub(crate) fn doubt_kept(&self) -> Result<()> {
+        append(&self.dir.join(KEPT), &"")
+    }
+
+    /// Cut off by a crash it tells an earlier end.
+    pub(crate) fn put_kept(&self, until: u64) -> Result<()> {
+        append(&self.dir.join(KEPT), &until)
+    }
+
+    pub(crate) fn remove_kept(&self) -> Result<()> {
+        remove(&self.dir.join(KEPT))
+    }
+
+    /// Forgets what ended jobs had left.
+    pub(crate) fn remove_ended(&self) -> Result<()> {
+        remove(&self.audit_path(Marked::Ended))
+    }
+
+    /// No lease, no session that is kept, and nothing that is still to be undone. Of a manager that was
+    /// started there is no record but this copy.
     fn is_empty(&self) -> bool {
         !self.has_lease.get()
             && any_number_in(&self.dir, |_job| true).is_ok_and(|any| !any)
-            && !self.dir.join(SLICE).exists()
+            && ![SLICE, KEPT, UNDO].iter().any(|name| self.dir.join(name).exists())
     }
 }
 

@@ -77,6 +77,9 @@ const GOALS: &[Goal] = &[
         let allowed = (ms(&wall(all, "step", "floor")?)? * 0.02).max(1.0);
         Some(ms(&beyond_the_floor(all)?)? / allowed)
     }),
+    goal("the same on this machine, not emulated, with loading in srun", Ms, AtMost(1.0), |all| {
+        Some(added(all, "step-here")? + added(all, "client-here")?)
+    }),
     goal("sbatch: ours beyond Slurm without a plugin", Ms, AtMost(2.0), |all| {
         ms(&wall(all, "sbatch", "ours")?.minus(&wall(all, "sbatch", "recipe")?))
     }),
@@ -96,8 +99,9 @@ const GOALS: &[Goal] = &[
     goal("epilog beside leases of 1000 users, to 1", Times, AtMost(1.2), |all| {
         grown(all, "others-1000-epilog", "others-1-epilog")
     }),
-    shown("jobs a minute: ours to the floor", Times, |all| in_a_row(all, "floor")),
-    shown("jobs a minute: ours to the recipe", Times, |all| in_a_row(all, "recipe")),
+    shown("jobs a minute: ours to the floor", Times, |all| in_a_row(all, "ours", "floor")),
+    shown("jobs a minute: ours to the recipe", Times, |all| in_a_row(all, "ours", "recipe")),
+    shown("jobs a minute: with keep=30 to ours", Times, |all| in_a_row(all, "keep", "ours")),
     goal("the .so", Kb, AtMost(1200.0), |all| {
         Some(all.series("plugin", "ours", "size_bytes")?.median()? / 1000.0)
     }),
@@ -181,14 +185,24 @@ fn grown(all: &Samples, measure: &str, from: &str) -> Option<f64> {
     wall(all, measure, "ours")?.over(&wall(all, from, "ours")?).median()
 }
 
-fn in_a_row(all: &Samples, variant: &str) -> Option<f64> {
+fn in_a_row(all: &Samples, variant: &str, other: &str) -> Option<f64> {
     let rate = |variant| all.series("in-a-row", variant, "jobs_per_min");
-    rate("ours")?.over(&rate(variant)?).median()
+    rate(variant)?.over(&rate(other)?).median()
 }
 
 fn loading(all: &Samples, measure: &str) -> Option<f64> {
-    let load = all.series(measure, "ours", "dlopen_us")?;
-    ms(&load.plus(&all.series(measure, "ours", "call_us")?))
+    ms(&loading_of(all, measure, "ours")?)
+}
+
+/// What it adds to the floor.
+fn added(all: &Samples, measure: &str) -> Option<f64> {
+    ms(&loading_of(all, measure, "ours")?.minus(&loading_of(all, measure, "floor")?))
+}
+
+/// With all callbacks.
+fn loading_of(all: &Samples, measure: &str, variant: &str) -> Option<Series> {
+    let load = all.series(measure, variant, "dlopen_us")?;
+    Some(load.plus(&all.series(measure, variant, "call_us")?))
 }
 
 fn ms(us: &Series) -> Option<f64> {

@@ -15,7 +15,6 @@ use crate::{build, plugin, process};
 pub(super) const HERE: &str = "/opt/linger-bench";
 
 const COMPILE: Duration = Duration::from_secs(60);
-const LOAD: Duration = Duration::from_secs(10);
 const PREPARE: Duration = Duration::from_secs(60);
 
 /// What is written in C, and how each is compiled. The host has to show Slurm's functions to the
@@ -29,7 +28,7 @@ const TOOLS: [(&str, &[&str]); 3] =
 /// Something cannot be built or sent.
 pub(super) fn move_in(cluster: &Cluster) -> Result<()> {
     let release = cluster.suite().slurm();
-    let plugin = build::plugin(release)?;
+    let (plugin, command) = (build::plugin(release)?, build::command()?);
     let step = Step::start("putting the plugin and what it is compared with on the node");
     cluster.must_run("n1", &format!("mkdir -p -m 755 {HERE}"), PREPARE)?;
     for (tool, flags) in TOOLS {
@@ -39,25 +38,12 @@ pub(super) fn move_in(cluster: &Cluster) -> Result<()> {
         let name = script.file_name().context("a script has a name")?.to_string_lossy();
         put(cluster, &script, &name)?;
     }
+    // What keep= needs. Not over a file that runs.
+    put(cluster, &command, "spank-linger")?;
+    cluster.must_run("n1", &format!("mv {HERE}/spank-linger /usr/local/bin/"), PREPARE)?;
     cluster.push_plugin(&plugin)?;
     step.done();
     Ok(())
-}
-
-/// What a client pays for loading the plugin on this machine itself: an emulated CPU's milliseconds
-/// say little of a real one's.
-///
-/// # Errors
-/// The plugin cannot be loaded here.
-pub(super) fn clients_here(release: &str, rounds: u32) -> Result<String> {
-    let directory = build::target().join("bench");
-    let plugins = [("floor", directory.join("floor.so")), ("ours", build::plugin(release)?)];
-    let load = |(variant, plugin): &(&str, PathBuf)| {
-        let mut host = Command::new(directory.join("host"));
-        host.args(["client-here", variant, "client"]).arg(plugin);
-        process::read(&mut host, LOAD)
-    };
-    (0..rounds).flat_map(|_| plugins.iter().map(load)).collect()
 }
 
 fn put(cluster: &Cluster, file: &Path, name: &str) -> Result<()> {
@@ -66,7 +52,7 @@ fn put(cluster: &Cluster, file: &Path, name: &str) -> Result<()> {
 }
 
 /// Our own sources.
-fn sources() -> PathBuf {
+pub(super) fn sources() -> PathBuf {
     build::checkout().join("xtask/bench")
 }
 

@@ -15,7 +15,7 @@ pub(super) struct Report {
 }
 
 /// What a quantity is called, what it is divided by, and its digits. The others are in JSON only.
-const QUANTITIES: [(&str, &str, f64, usize); 11] = [
+const QUANTITIES: [(&str, &str, f64, usize); 12] = [
     ("wall_us", "ms", 1000.0, 1),
     ("cpu_us", "ms of CPU", 1000.0, 1),
     ("systemd_us", "ms, systemd's own part", 1000.0, 1),
@@ -27,6 +27,7 @@ const QUANTITIES: [(&str, &str, f64, usize); 11] = [
     ("size_bytes", "bytes", 1.0, 0),
     ("threads", "threads", 1.0, 0),
     ("jobs_per_min", "jobs a minute", 1.0, 1),
+    ("lost", "jobs that did not run", 1.0, 0),
 ];
 
 impl Report {

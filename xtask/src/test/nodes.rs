@@ -7,56 +7,102 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Unit;
-use super::tally::Tally;
+use super::{Run, Unit};
 use crate::cluster::{Cluster, Options};
 use crate::suite::Suite;
-use crate::{build, interrupt};
+use crate::{ansible, build, dist, interrupt};
 
-/// The longest part takes 25 minutes on two cores.
+/// The longest target takes 13 minutes on two cores.
 const PART: Duration = Duration::from_secs(4800);
 
 /// Which tests run on which nodes.
 pub(crate) struct NodeTests<'a> {
     pub(crate) unit: &'a Unit,
+    /// Whether tests that can be long are.
+    pub(crate) all: bool,
     /// Only tests whose name contains this.
     pub(crate) name: Option<&'a str>,
 }
 
+/// Nodes that are up, and what tests are to put there.
+struct Prepared {
+    cluster: Cluster,
+    other: PathBuf,
+    crash: Option<PathBuf>,
+    command: Option<PathBuf>,
+}
+
+/// The plugin for a release and for another, and the command if it is asked for.
+type Built = (PathBuf, PathBuf, Option<PathBuf>);
+
 impl NodeTests<'_> {
     /// Runs them; what goes wrong before a test begins counts as a failure.
-    pub(crate) fn run(&self, tally: &mut Tally) -> Result<()> {
-        if let Err(error) = self.on_nodes(tally) {
+    pub(crate) fn run(&self, run: &mut Run) -> Result<()> {
+        if let Err(error) = self.on_nodes(run) {
             interrupt::check()?;
-            tally.fail(&format!("node tests on {}", self.unit.suite.name()), &error);
+            run.tally.fail(&format!("node tests on {}", self.unit.suite.name()), &error);
         }
         Ok(())
     }
 
-    fn on_nodes(&self, tally: &mut Tally) -> Result<()> {
-        let (cluster, other, crash) = self.prepare()?;
-        let (suite, targets) = (self.unit.suite.name(), self.unit.targets.join(", "));
-        println!("==> testing {suite} with {} node(s): {targets}", self.unit.nodes);
-        let mut cargo = self.cargo();
-        cargo.env("LINGER_SSH_CONFIG", cluster.ssh_config()).env("LINGER_OTHER_PLUGIN", other);
-        cargo.envs(crash.map(|crash| ("LINGER_CRASH_PLUGIN", crash)));
-        tally.cargo_test(self.label(), &mut cargo, PART)?;
-        cluster.down()
+    fn on_nodes(&self, run: &mut Run) -> Result<()> {
+        let prepared = self.prepare()?;
+        let (suite, targets) = (self.unit.suite, self.unit.targets.join(", "));
+        println!("==> testing {} with {} node(s): {targets}", suite.name(), self.unit.nodes);
+        run.matrix.ask(&prepared.cluster)?;
+        let files = self.files(&prepared)?;
+        for &target in &self.unit.targets {
+            let mut cargo = self.cargo(target);
+            cargo.envs(files.iter().map(|(name, file)| (name, file)));
+            let counted = run.tally.cargo_test(self.label(), &mut cargo, PART)?;
+            run.matrix.note(suite, target, counted);
+        }
+        prepared.cluster.down()
+    }
+
+    /// What the tests are to put on the nodes or to run, by the variables that name it to them.
+    fn files(&self, prepared: &Prepared) -> Result<Vec<(&'static str, PathBuf)>> {
+        let has = |target| self.unit.targets.contains(&target);
+        let mut files = vec![
+            ("LINGER_SSH_CONFIG", prepared.cluster.ssh_config().to_path_buf()),
+            ("LINGER_OTHER_PLUGIN", prepared.other.clone()),
+        ];
+        files.extend(prepared.crash.clone().map(|crash| ("LINGER_CRASH_PLUGIN", crash)));
+        files.extend(prepared.command.clone().map(|command| ("LINGER_COMMAND", command)));
+        if has("package") || has("ansible") {
+            files.push(("LINGER_PACKAGE", dist::packages()?.deb));
+        }
+        if has("ansible") {
+            files.push(("LINGER_ANSIBLE", ansible::programs()?.join("ansible-playbook")));
+        }
+        Ok(files)
     }
 
     /// One at a time: builds share a directory, and a fresh machine gets its tools.
-    fn prepare(&self) -> Result<(Cluster, PathBuf, Option<PathBuf>)> {
+    fn prepare(&self) -> Result<Prepared> {
         static PREPARING: Mutex<()> = Mutex::new(());
         let _preparing = PREPARING.lock();
         let slurm = self.unit.suite.slurm();
-        let plugin = build::plugin(slurm)?;
-        let other = build::plugin(build::other_than(slurm))?;
+        let (plugin, other, command) = self.build()?;
         let is_killed = self.unit.targets.contains(&"crashes");
         let crash = is_killed.then(|| build::crashing_plugin(slurm)).transpose()?;
         let options = Options { nodes: self.unit.nodes, beside: true, ..Options::default() };
         let cluster = Cluster::up(self.unit.suite, &options)?;
         cluster.push_plugin(&plugin)?;
-        Ok((cluster, other, crash))
+        Ok(Prepared { cluster, other, crash, command })
+    }
+
+    fn build(&self) -> Result<Built> {
+        let slurm = self.unit.suite.slurm();
+        let other = build::other_than(slurm);
+        let is_asked = ["command", "keep"].iter().any(|target| self.unit.targets.contains(target));
+        if self.unit.suite.has_old_libc() {
+            let packed = dist::packages()?;
+            let command = is_asked.then(|| packed.command());
+            return Ok((packed.plugin(slurm), packed.plugin(other), command));
+        }
+        let command = is_asked.then(build::command).transpose()?;
+        Ok((build::plugin(slurm)?, build::plugin(other)?, command))
     }
 
     /// What the lines of its tests begin with.
@@ -64,16 +110,20 @@ impl NodeTests<'_> {
         match (self.unit.suite, self.unit.nodes) {
             (_, 2) => "[two nodes] ",
             (Suite::Trixie, _) => "[trixie] ",
+            (Suite::Bullseye, _) => "[bullseye] ",
             (Suite::Bookworm, _) => "[bookworm] ",
             (Suite::Forky, _) => "[forky] ",
         }
     }
 
-    fn cargo(&self) -> Command {
+    fn cargo(&self, target: &str) -> Command {
         let mut cargo = build::cargo(self.unit.suite.slurm());
-        cargo.args(["test", "--quiet", "--package", "cluster-tests", "--no-fail-fast"]);
-        cargo.args(self.unit.targets.iter().flat_map(|target| ["--test", target]));
-        cargo.args(["--", "--test-threads=1", "--format=pretty"]).args(self.name);
+        cargo.args(["test", "--quiet", "--package", "cluster-tests", "--test", target]);
+        cargo.args(["--", "--test-threads=1", "--format=pretty", "--show-output"]);
+        cargo.args(self.name);
+        if self.all {
+            cargo.env("LINGER_ALL", "1");
+        }
         cargo.env("LINGER_SLURM_VERSION", self.unit.suite.slurm()).env("RUST_BACKTRACE", "0");
         cargo
     }

@@ -2,21 +2,31 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
+use std::mem;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::progress::Step;
 use crate::{interrupt, process};
 
 /// The counts of a test run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Tally {
     pub(crate) passed: u32,
     pub(crate) failed: u32,
     pub(crate) skipped: u32,
+}
+
+/// What a run of cargo's came to.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Counted {
+    pub(crate) tally: Tally,
+    /// Why tests were skipped, in their own words.
+    pub(crate) reasons: Vec<String>,
 }
 
 impl fmt::Display for Tally {
@@ -61,23 +71,23 @@ impl Tally {
         whose: &'static str,
         command: &mut Command,
         timeout: Duration,
-    ) -> Result<()> {
+    ) -> Result<Counted> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = process::spawn(command)?;
         let stdout = child.stdout.take().context("cargo's output is piped")?;
         let counting = thread::spawn(move || count(whose, stdout));
         let status = process::finish(&mut child, timeout);
-        let counted = counting.join().unwrap_or_default();
-        self.add(counted);
+        let mut counted = counting.join().unwrap_or_default();
         interrupt::check()?;
         match status {
-            Ok(status) if !status.success() && counted.failed == 0 => {
-                self.fail("cargo test", &anyhow::anyhow!("{status}"));
+            Ok(status) if !status.success() && counted.tally.failed == 0 => {
+                counted.tally.fail("cargo test", &anyhow::anyhow!("{status}"));
             }
             Ok(_) => {}
-            Err(error) => self.fail("cargo test", &error),
+            Err(error) => counted.tally.fail("cargo test", &error),
         }
-        Ok(())
+        self.add(counted.tally);
+        Ok(counted)
     }
 
     pub(crate) fn add(&mut self, more: Self) {
@@ -87,13 +97,60 @@ impl Tally {
     }
 }
 
-fn count(whose: &str, output: impl Read) -> Tally {
-    let mut tally = Tally::default();
+fn count(whose: &str, output: impl Read) -> Counted {
+    let mut reader = Reader::default();
     for line in BufReader::new(output).lines().map_while(Result::ok) {
-        tally.add(result_of(&line).unwrap_or_default());
-        println!("{whose}{line}");
+        if reader.read(&line) {
+            println!("{whose}{line}");
+        }
     }
-    tally
+    reader.counted
+}
+
+impl Counted {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.tally == Tally::default()
+    }
+
+    pub(crate) fn add(&mut self, more: Self) {
+        self.tally.add(more.tally);
+        self.reasons.extend(more.reasons);
+    }
+}
+
+/// Reads what cargo and libtest print.
+#[derive(Default)]
+struct Reader {
+    counted: Counted,
+    /// The lines are the output of tests that passed, which `--show-output` gives after all of them.
+    is_in_output: bool,
+    /// How many of these say that they were skipped.
+    skipped: u32,
+}
+
+impl Reader {
+    /// Counts, and says whether the line is to be shown.
+    fn read(&mut self, line: &str) -> bool {
+        if let Some(result) = result_of(line) {
+            let Tally { passed, failed, skipped } = result;
+            let said = mem::take(&mut self.skipped);
+            let (passed, skipped) = (passed.saturating_sub(said), skipped + said);
+            self.counted.tally.add(Tally { passed, failed, skipped });
+        }
+        self.is_in_output = match line {
+            "successes:" => true,
+            "failures:" => false,
+            _ => self.is_in_output && !line.starts_with("test result: "),
+        };
+        !self.is_in_output || self.reads_reason(line)
+    }
+
+    fn reads_reason(&mut self, line: &str) -> bool {
+        let Some(reason) = line.strip_prefix("skipped: ") else { return false };
+        self.counted.reasons.push(reason.to_owned());
+        self.skipped += 1;
+        true
+    }
 }
 
 /// `test result: ok. 8 passed; 0 failed; 0 ignored; …`
@@ -115,6 +172,24 @@ mod tests {
         assert_eq!(result_of(line), Some(Tally { passed: 6, failed: 5, skipped: 1 }));
         assert_eq!(result_of("test result_is_read ... ok"), None);
         assert_eq!(result_of("running 3 tests"), None);
+    }
+
+    /// Show that a test that says so at its end is skipped and not passed, and that nothing else that
+    /// tests print counts, or is shown.
+    #[test]
+    fn a_test_can_say_that_it_was_skipped() {
+        let mut reader = Reader::default();
+        let shown = "running 3 tests\ntest old ... ok\n\nsuccesses:\n\n---- old stdout ----\n\
+            any line\nskipped: Podman is old\n\n\nsuccesses:\n    new\n    old\n\nfailures:\n\
+            ---- bad stdout ----\nskipped: half\n\nfailures:\n    bad\n\n\
+            test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out"
+            .lines()
+            .filter(|line| reader.read(line))
+            .collect::<Vec<_>>();
+        assert_eq!(reader.counted.tally, Tally { passed: 1, failed: 1, skipped: 1 });
+        assert_eq!(reader.counted.reasons, ["Podman is old"]);
+        assert!(shown.contains(&"skipped: Podman is old") && shown.contains(&"    bad"));
+        assert!(!shown.contains(&"any line") && !shown.contains(&"    new"), "{shown:?}");
     }
 
     /// Show the closing line that CI reads.

@@ -54,6 +54,35 @@ fn what_others_keep_stays() {
     assert!(node.is_clean() && node.lingers());
 }
 
+/// Show that what to undo is not forgotten when the bus fails the last epilog: there is no record of it but
+/// beside the leases, and a manager of ours would be taken for the user's own.
+#[test]
+fn a_stop_that_failed_is_made_up_for() {
+    let node = node();
+    node.take(1, STARTS).unwrap();
+    fs::create_dir_all(node.roots.runtime_dir(node.uid)).unwrap();
+    node.release(1, [Ask::LoggedIn(false), Ask::Watch, Ask::NoBus]).unwrap_err();
+    assert!(!node.is_clean());
+    let stops = [Ask::LoggedIn(false), Ask::Watch, Ask::Stop, Ask::LoggedIn(false)];
+    node.settle(false, stops).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that nobody who lingers meanwhile has a session that stands still.
+#[test]
+fn who_lingers_is_not_frozen() {
+    let mut node = node();
+    node.sessions.keep = Duration::from_secs(30);
+    fs::create_dir_all(node.roots.usr.join("bin")).unwrap();
+    fs::write(node.roots.usr.join("bin/spank-linger"), "").unwrap();
+    fs::write(node.roots.proc.join("uptime"), "100.99 1.00\n").unwrap();
+    node.take(1, STARTS).unwrap();
+    fs::create_dir_all(node.roots.runtime_dir(node.uid)).unwrap();
+    fs::write(&node.linger_file, "").unwrap();
+    node.release(1, []).unwrap();
+    assert!(node.is_clean() && node.lingers());
+}
+
 /// Show that a logout that has ended the session is no error at the end of the job.
 #[test]
 fn a_session_that_a_logout_has_ended_is_over() {

@@ -7,12 +7,14 @@ mod questions;
 mod slurm;
 mod world;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::cpus::CpuSet;
-use crate::keepers::Role;
 use crate::limits::Limits;
+use crate::role::Role;
 use crate::slice::{INFINITY, Name, Properties, Property};
 use invariants::Checked;
 use slurm::Trouble;
@@ -37,6 +39,7 @@ enum Operation {
     Step { id: u32, is_extern: bool, limits: Limits, trouble: Trouble },
     End { id: u32, epilog: Option<Trouble> },
     SlurmdStarts(Trouble),
+    GuardCalls { is_due: bool, trouble: Trouble },
     Reboot,
     AdminLinger(bool),
     Login(bool),
@@ -73,8 +76,8 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     use Operation::{
-        AdminLinger, End, Login, ManagerKilled, Prolog, Reboot, SharedMemory, SlurmdStarts, Step,
-        TimePasses,
+        AdminLinger, End, GuardCalls, Login, ManagerKilled, Prolog, Reboot, SharedMemory,
+        SlurmdStarts, Step, TimePasses,
     };
     let epilog = proptest::option::weighted(0.75, trouble());
     prop_oneof![
@@ -84,6 +87,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         ),
         7 => (JOBS, epilog).prop_map(|(id, epilog)| End { id, epilog }),
         2 => trouble().prop_map(SlurmdStarts),
+        3 => (any::<bool>(), trouble())
+            .prop_map(|(is_due, trouble)| GuardCalls { is_due, trouble }),
         1 => Just(Reboot),
         2 => any::<bool>().prop_map(AdminLinger),
         1 => any::<bool>().prop_map(Login),
@@ -132,6 +137,11 @@ impl Checked {
             }
             Operation::End { id, epilog } => self.end(id, epilog),
             Operation::SlurmdStarts(trouble) => self.slurmd_starts(trouble),
+            Operation::GuardCalls { is_due, trouble } => {
+                if self.world.logind.is_guarded {
+                    self.guard_calls(is_due, trouble);
+                }
+            }
             Operation::Reboot => self.reboot(),
             Operation::AdminLinger(on) => self.world.logind.linger(on),
             Operation::Login(on) => self.world.logind.log_in(on),
@@ -147,10 +157,11 @@ impl Checked {
 /// Show that whatever happens in whatever order, what [`invariants`] says holds.
 #[test]
 fn whatever_happens_the_node_is_put_back() {
-    let sequences = (slice(), proptest::collection::vec(operation(), 1..=LENGTH));
+    let keep = prop_oneof![1 => Just(0), 2 => Just(30)].prop_map(Duration::from_secs);
+    let sequences = (slice(), keep, proptest::collection::vec(operation(), 1..=LENGTH));
     let done =
-        TestRunner::new(config()).run(&sequences, |((of_admin, at_run_time), operations)| {
-            let mut node = Checked { world: World::new(of_admin, at_run_time) };
+        TestRunner::new(config()).run(&sequences, |((of_admin, at_run_time), keep, operations)| {
+            let mut node = Checked { world: World::new(of_admin, at_run_time, keep) };
             for operation in &operations {
                 node.perform(operation);
             }

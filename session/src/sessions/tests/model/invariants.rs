@@ -6,8 +6,8 @@ use super::logind::Manager;
 use super::slurm::Trouble;
 use super::world::{JobNow, World};
 use crate::error::Result;
-use crate::keepers::Role;
 use crate::limits::Limits;
+use crate::role::Role;
 use crate::slice::{INFINITY, Properties};
 use crate::store::Lease;
 
@@ -68,9 +68,23 @@ impl Checked {
         let done = self.world.slurmd_starts(trouble);
         self.check_any(&earlier, None, trouble, done.as_ref());
         if matches!(done, Some(Ok(()))) {
+            assert_eq!(self.world.kept(), None, "kept beyond slurmd's start");
             self.check_none_is_over();
             self.check_confined();
             self.check_put_back();
+        }
+    }
+
+    pub(super) fn guard_calls(&mut self, is_due: bool, trouble: Trouble) {
+        let earlier = self.earlier();
+        let was_kept = self.world.kept().is_some();
+        let done = self.world.guard_calls(is_due, trouble);
+        self.check_any(&earlier, None, trouble, done.as_ref());
+        if was_kept && matches!(done, Some(Ok(()))) {
+            self.check_put_back();
+            if is_due || self.world.logind.is_logged_in {
+                assert_eq!(self.world.kept(), None, "a keep that is over");
+            }
         }
     }
 
@@ -101,6 +115,7 @@ impl Checked {
         done: Option<&Result<()>>,
     ) {
         self.check_record();
+        self.check_frozen();
         self.check_others(earlier, of);
         self.world.forget_dropped();
         if trouble == Trouble::None {
@@ -119,6 +134,19 @@ impl Checked {
         }
     }
 
+    /// Always, also after a kill: what is frozen is written down, and no job has it;
+    /// what is kept is frozen, and somebody will call to end it.
+    fn check_frozen(&self) {
+        let (kept, logind) = (self.world.kept(), &self.world.logind);
+        assert!(!logind.is_frozen || kept.is_some(), "frozen, and no record of it");
+        let is_held = self.world.leases().values().any(Lease::is_open);
+        assert!(!is_held || kept.is_none(), "kept under a job");
+        if kept.is_some_and(|left| !left.is_zero()) {
+            assert!(logind.is_guarded, "kept without an end");
+            assert!(logind.is_frozen || logind.manager != Manager::Up, "kept, and not frozen");
+        }
+    }
+
     /// Always, also after a kill: what is done for one job neither drops nor
     /// changes the lease of another that is not over, nor closes its session, or
     /// one whose end is put off.
@@ -133,8 +161,9 @@ impl Checked {
             assert_eq!(self.world.lease(*id).as_ref(), Some(lease), "the lease of job {id}");
             is_held |= lease.is_open();
         }
-        let is_live = self.world.logind.is_live();
-        assert!(is_live || !is_held || !earlier.is_live, "closed under a job");
+        // That no job has one that is frozen is checked already.
+        let is_there = self.world.logind.is_live() || self.world.logind.is_frozen;
+        assert!(is_there || !is_held || !earlier.is_live, "closed under a job");
     }
 
     /// After a prolog that was not killed: an open lease means a live session, and
@@ -200,9 +229,11 @@ impl Checked {
     /// lease there is no file of ours.
     fn check_put_back(&self) {
         let leases = self.world.leases();
-        if leases.values().any(Lease::is_open) || self.world.must_stay() {
+        let is_kept = self.world.kept().is_some_and(|left| !left.is_zero());
+        if leases.values().any(Lease::is_open) || self.world.must_stay() || is_kept {
             return;
         }
+        assert_eq!(self.world.kept(), None, "a keep that is over");
         assert!(!self.world.has_record(), "a record, and no lease");
         let slice = (self.world.logind.slice_now(), self.world.logind.drop_ins());
         assert_eq!(slice, self.world.slice_before, "the slice without a lease");

@@ -42,6 +42,10 @@ pub(super) struct Logind {
     pub(super) outage: Outage,
     /// By ssh, which starts a session as linger does.
     pub(super) is_logged_in: bool,
+    /// systemd has frozen the manager.
+    pub(super) is_frozen: bool,
+    /// There is a timer that ends a keep.
+    pub(super) is_guarded: bool,
     pub(super) asked: u32,
     pub(super) began: Instant,
     pub(super) now: Instant,
@@ -62,6 +66,8 @@ impl Logind {
             manager: Manager::Down,
             outage: Outage::default(),
             is_logged_in: false,
+            is_frozen: false,
+            is_guarded: false,
             asked: 0,
             began: Instant::now(),
             now: Instant::now(),
@@ -87,7 +93,7 @@ impl Logind {
 
     /// What a user of the session would say: it lingers, it runs, its bus is there.
     pub(super) fn is_live(&self) -> bool {
-        self.lingers() && self.manager == Manager::Up && self.bus().exists()
+        self.lingers() && self.manager == Manager::Up && !self.is_frozen && self.bus().exists()
     }
 
     /// Linger was turned off and on again under a job: the session is on its way down
@@ -158,6 +164,8 @@ impl Logind {
     /// Completes what is under way; false if nothing is.
     pub(super) fn pass_time(&mut self) -> bool {
         match self.manager {
+            // What is frozen takes no signal.
+            _ if self.is_frozen => return false,
             Manager::Starting => {
                 fs::write(self.bus(), "").unwrap();
                 self.manager = Manager::Up;
@@ -173,10 +181,15 @@ impl Logind {
         true
     }
 
+    pub(super) fn freeze(&mut self) {
+        self.is_frozen = self.manager == Manager::Up;
+    }
+
     /// The slice goes with what is in it, and systemd forgets what it holds no
     /// file of.
     fn end(&mut self) {
         self.manager = Manager::Down;
+        self.is_frozen = false;
         self.loaded = None;
         for dir in [self.roots.runtime_dir(self.uid), self.roots.slice(self.uid)] {
             let _ = fs::remove_dir_all(dir);
@@ -186,6 +199,7 @@ impl Logind {
     /// SIGKILL to all of the manager's processes.
     pub(super) fn kill(&mut self, leaves_its_directory: bool) {
         self.outage.hangs = false;
+        self.is_frozen = false;
         match self.manager {
             Manager::Stopping { .. } => drop(self.pass_time()),
             Manager::Starting | Manager::Up => {
@@ -202,6 +216,7 @@ impl Logind {
     pub(super) fn reboot(&mut self) {
         self.end();
         self.is_logged_in = false;
+        self.is_guarded = false;
         self.drop_ins.clear();
         for boot_lived in [&self.roots.run, &self.roots.control] {
             let _ = fs::remove_dir_all(boot_lived);

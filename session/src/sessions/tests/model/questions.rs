@@ -78,6 +78,28 @@ impl Systemd for Logind {
         self.answer(())
     }
 
+    fn freeze(&mut self, _uid: u32) -> Result<()> {
+        if self.arrives() {
+            self.freeze();
+        }
+        let frozen = if self.is_frozen { Ok(()) } else { Err(refusal("is not active")) };
+        self.answer(frozen)?
+    }
+
+    fn thaw(&mut self, _uid: u32) -> Result<()> {
+        if self.arrives() {
+            self.is_frozen = false;
+        }
+        self.answer(())
+    }
+
+    fn guard(&mut self, _uid: u32, _keep: Duration, _command: &Path) -> Result<()> {
+        if self.arrives() {
+            self.is_guarded = true;
+        }
+        self.answer(())
+    }
+
     fn slice(&mut self, _uid: u32) -> Result<Properties> {
         self.arrives();
         self.answer(self.slice_now())

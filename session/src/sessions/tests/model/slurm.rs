@@ -3,9 +3,10 @@
 use super::logind::Outage;
 use super::world::{JobNow, World};
 use crate::containment::hold;
-use crate::keepers::Moment;
 use crate::limits::Limits;
+use crate::role::Moment;
 use crate::sessions::tests::*;
+use crate::stale::close_kept;
 
 /// What goes wrong during one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,17 @@ impl World {
                 return Ok(());
             }
             settle(&mut world.logind, &world.sessions, uid, true, budget())
+        })
+    }
+
+    /// systemd calls the command, at the end of a keep or before it.
+    pub(super) fn guard_calls(&mut self, is_due: bool, trouble: Trouble) -> Option<Result<()>> {
+        if is_due {
+            self.pass_keep();
+            self.logind.is_guarded = false;
+        }
+        self.during(trouble, |world| {
+            close_kept(&mut world.logind, &world.sessions, world.uid, budget())
         })
     }
 

@@ -38,6 +38,7 @@ pub(super) struct World {
     /// The slice and its drop-ins as they are without us.
     pub(super) slice_before: (Properties, Vec<Name>),
     last_pid: u32,
+    uptime: u64,
 }
 
 /// In memory: what is to be undone is synced to the disk each time.
@@ -52,12 +53,15 @@ fn place_in_memory() -> (TempDir, Roots) {
         fs::create_dir_all(place).unwrap();
     }
     show_this_process(&roots.proc);
+    fs::create_dir_all(roots.usr.join("bin")).unwrap();
+    fs::write(roots.usr.join("bin/spank-linger"), "").unwrap();
+    fs::write(roots.proc.join("uptime"), "100.99 80.00\n").unwrap();
     (dir, roots)
 }
 
 impl World {
     /// With the admin's own limits of the slice: in /etc, and set at run time.
-    pub(super) fn new(of_admin: Properties, at_run_time: Vec<Property>) -> Self {
+    pub(super) fn new(of_admin: Properties, at_run_time: Vec<Property>, keep: Duration) -> Self {
         let (dir, roots) = place_in_memory();
         let uid = nix::unistd::getuid().as_raw();
         let linger_file = User::look_up(uid, &roots).unwrap().linger_file();
@@ -66,10 +70,11 @@ impl World {
         let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
         let containment = Containment { confine, kill_leftovers: true, grace };
         let (timeout, means) = (Duration::from_secs(15), Means::Linger);
-        let sessions = Sessions { roots, timeout, means, containment };
+        let sessions = Sessions { roots, timeout, means, containment, keep };
         let slice_before = (logind.slice_now(), logind.drop_ins());
         let (jobs, before, last_pid) = (BTreeMap::new(), None, u32::MAX / 2);
-        Self { _dir: dir, sessions, uid, logind, jobs, before, slice_before, last_pid }
+        let uptime = 100;
+        Self { _dir: dir, sessions, uid, logind, jobs, before, slice_before, last_pid, uptime }
     }
 
     pub(super) fn job(&self, id: u32) -> Job {
@@ -88,6 +93,18 @@ impl World {
     /// Whether it is written down how linger was.
     pub(super) fn has_record(&self) -> bool {
         self.sessions.roots.lib.join(self.uid.to_string()).exists()
+    }
+
+    /// What is written down of a keep: how long it still is to be.
+    pub(super) fn kept(&self) -> Option<Duration> {
+        crate::view::kept(&self.sessions.roots, self.uid)
+    }
+
+    /// The time of any keep passes.
+    pub(super) fn pass_keep(&mut self) {
+        self.uptime += self.sessions.keep.as_secs() + 1;
+        let file = self.sessions.roots.proc.join("uptime");
+        fs::write(file, format!("{}.01 80.00\n", self.uptime)).unwrap();
     }
 
     pub(super) fn is_empty(&self) -> bool {

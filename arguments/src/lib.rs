@@ -1,13 +1,20 @@
 //! The plugin's arguments in plugstack.conf: `key=value`, one table.
+//!
+//! The plugin reads them in each callback, the command to check them, and a test
+//! holds the manual page to them.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
 use log::LevelFilter;
 use user_session::{Confine, Containment, Means};
 
+mod who;
+pub use who::Who;
+
 /// Which jobs get a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// Every job that does not say `--user-session=no`.
     Always,
     /// Jobs that say `--user-session=yes`.
@@ -18,7 +25,7 @@ pub(crate) enum Mode {
 
 /// What a job without its session means to the site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnError {
+pub enum OnError {
     /// The job runs, and is told.
     Warn,
     /// The job's steps on this node fail, and say why.
@@ -27,28 +34,27 @@ pub(crate) enum OnError {
     Drain,
 }
 
-/// Who may have a session: everybody, unless a list is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Who {
-    /// Account names.
-    pub(crate) users: Option<Vec<String>>,
-    /// Names of groups, any of which will do in the place of the account's.
-    pub(crate) groups: Option<Vec<String>>,
-    /// Slurm's partitions, in one of which the job must be.
-    pub(crate) partitions: Option<Vec<String>>,
-}
-
 /// The arguments after parsing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Arguments {
-    pub(crate) mode: Mode,
-    pub(crate) means: Means,
-    pub(crate) timeout: Duration,
-    pub(crate) containment: Containment,
-    pub(crate) on_error: OnError,
-    pub(crate) min_uid: u32,
-    pub(crate) who: Who,
-    pub(crate) log_level: LevelFilter,
+pub struct Arguments {
+    /// Which jobs get a session.
+    pub mode: Mode,
+    /// What keeps a session up.
+    pub means: Means,
+    /// For one prolog, epilog or start of a step, without the grace.
+    pub timeout: Duration,
+    /// How the session is held to its jobs.
+    pub containment: Containment,
+    /// How long a session is kept for the user's next job.
+    pub keep: Duration,
+    /// What a job without its session means.
+    pub on_error: OnError,
+    /// No session for users below.
+    pub min_uid: u32,
+    /// Who may have a session.
+    pub who: Who,
+    /// What goes into Slurm's log.
+    pub log_level: LevelFilter,
 }
 
 impl Default for Arguments {
@@ -65,6 +71,7 @@ impl Default for Arguments {
                 // Podman's own `stop` waits 10 s; a node's next job waits, too.
                 grace: Duration::from_secs(5),
             },
+            keep: Duration::ZERO,
             on_error: OnError::Warn,
             // The first uid of ordinary users: login.defs(5), UID_MIN.
             min_uid: 1000,
@@ -75,13 +82,16 @@ impl Default for Arguments {
 }
 
 /// One row of the table. `set` answers None for a value it does not take.
-struct Key {
-    name: &'static str,
-    takes: &'static str,
+pub struct Key {
+    /// What stands before the `=`.
+    pub name: &'static str,
+    /// What may stand after the `=`, in words.
+    pub takes: &'static str,
     set: fn(&mut Arguments, &str) -> Option<()>,
 }
 
-const KEYS: [Key; 12] = [
+/// Every argument there is.
+pub const KEYS: [Key; 13] = [
     Key { name: "mode", takes: "always, opt-in or off", set: set_mode },
     Key { name: "session", takes: "linger or manager", set: set_means },
     Key {
@@ -92,6 +102,7 @@ const KEYS: [Key; 12] = [
     Key { name: "leftovers", takes: "kill or keep", set: set_leftovers },
     Key { name: "grace", takes: "whole seconds, 0 to 300", set: set_grace },
     Key { name: "timeout", takes: "whole seconds, 1 to 3600", set: set_timeout },
+    Key { name: "keep", takes: "whole seconds, 0 to 300", set: set_keep },
     Key { name: "on_error", takes: "warn, fail or drain", set: set_on_error },
     Key { name: "min_uid", takes: "a uid", set: set_min_uid },
     Key { name: "users", takes: NAMES, set: |to, value| set_names(&mut to.who.users, value) },
@@ -104,6 +115,25 @@ const KEYS: [Key; 12] = [
     Key { name: "log_level", takes: "error, warn, info, debug or trace", set: set_log_level },
 ];
 
+/// The value that counts where a key is not given, as it would be written; None:
+/// no restriction. For manual pages: the plugin has it in [`Arguments::default`].
+#[must_use]
+pub fn default_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "mode" => "always",
+        "session" => "linger",
+        "confine" => "memory,cpus,tasks,devices",
+        "leftovers" => "kill",
+        "grace" => "5",
+        "timeout" => "15",
+        "keep" => "0",
+        "on_error" => "warn",
+        "min_uid" => "1000",
+        "log_level" => "info",
+        _ => return None,
+    })
+}
+
 const NAMES: &str = "a list of names, separated by commas";
 
 /// Reads the arguments of the plugin's line in plugstack.conf.
@@ -111,7 +141,7 @@ const NAMES: &str = "a list of names, separated by commas";
 /// # Errors
 /// The first argument that is unknown, repeated or has a bad value, with what
 /// would be right.
-pub(crate) fn parse<'a>(given: impl IntoIterator<Item = &'a str>) -> Result<Arguments, String> {
+pub fn parse<'a>(given: impl IntoIterator<Item = &'a str>) -> Result<Arguments, String> {
     let mut arguments = Arguments::default();
     let mut seen = Vec::new();
     for argument in given {
@@ -183,15 +213,18 @@ fn set_leftovers(arguments: &mut Arguments, value: &str) -> Option<()> {
 }
 
 fn set_grace(arguments: &mut Arguments, value: &str) -> Option<()> {
-    let seconds = number(value)?;
-    arguments.containment.grace = Duration::from_secs(seconds.into());
-    (seconds <= 300).then_some(())
+    arguments.containment.grace = seconds(value, 0, 300)?;
+    Some(())
 }
 
 fn set_timeout(arguments: &mut Arguments, value: &str) -> Option<()> {
-    let seconds = number(value)?;
-    arguments.timeout = Duration::from_secs(seconds.into());
-    (1..=3600).contains(&seconds).then_some(())
+    arguments.timeout = seconds(value, 1, 3600)?;
+    Some(())
+}
+
+fn set_keep(arguments: &mut Arguments, value: &str) -> Option<()> {
+    arguments.keep = seconds(value, 0, 300)?;
+    Some(())
 }
 
 fn set_on_error(arguments: &mut Arguments, value: &str) -> Option<()> {
@@ -228,6 +261,11 @@ fn set_log_level(arguments: &mut Arguments, value: &str) -> Option<()> {
     Some(())
 }
 
+fn seconds(value: &str, least: u32, most: u32) -> Option<Duration> {
+    let seconds = number(value).filter(|seconds| (least..=most).contains(seconds))?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
 /// Digits only: `parse` alone would take a `+`.
 fn number(value: &str) -> Option<u32> {
     value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())?
@@ -245,11 +283,20 @@ mod tests {
         assert_eq!(defaults.timeout.as_secs(), 15);
     }
 
+    /// Show that the defaults that are told are those that count.
+    #[test]
+    fn the_defaults_are_told() {
+        let given = |key: &Key| Some(format!("{}={}", key.name, default_of(key.name)?));
+        let given = KEYS.iter().filter_map(given);
+        let line: Vec<_> = given.collect();
+        assert_eq!(parse(line.iter().map(String::as_str)), Ok(Arguments::default()));
+    }
+
     /// Show that every key changes what it names.
     #[test]
     fn every_key_is_read() {
         let line = "mode=opt-in session=manager confine=cpus,memory leftovers=keep grace=0 \
-            timeout=30 on_error=drain min_uid=0 users=a,b groups=hpc partitions=gpu log_level=trace";
+            timeout=30 keep=60 on_error=drain min_uid=0 users=a,b groups=hpc partitions=gpu log_level=trace";
         let expected = Arguments {
             mode: Mode::OptIn,
             means: Means::Manager,
@@ -259,6 +306,7 @@ mod tests {
                 grace: Duration::ZERO,
             },
             timeout: Duration::from_secs(30),
+            keep: Duration::from_secs(60),
             on_error: OnError::Drain,
             min_uid: 0,
             who: Who {
@@ -287,6 +335,7 @@ mod tests {
             ("confine=none,cpus", "'confine=none,cpus'", "or none"),
             ("leftovers=maybe", "'leftovers=maybe'", "kill or keep"),
             ("grace=301", "'grace=301'", "0 to 300"),
+            ("keep=301", "'keep=301'", "0 to 300"),
             ("session=on", "'session=on'", "session takes linger or manager"),
             ("mode", "'mode'", "always, opt-in or off"),
             ("timeout=0", "'timeout=0'", "1 to 3600"),

@@ -1,0 +1,166 @@
+//! One user: the account, the site's wishes for it, and its units.
+
+use linger_arguments::{Arguments, Mode};
+use nix::unistd::User as Account;
+
+use super::slurm::Slurm;
+use super::{Finding, podman, session, subids};
+use crate::node::Node;
+
+/// Whose way is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) name: String,
+    /// It is they who ask.
+    pub(super) asks: bool,
+}
+
+impl User {
+    /// The account of that name, else of who asks; root has none to check.
+    ///
+    /// # Errors
+    /// That there is no such account, as a finding.
+    pub(super) fn find(node: &Node, name: Option<&str>) -> Result<Option<Self>, Finding> {
+        let found = match name {
+            Some(name) => Account::from_name(name),
+            None if node.asked_by_root() => return Ok(None),
+            None => Account::from_uid(node.asker.into()),
+        };
+        let account = found.ok().flatten().ok_or_else(|| {
+            let name = name.map_or_else(|| node.asker.to_string(), ToOwned::to_owned);
+            let found = format!("no account {name} on this node");
+            Finding::fail("account", found, format!("getent passwd {name}; see nsswitch.conf(5)"))
+        })?;
+        let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
+        let asks = uid == node.asker && !node.asked_by_root();
+        Ok(Some(Self { uid, gid, name: account.name, asks }))
+    }
+}
+
+pub(super) fn checks(node: &Node, slurm: &Slurm, user: &User) -> Vec<Finding> {
+    let arguments = slurm.line().and_then(|line| line.parse().ok());
+    let mut findings = vec![account(user, &arguments.unwrap_or_default()), units(node, user)];
+    findings.extend(session::checks(node, user));
+    findings.extend(subids::checks(node, user));
+    findings.push(podman::choice(node, user));
+    findings
+}
+
+fn account(user: &User, arguments: &Arguments) -> Finding {
+    const CHECK: &str = "account";
+    let User { name, uid, .. } = user;
+    if *uid < arguments.min_uid {
+        let found = format!("{name} is uid {uid}, below min_uid={}: no session", arguments.min_uid);
+        return Finding::warn(
+            CHECK,
+            found,
+            "min_uid in the plugin's line, if they are to have one",
+        );
+    }
+    if !arguments.who.admits_account(*uid) {
+        let found = format!("{name} is on no list of users= and groups=: no session");
+        return Finding::warn(
+            CHECK,
+            found,
+            "add them in the plugin's line, if they are to have one",
+        );
+    }
+    match arguments.mode {
+        Mode::Always => Finding::ok(CHECK, format!("{name}, uid {uid}: a session in every job")),
+        Mode::OptIn => {
+            let found = format!("{name}, uid {uid}: a session in jobs with --user-session=yes");
+            Finding::ok(CHECK, found)
+        }
+        Mode::Off => Finding::warn(
+            CHECK,
+            "mode=off: no session for anybody",
+            "mode=always in the plugin's line",
+        ),
+    }
+}
+
+fn units(node: &Node, user: &User) -> Finding {
+    const CHECK: &str = "user-unit";
+    let names = ["user-runtime-dir", "user"].map(|name| format!("{name}@{}.service", user.uid));
+    for name in &names {
+        let show = ["show", "--property=LoadState", "--value", name];
+        match node.tools.run("systemctl", &show).as_deref().map(str::trim) {
+            Ok("loaded") => {}
+            Ok("masked") => {
+                let cure = format!("systemctl unmask {name}; if that is not it, user@.service");
+                return Finding::fail(
+                    CHECK,
+                    format!("{name} is masked: no session can start"),
+                    cure,
+                );
+            }
+            Ok(other) => {
+                let found = format!("{name} is {other}: no session can start");
+                return Finding::fail(
+                    CHECK,
+                    found,
+                    "reinstall systemd; see 'systemctl status user@.service'",
+                );
+            }
+            Err(error) => return Finding::fail(CHECK, error.to_string(), "systemctl status"),
+        }
+    }
+    Finding::ok(CHECK, names.join(" and ") + " can start")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::State;
+    use super::super::tests::assert_finding;
+    use linger_arguments::Who;
+
+    use super::*;
+    use crate::node::made_up::node;
+
+    /// Somebody whom root asks about.
+    pub(in super::super) fn erin() -> User {
+        User { uid: 4711, gid: 4712, name: "erin".into(), asks: false }
+    }
+
+    /// Show that a user whom the site gives no session is told why.
+    #[test]
+    fn the_site_decides_who_is_served() {
+        let site = Arguments::default();
+        assert_finding(&account(&erin(), &site), State::Ok, &["erin", "every job"]);
+        let high = Arguments { min_uid: 5000, ..Arguments::default() };
+        assert_finding(&account(&erin(), &high), State::Warn, &["below min_uid=5000"]);
+        let opt_in = Arguments { mode: Mode::OptIn, ..Arguments::default() };
+        assert_finding(&account(&erin(), &opt_in), State::Ok, &["--user-session=yes"]);
+        let who = Who { users: Some(["alice".to_owned()].into()), ..Who::default() };
+        let listed = Arguments { who, ..Arguments::default() };
+        assert_finding(&account(&erin(), &listed), State::Warn, &["on no list", "add them"]);
+        let off = Arguments { mode: Mode::Off, ..Arguments::default() };
+        assert_finding(&account(&erin(), &off), State::Warn, &["mode=always"]);
+    }
+
+    /// Show that root is asked about by name only, and others about themselves.
+    #[test]
+    fn who_is_checked() {
+        assert_eq!(User::find(&node().node, None).unwrap(), None);
+        let other = node().asked_with(|_| None);
+        let user = User::find(&other.node, None).unwrap().unwrap();
+        assert_eq!((user.uid, user.asks), (other.node.asker, true));
+        let root = User::find(&node().node, Some("root")).unwrap().unwrap();
+        assert_eq!((root.uid, root.asks), (0, false));
+    }
+
+    /// Show that a masked unit, and one that is not there, are named.
+    #[test]
+    fn units_are_there_or_not() {
+        const SHOW: &str = "systemctl show --property=LoadState --value user";
+        let of = |answer| units(&node().with_tools([(SHOW, answer)]).node, &erin());
+        assert_finding(&of(Ok("loaded\n")), State::Ok, &["user@4711.service"]);
+        let masked = of(Ok("masked\n"));
+        let cure = "systemctl unmask user-runtime-dir@4711.service";
+        assert_finding(&masked, State::Fail, &["is masked", cure]);
+        assert_finding(&of(Ok("not-found\n")), State::Fail, &["not-found", "reinstall systemd"]);
+        assert_finding(&of(Err("no bus")), State::Fail, &["no bus"]);
+    }
+}

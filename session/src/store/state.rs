@@ -1,0 +1,176 @@
+//! One user's state, as anybody reads it.
+
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+
+use super::files::{any_number_in, append, numbers_in, read, read_lines};
+use super::{FOUND, Found, KEPT, Lease, Marked, OPENING, SLICE, UNDO, Undo};
+use crate::audit;
+use crate::decimal::decimal;
+use crate::error::Result;
+use crate::keepers::Keeper;
+use crate::limits::Limits;
+use crate::slice::Capped;
+use crate::text::text;
+
+/// Leases of one user: more than there are jobs of one on most nodes.
+const SOME: usize = 64;
+
+/// What the leases of a user say together.
+#[derive(Debug)]
+pub(crate) struct Together {
+    /// As [`State::is_held`].
+    pub(crate) is_held: bool,
+    /// What the jobs that hold the session may use; None while no job has begun.
+    pub(crate) limits: Option<Limits>,
+}
+
+/// One user's state, to be read. Each file is replaced whole, so without the
+/// lock what is read may be old, and never half written.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(super) dir: PathBuf,
+    pub(super) undo: PathBuf,
+}
+
+impl State {
+    // Its callers would have 3 KB of it each.
+    #[inline(never)]
+    pub(crate) fn lease(&self, job: u32) -> Result<Option<Lease>> {
+        read(&self.path(job))
+    }
+
+    /// Whether a job holds the session open. A lease that cannot be read does:
+    /// closing under a running job is the worse mistake.
+    pub(crate) fn is_held(&self) -> Result<bool> {
+        any_number_in(&self.dir, |job| self.holds(job))
+    }
+
+    /// Whether this one does.
+    pub(crate) fn holds(&self, job: u32) -> bool {
+        match self.lease(job) {
+            Ok(lease) => lease.is_some_and(|lease| lease.is_open()),
+            Err(_) => true,
+        }
+    }
+
+    /// What all leases say, from one look at each.
+    pub(crate) fn together(&self) -> Result<Together> {
+        let (mut is_held, mut known) = (false, Vec::new());
+        for job in self.jobs()? {
+            match self.lease(job) {
+                Ok(Some(Lease::Open { limits })) => {
+                    is_held = true;
+                    known.extend(limits);
+                }
+                Ok(_) => {}
+                Err(_) => is_held = true,
+            }
+        }
+        Ok(Together { is_held, limits: Limits::together(known) })
+    }
+
+    /// From the copy where the disk has lost it: before a reboot that will do.
+    pub(crate) fn undo(&self) -> Result<Option<Undo>> {
+        let copy = || read(&self.dir.join(UNDO)).ok().flatten();
+        match read(&self.undo) {
+            Ok(Some(undo)) => Ok(Some(undo)),
+            lost => copy().map_or(lost, |copy| Ok(Some(Undo { is_copy: true, ..copy }))),
+        }
+    }
+
+    /// Whether somebody has the user's lock now.
+    pub(crate) fn is_locked(&self) -> bool {
+        let dir = File::open(&self.dir);
+        matches!(dir.map(|dir| dir.try_lock()), Ok(Err(TryLockError::WouldBlock)))
+    }
+
+    /// Whether an attempt to open the session has not ended well.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.dir.join(OPENING).exists()
+    }
+
+    /// Whether logind has been asked to turn linger on.
+    pub(crate) fn was_asked(&self) -> bool {
+        let copy: Result<Option<Undo>> = read(&self.dir.join(UNDO));
+        copy.is_ok_and(|undo| undo.is_some_and(|undo| undo.asked && !undo.linger_before))
+    }
+
+    /// An unreadable record is one of a slice that is to be free afterwards.
+    pub(crate) fn capped(&self) -> Option<Capped> {
+        read(&self.dir.join(SLICE)).unwrap_or_else(|error| {
+            log::error!("{error}; taken for a slice without limits before");
+            Some(Capped::of_unlimited())
+        })
+    }
+
+    /// Until when the session is kept. One that was not written to its end is over.
+    pub(crate) fn kept(&self) -> Option<u64> {
+        let file = self.dir.join(KEPT);
+        let is_there = file.exists();
+        let last = || decimal(text(&file).ok()?.lines().last()?);
+        is_there.then(|| last().unwrap_or(0))
+    }
+
+    pub(crate) fn has_found(&self) -> bool {
+        self.dir.join(FOUND).exists()
+    }
+
+    pub(crate) fn found(&self) -> Result<Option<Found>> {
+        read(&self.dir.join(FOUND))
+    }
+
+    /// The audit session ids of a job's steps, or of ended jobs.
+    pub(crate) fn audit_ids(&self, of: Marked) -> Result<BTreeSet<u32>> {
+        Ok(audit::list(&read_lines(&self.audit_path(of))?))
+    }
+
+    /// Whether there are any of a job's.
+    pub(crate) fn has_audit_ids(&self, job: u32) -> bool {
+        self.audit_path(Marked::Job(job)).exists()
+    }
+
+    /// Adds one, unless the user is unknown here.
+    pub(crate) fn add_audit_id(&self, of: Marked, id: u32) -> Result<()> {
+        append(&self.audit_path(of), &id)
+    }
+
+    /// The jobs that have a lease of any kind.
+    pub(crate) fn jobs(&self) -> Result<BTreeSet<u32>> {
+        numbers_in(&self.dir, usize::MAX)
+    }
+
+    /// Those that are listed first: all, of a user who has no more than these.
+    pub(crate) fn some_jobs(&self) -> Result<BTreeSet<u32>> {
+        numbers_in(&self.dir, SOME)
+    }
+
+    /// The processes that were noted for a job.
+    pub(crate) fn keepers(&self, job: u32) -> Result<Vec<Keeper>> {
+        // A line that a full disk cut off is no process.
+        let lines = read_lines(&self.keepers_path(job))?;
+        let whole = lines.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        Ok(whole.filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// Notes one more, of a job that has a lease.
+    pub(crate) fn add_keeper(&self, job: u32, keeper: &Keeper) -> Result<()> {
+        if self.path(job).exists() { append(&self.keepers_path(job), keeper) } else { Ok(()) }
+    }
+
+    pub(super) fn path(&self, job: u32) -> PathBuf {
+        self.dir.join(job.to_string())
+    }
+
+    pub(super) fn keepers_path(&self, job: u32) -> PathBuf {
+        self.dir.join(format!("{job}.keepers"))
+    }
+
+    pub(super) fn audit_path(&self, of: Marked) -> PathBuf {
+        self.dir.join(match of {
+            Marked::Job(job) => format!("{job}.audit"),
+            Marked::Ended => "ended.audit".into(),
+        })
+    }
+}

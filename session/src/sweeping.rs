@@ -1,0 +1,118 @@
+//! Leases of jobs that are over: found and dropped by whoever comes next.
+
+use std::time::Instant;
+
+use crate::budget::Budget;
+use crate::ending::{confine, end_strangers, put_back};
+use crate::error::Result;
+use crate::keepers::{is_over, may_work};
+use crate::keeping::is_kept;
+use crate::sessions::{Job, Sessions};
+use crate::store::{self, Locked, Marked, State};
+use crate::systemd::Systemd;
+
+/// So many jobs of the user that go on are looked at, the oldest of those that are
+/// listed first, whether they are over: what a prolog costs must not grow with the
+/// leases. While there are that many, the leases of others hold nothing open.
+pub(crate) const ENOUGH: usize = 4;
+
+/// Until `enough` that go on have been looked at.
+pub(crate) fn jobs_that_are_over(
+    sessions: &Sessions,
+    state: &State,
+    slurmd_starts: bool,
+    enough: usize,
+) -> Result<Vec<u32>> {
+    let (mut over, mut go_on) = (Vec::new(), 0);
+    let jobs = if enough == usize::MAX { state.jobs()? } else { state.some_jobs()? };
+    for job in jobs {
+        if is_over(&state.keepers(job)?, slurmd_starts, &sessions.roots.proc) {
+            over.push(job);
+        } else {
+            go_on += 1;
+        }
+        if go_on == enough {
+            break;
+        }
+    }
+    Ok(over)
+}
+
+/// The sweep: drops the leases of jobs that are over and whose epilog did not
+/// drop them. What they left in the session is left to the next epilog. Answers
+/// with whether there were any.
+pub(crate) fn sweep(
+    sessions: &Sessions,
+    uid: u32,
+    state: &Locked,
+    slurmd_starts: bool,
+) -> Result<bool> {
+    let enough = if slurmd_starts { usize::MAX } else { ENOUGH };
+    let over = jobs_that_are_over(sessions, state, slurmd_starts, enough)?;
+    for id in &over {
+        let job = Job { id: *id, uid };
+        // Also seen where its epilog has not begun yet: no line for the admin.
+        log::debug!("{job}: drop its lease: the job is over and its epilog has not dropped it");
+        drop_unended(state, *id)?;
+    }
+    Ok(!over.is_empty())
+}
+
+/// Drops what is there of an earlier job with this id, or of an earlier run of it,
+/// unless a process of the job is at work. Answers with whether it was a lease, and
+/// not at all where something may be left.
+pub(crate) fn drop_earlier(sessions: &Sessions, state: &Locked, id: u32) -> Result<Option<bool>> {
+    let keepers = state.keepers(id)?;
+    if may_work(&keepers, &sessions.roots.proc) {
+        return Ok(None);
+    }
+    let was_lease = !matches!(state.lease(id), Ok(None));
+    if was_lease || !keepers.is_empty() || state.has_audit_ids(id) {
+        drop_unended(state, id)?;
+    }
+    Ok(Some(was_lease))
+}
+
+/// Drops a lease, and has the next epilog of the user end what the job left. On a full disk that is left
+/// to the end of the session: what is taken back needs no space.
+pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
+    for audit_id in state.audit_ids(Marked::Job(id))? {
+        let noted = state.add_audit_id(Marked::Ended, audit_id);
+        noted.unwrap_or_else(|error| log::warn!("{error}; what job {id} left stays for now"));
+    }
+    state.remove(id)
+}
+
+/// When slurmd loads the plugin. Waits for no session to end and for no lock:
+/// there may be many, and slurmd waits for us. Who holds the lock sweeps as well.
+pub(crate) fn settle(
+    systemd: &mut impl Systemd,
+    sessions: &Sessions,
+    uid: u32,
+    slurmd_starts: bool,
+    budget: Budget,
+) -> Result<()> {
+    let Some(state) = store::try_lock(&sessions.roots, uid)? else { return Ok(()) };
+    sweep(sessions, uid, &state, slurmd_starts)?;
+    settle_swept(systemd, sessions, uid, &state, budget)
+}
+
+/// The same of a user whose leases are those of jobs that go on.
+pub(crate) fn settle_swept(
+    systemd: &mut impl Systemd,
+    sessions: &Sessions,
+    uid: u32,
+    state: &Locked,
+    budget: Budget,
+) -> Result<()> {
+    if !state.is_held()? {
+        let was_kept = is_kept(state);
+        let closes = put_back(systemd, sessions, uid, state)?.is_some();
+        // After a reboot there is nothing to tell strangers by.
+        let is_late = Instant::now() >= budget.deadline();
+        if state.has_found() && !was_kept && !is_late && (!closes || systemd.is_logged_in(uid)?) {
+            end_strangers(sessions, uid, state)?;
+        }
+    }
+    confine(systemd, sessions, uid, state)
+}
