@@ -149,7 +149,8 @@ impl Started {
 
     fn wait_for(self, condition: &str) {
         N1.sh(&format!(
-            "for i in $(seq 250); do {condition} && exit 0; sleep 0.3; done; squeue; \
+            "while [ $SECONDS -lt 200 ]; do {condition} && exit 0; sleep 0.3; done; squeue; \
+             grep --extended-regexp 'equeu|missing|drain' /var/log/slurm/slurmctld.log | tail; \
              cat /tmp/out.{}; exit 1",
             self.0
         ))
