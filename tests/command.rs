@@ -14,6 +14,10 @@ const PLUGIN: &str = "$(dirname $(find /usr/lib -name task_cgroup.so))/spank_lin
 const PUT_BACK: &str =
     "mv /root/ours.so $(dirname $(find /usr/lib -name task_cgroup.so))/spank_linger.so";
 
+/// Waits until slurmd has loaded it.
+const LOADED: &str = "until grep --quiet spank_linger /proc/$(systemctl show slurmd --property=MainPID --value)/maps \
+    || [ $SECONDS -gt 100 ]; do sleep 0.2; done";
+
 const LINE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
 
 /// Has the command on the node, and the plugin with that line.
@@ -141,7 +145,7 @@ fn breakages() -> Vec<Vec<Breakage>> {
         ["fail  plugstack ", "no line with spank_linger.so", "add 'include /etc/slurm/plugstack.c"],
     );
     let not_restarted = breakage(
-        format!("mv {LINE} /root; {RESTART}; sleep 1; mv /root/linger.conf {LINE}"),
+        format!("mv {LINE} /root; {RESTART}; sleep 5; mv /root/linger.conf {LINE}"),
         RESTART,
         ["fail  restarted ", "slurmd has not loaded the plugin", "systemctl restart slurmd"],
     );
@@ -168,7 +172,7 @@ fn of_slurm() -> Vec<Breakage> {
             ["warn  constrain ", "to ConstrainRAMSpace", "ConstrainRAMSpace=yes in cgroup.conf"],
         ),
         breakage(
-            format!("cp -p {LINE} /root; sed -i s/timeout=60/timeout=soon/ {LINE}"),
+            format!("cp -p {LINE} /root; sed -i s/timeout=120/timeout=soon/ {LINE}"),
             "mv /root/linger.conf /etc/slurm/plugstack.conf.d",
             ["fail  arguments ", "'timeout=soon'", "timeout takes whole seconds, 1 to 3600"],
         ),
@@ -245,7 +249,7 @@ fn what_is_wrong_is_found() {
         found.fails();
         drop(undo);
     }
-    N1.sh(&format!("{RESTART}; sleep 1; spank-linger doctor --user alice"))
+    N1.sh(&format!("{RESTART}; {LOADED}; spank-linger doctor --user alice"))
         .ok()
         .never_says("warn ");
 }

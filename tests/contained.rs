@@ -5,7 +5,7 @@
 use cluster_tests::{AtEnd, Batch, GO, N1, OPTIONAL, QUICK, skipped};
 
 /// The plugin without its caps: the tests' own control.
-const UNCONFINED: &str = "optional spank_linger.so log_level=debug timeout=60 confine=none";
+const UNCONFINED: &str = "optional spank_linger.so log_level=debug timeout=120 confine=none";
 
 const NO_LIMITS: &str =
     "Slurm 20.11 knows no cgroup v2: its jobs have no limits that a session could be held to";

@@ -118,7 +118,7 @@ fn who_declines_gets_nothing() {
         .ok()
         .says(nothing);
     N1.is_again(&before);
-    N1.configure("optional spank_linger.so mode=opt-in");
+    N1.configure("optional spank_linger.so mode=opt-in timeout=60");
     Batch::of("alice", probe).submitted_with(STALE).run().ok().says(nothing).never_says("1001");
     Batch::of("alice", PROBE).with("--user-session=yes").run().ok().says(LIVE);
     N1.is_again(&before);
@@ -162,7 +162,8 @@ fn a_plugin_for_another_release_is_refused() {
     N1.put(other.as_ref(), "/root/other.so");
     let refused = N1.sh("echo required /root/other.so >/etc/slurm/plugstack.conf.d/linger.conf\n\
          truncate --size=0 /var/log/slurm/slurmd.log; systemctl restart slurmd\n\
-         sleep 1; cat /var/log/slurm/slurmd.log; journalctl --unit=slurmd --lines=20");
+         until grep --quiet ncompatible /var/log/slurm/slurmd.log || [ $SECONDS -gt 100 ]; do sleep 0.5; done\n\
+         cat /var/log/slurm/slurmd.log; journalctl --unit=slurmd --lines=20");
     N1.configure(OPTIONAL);
     refused.ok().says("/root/other.so").says("ncompatible");
 }
@@ -178,8 +179,8 @@ fn a_bad_argument_is_named_in_the_log() {
     ] {
         N1.sh("truncate --size=0 /var/log/slurm/slurmd.log").ok();
         N1.configure(&format!("optional spank_linger.so {argument}"));
-        let log = N1.sh("cat /var/log/slurm/slurmd.log").ok();
-        log.says(&format!("argument '{argument}'")).says(cure);
+        let named = format!("grep \"argument '{argument}'\" /var/log/slurm/slurmd.log");
+        N1.waits_until(&named).says(cure);
         let job = Batch::of("alice", "echo dir=$XDG_RUNTIME_DIR").submitted_with(STALE).run();
         job.ok().says("dir=\n").complains(&format!("argument '{argument}'"));
     }

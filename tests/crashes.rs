@@ -31,7 +31,7 @@ fn with_crash_points() -> AtEnd {
 fn spank(what: &str, job: u32) -> String {
     format!(
         "SLURM_CONF=/etc/slurm/slurm.conf SLURM_JOBID={job} SLURM_UID=1001 SLURM_JOB_GID=1001 \
-         timeout 60 slurmstepd spank {what} </dev/null 2>&1"
+         timeout 200 slurmstepd spank {what} </dev/null 2>&1"
     )
 }
 

@@ -63,6 +63,11 @@ fn a_restart_of_slurmd_keeps_what_lives() {
     N1.is_again(&before);
 }
 
+/// Notes alice's manager before a fault, which is to end it, and waits until it has.
+const WAS: &str = "pid() { systemctl show user@1001 --property=MainPID --value; }; was=$(pid)\n";
+const ENDED: &str =
+    "for i in $(seq 200); do [ \"$(pid)\" != $was ] && exit 0; sleep 0.2; done; exit 1";
+
 /// Show that after logind, the bus or the user's manager was killed under a job
 /// a later step has a live session again, and that nothing is left afterwards.
 #[test]
@@ -70,13 +75,13 @@ fn a_later_step_gets_the_session_back() {
     N1.configure(QUICK);
     let before = N1.snapshot();
     for fault in [
-        "systemctl kill --signal=KILL systemd-logind; sleep 1; loginctl",
-        "systemctl kill --signal=KILL user@1001; sleep 2",
-        "loginctl terminate-user alice; sleep 2",
+        "systemctl kill --signal=KILL systemd-logind; sleep 1; loginctl; was=0",
+        "systemctl kill --signal=KILL user@1001",
+        "loginctl terminate-user alice",
     ] {
         let job = looks_again("alice").start();
         job.wait_says("up");
-        N1.sh(fault).ok();
+        N1.sh(&format!("{WAS}{fault}; {ENDED}")).ok();
         job.go_to_its_end().says("live again");
         N1.settles();
         N1.is_again(&before);
@@ -93,21 +98,22 @@ fn linger_that_others_change_is_put_back() {
     for (at_first, meanwhile) in [
         ("disable", "loginctl disable-linger alice"),
         ("enable", "loginctl disable-linger alice"),
-        ("disable", "loginctl enable-linger alice"),
+        ("disable", "loginctl enable-linger alice; was=0"),
         (
             "disable",
             "runuser -u alice -- busctl call org.freedesktop.login1 /org/freedesktop/login1 \
              org.freedesktop.login1.Manager SetUserLinger ubb 1001 false false",
         ),
     ] {
-        N1.sh(&format!("loginctl {at_first}-linger alice; sleep 2")).ok();
-        if at_first == "enable" {
-            N1.waits_until("systemctl is-active --quiet user@1001 && sleep 2");
-        }
+        N1.sh(&format!("loginctl {at_first}-linger alice")).ok();
+        N1.waits_until(match at_first {
+            "enable" => "systemctl is-active --quiet user@1001 && sleep 2",
+            _ => "[ ! -e /run/user/1001 ]",
+        });
         let before = N1.snapshot();
         let job = looks_again("alice").start();
         job.wait_says("up");
-        N1.sh(&format!("{meanwhile}; sleep 2")).ok();
+        N1.sh(&format!("{WAS}{meanwhile}; {ENDED}")).ok();
         job.go_to_its_end().says("live again");
         N1.is_again(&before);
     }

@@ -43,10 +43,10 @@ impl Batch {
     /// Submits it, waits for its end and returns what the job printed. The code
     /// is the job's.
     pub fn run(&self) -> Output {
-        self.run_within(120)
+        self.run_within(400)
     }
 
-    /// The same, with `seconds` instead of two minutes.
+    /// The same, with `seconds` instead of 400.
     ///
     /// `sbatch --wait` would see the end up to 10 s late, and be a process of the
     /// user's outside of the session.

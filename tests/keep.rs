@@ -7,20 +7,25 @@ use std::path::Path;
 
 use cluster_tests::{Batch, LIVE, Login, N1, Output};
 
+const LINE: &str = "optional spank_linger.so log_level=debug timeout=120 grace=1";
+
 /// Long enough for a job of an emulated node to come in.
-const KEEP: &str = "optional spank_linger.so log_level=debug timeout=60 grace=1 keep=40";
+const SHORT: u32 = 120;
+
+/// As long as can be: what a test does ends the keep, and not its time.
+const LONG: u32 = 300;
 
 /// Whether alice's manager is frozen.
 const FROZEN: &str = "grep --quiet --line-regexp 'frozen 1' \
     /sys/fs/cgroup/user.slice/user-1001.slice/user@1001.service/cgroup.events";
 
-/// Has the command on the node, and the plugin that keeps.
-fn install() {
+/// Has the command on the node, and the plugin that keeps for so many seconds.
+fn install(keep: u32) {
     let command = env::var_os("LINGER_COMMAND").expect("run with 'cargo xtask test'");
     N1.put(Path::new(&command), "/usr/local/bin/.spank-linger");
     N1.sh("cd /usr/local/bin && chmod 755 .spank-linger && mv .spank-linger spank-linger").ok();
     N1.sh("spank-linger sweep").ok();
-    N1.configure(KEEP);
+    N1.configure(&format!("{LINE} keep={keep}"));
 }
 
 fn manager() -> String {
@@ -45,7 +50,7 @@ fn prolog() -> u64 {
 /// Podman works in both; and that the node is as before when the time is over.
 #[test]
 fn the_next_job_has_the_session_sooner() {
-    install();
+    install(SHORT);
     let before = N1.snapshot();
     let podman = "podman run --rm --network=none localhost/busybox echo in a container";
     job(&format!(
@@ -60,11 +65,16 @@ fn the_next_job_has_the_session_sooner() {
     job(&format!("{LIVE}; {podman}; systemctl --user is-system-running"))
         .says("in a container")
         .says("running");
-    let warm = prolog();
     assert_eq!(manager(), first, "another manager");
+    // A busy host may hold up one of them.
+    let again = || {
+        job(LIVE);
+        prolog()
+    };
+    let warm = [prolog(), again(), again()].into_iter().min().unwrap_or(u64::MAX);
     assert!(warm < cold, "{warm} ms after {cold} ms");
     println!("prolog: {cold} ms without a session, {warm} ms with one that was kept");
-    N1.sh_within(100, "while systemctl is-active --quiet user@1001; do sleep 0.5; done").ok();
+    N1.sh_within(400, "while systemctl is-active --quiet user@1001; do sleep 0.5; done").ok();
     N1.is_again(&before);
     N1.waits_until("! systemctl list-units --all 'spank-linger-*' --no-legend | grep --quiet .");
 }
@@ -74,15 +84,15 @@ fn the_next_job_has_the_session_sooner() {
 /// to run when the job ends: an emulated node takes most of a second for it.
 #[test]
 fn nothing_runs_between_the_jobs() {
-    install();
+    install(LONG);
     let before = N1.snapshot();
     let tick = "date +%s >>/tmp/ticks";
     job(&format!(
-        "rm -f /tmp/ticks; systemd-run --user --on-active=1 --on-unit-active=12 \
+        "rm -f /tmp/ticks; systemd-run --user --on-active=1 --on-unit-active=40 \
          --timer-property=AccuracySec=1ms sh -c '{tick}'; until [ -s /tmp/ticks ]; do sleep 0.2; done; sleep 1"
     ));
     let is_kept = N1.sh(FROZEN).succeeded();
-    N1.sh("cp /tmp/ticks /tmp/ticks.before; sleep 13; cmp /tmp/ticks /tmp/ticks.before").ok();
+    N1.sh("cp /tmp/ticks /tmp/ticks.before; sleep 41; cmp /tmp/ticks /tmp/ticks.before").ok();
     assert!(is_kept, "a timer without a process is no reason to close");
     N1.sh("spank-linger sweep").ok().says("end the keep");
     N1.is_again(&before);
@@ -96,13 +106,13 @@ fn nothing_runs_between_the_jobs() {
 /// Show that a user who logs in meanwhile has a session that runs, and keeps it.
 #[test]
 fn a_login_has_the_session() {
-    install();
+    install(LONG);
     let before = N1.snapshot();
     job(LIVE);
     N1.waits_until(FROZEN);
     let first = manager();
     let mut login = Login::of("alice", N1);
-    assert_eq!(login.ask("timeout 20 systemctl --user is-system-running"), "running");
+    assert_eq!(login.ask("timeout 200 systemctl --user is-system-running"), "running");
     N1.waits_until("[ ! -e /run/spank-linger/1001 ] && [ ! -e /var/lib/systemd/linger/alice ]");
     assert_eq!(manager(), first, "another manager");
     drop(login);
@@ -113,7 +123,7 @@ fn a_login_has_the_session() {
 /// asked for while all stands, so that it begins at once.
 #[test]
 fn what_a_login_begins_stays() {
-    install();
+    install(LONG);
     let before = N1.snapshot();
     job(LIVE);
     N1.waits_until(FROZEN);
@@ -137,11 +147,11 @@ fn what_a_login_begins_stays() {
 /// without its timer would have no end.
 #[test]
 fn a_keep_may_begin_often() {
-    install();
+    install(LONG);
     let before = N1.snapshot();
     job(LIVE);
     N1.waits_until(FROZEN);
-    let units = "spank-linger-keep-1001-40s";
+    let units = format!("spank-linger-keep-1001-{LONG}s");
     N1.sh(&format!(
         "for i in $(seq 8); do systemctl restart {units}.timer || exit 1; done\n\
          systemctl is-active {units}.timer {units}.path"
@@ -156,7 +166,7 @@ fn a_keep_may_begin_often() {
 /// what is missing.
 #[test]
 fn without_the_command_nothing_is_kept() {
-    install();
+    install(LONG);
     let before = N1.snapshot();
     N1.sh("mv /usr/local/bin/spank-linger /root/spank-linger").ok();
     job(LIVE).says("running dir=/run/user/1001");
@@ -171,7 +181,7 @@ fn without_the_command_nothing_is_kept() {
 /// keep, and that jobs have sessions after it.
 #[test]
 fn others_end_a_keep() {
-    install();
+    install(LONG);
     let before = N1.snapshot();
     let kill = "systemctl kill --signal=KILL user@1001; spank-linger sweep";
     for end in ["systemctl restart slurmd", "loginctl disable-linger alice", kill] {

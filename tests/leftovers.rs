@@ -213,7 +213,7 @@ fn no_cgroup_is_too_deep() {
 /// Show that leftovers=keep keeps them as long as the user has a job.
 #[test]
 fn leftovers_are_kept_if_the_admin_says_so() {
-    N1.configure("optional spank_linger.so log_level=debug timeout=60 leftovers=keep");
+    N1.configure("optional spank_linger.so log_level=debug timeout=120 leftovers=keep");
     let before = N1.snapshot();
     let keeper = keeper("alice");
     keeper.wait_says("up");
@@ -242,7 +242,7 @@ fn a_stubborn_session_is_closed_in_time() {
     let took = log.split("close session: done in ").nth(1).and_then(|rest| rest.split(' ').next());
     let took: u32 = took.and_then(|ms| ms.parse().ok()).expect(&log);
     // systemd alone would take 90 s.
-    assert!(took < 15_000, "the session took {took} ms to close");
+    assert!(took < 60_000, "the session took {took} ms to close");
     assert!(!log.to_lowercase().contains("error"), "{log}");
 }
 

@@ -36,12 +36,13 @@ use std::process::{Command, Stdio};
 /// What an emulated node may take for anything that is not said to be longer.
 const PATIENCE_S: u32 = 240;
 
-/// The line an admin writes, with log lines that help when a test fails.
-pub const OPTIONAL: &str = "optional spank_linger.so log_level=debug";
+/// The line an admin writes, with log lines that help when a test fails, and more patience: an emulated
+/// node beside others stands still for 20 s now and then.
+pub const OPTIONAL: &str = "optional spank_linger.so log_level=debug timeout=60";
 
 /// The same, with less patience for leftovers than an admin has, and more for
 /// sessions of several users that an emulated node opens at once.
-pub const QUICK: &str = "optional spank_linger.so log_level=debug timeout=60 grace=1";
+pub const QUICK: &str = "optional spank_linger.so log_level=debug timeout=120 grace=1";
 
 /// How many to try, or in a run of everything.
 pub fn many(usual: u32, all: u32) -> u32 {

@@ -63,7 +63,7 @@ echo "max_ms=$(echo "$times" | tail -n 1)"
 "#;
 
 /// Show that under load no job misses its session for our doing, no prolog takes
-/// longer than its timeout, and the node is as it was when all are over.
+/// longer than its timeout after as long a wait for another one of the user, and the node is as it was when all are over.
 #[test]
 fn a_busy_node_is_as_it_was() {
     let jobs = env::var(JOBS).map_or(many(30, 60), |jobs| jobs.parse().expect("a number"));
@@ -75,10 +75,10 @@ fn a_busy_node_is_as_it_was() {
     let before = N1.snapshot();
     let seed = std::process::id();
     let script = format!("jobs={jobs}; seed={seed}; echo seed=$seed\n{MEND}{LOAD}{FIGURES}");
-    let done = N1.sh_within(120 + jobs * 20, &script).ok();
+    let done = N1.sh_within(300 + jobs * 60, &script).ok();
     println!("{}", done.stdout);
     let max: u32 = done.value("max_ms=").parse().expect("a prolog was timed");
-    assert!(max <= TIMEOUT_S * 1000, "a prolog took {max} ms");
+    assert!(max <= 2 * TIMEOUT_S * 1000, "a prolog took {max} ms");
     N1.settles();
     N1.is_again(&before);
     done.says("missed=0\n").kills_at_least((jobs / 40).max(1));

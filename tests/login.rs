@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use crate::Node;
 
 /// No test takes longer; then the connection is ended.
-const PATIENCE_S: u32 = 240;
+const PATIENCE_S: u32 = 1200;
 
 /// A shell that goes on from question to question.
 #[derive(Debug)]

@@ -55,10 +55,11 @@ fn prologs_that_run_in_the_job() {
     N1.configure(QUICK);
     let before = N1.snapshot();
     N1.sh("truncate --size=0 /var/log/slurm/slurmd.log").ok();
-    N1.with_slurm_conf(&[FLAG], || {
+    // The job has more to do than KillWait gives it on a busy emulated node.
+    N1.with_slurm_conf(&[FLAG, "KillWait=120"], || {
         alice_is_served(&before);
         // For a moment of its end slurmstepd of 24.11 has the user's effective id.
-        let _ = Batch::of("alice", "true").with("--array=1-4%1").run_within(120);
+        let _ = Batch::of("alice", "true").with("--array=1-4%1").run_within(400);
         let tidy = Batch::of("alice", TIDIES).start();
         tidy.wait_says("up");
         tidy.cancel();

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use crate::Node;
 
 /// An emulated node takes 15 s on an idle host.
-const BOOT: Duration = Duration::from_secs(240);
+const BOOT: Duration = Duration::from_secs(600);
+
+/// Another one after each boot (proc_sys_kernel(5)).
+const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 
 impl Node {
     /// Takes the power from it, without a sync, and waits until Slurm knows it again.
@@ -15,14 +18,18 @@ impl Node {
     /// # Panics
     /// When it does not come back.
     pub fn loses_power(self) {
-        // Nobody answers this one.
-        self.sh_within(3, "echo 1 >/proc/sys/kernel/sysrq; echo b >/proc/sysrq-trigger");
+        let before = self.sh(BOOT_ID).ok().stdout;
+        // A moment later, as nobody would answer.
+        self.sh("echo 1 >/proc/sys/kernel/sysrq\n\
+             setsid --fork sh -c 'sleep 1; echo b >/proc/sysrq-trigger' </dev/null >/dev/null 2>&1")
+            .ok();
         self.hang_up();
         let begin = Instant::now();
-        while !self
-            .sh_within(20, "exec linger-node-ready 'idle|mixed|allocated|completing'")
-            .succeeded()
-        {
+        let is_back = format!(
+            "[ $({BOOT_ID}) != {} ] && exec linger-node-ready 'idle|mixed|allocated|completing'",
+            before.trim()
+        );
+        while !self.sh_within(30, &is_back).succeeded() {
             assert!(begin.elapsed() < BOOT, "{self} does not come back");
             sleep(Duration::from_secs(1));
         }

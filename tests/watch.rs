@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use crate::{Node, Output};
 
 /// What a node may take to be as before, when its jobs are over.
-const SETTLING: Duration = Duration::from_secs(20);
+const SETTLING: Duration = Duration::from_secs(120);
+
+/// A loop of a script that ends before the script is ended.
+const WAIT: &str = "while [ $SECONDS -lt 200 ]; do";
 
 impl Node {
     /// What a job must not change: who lingers, who has a session, our state, the
@@ -21,7 +24,7 @@ impl Node {
     /// before its epilog is through.
     ///
     /// # Panics
-    /// When it is not after 20 s.
+    /// When it is not after two minutes.
     pub fn is_again(self, before: &str) {
         let start = Instant::now();
         let mut now = self.snapshot();
@@ -32,10 +35,9 @@ impl Node {
         assert_eq!(now, before, "the node is not as it was");
     }
 
-    /// Waits, for 30 s at most, until a shell command succeeds.
+    /// Waits until a shell command succeeds.
     pub fn waits_until(self, condition: &str) -> Output {
-        let script =
-            format!("for i in $(seq 150); do {condition} && exit 0; sleep 0.2; done; exit 1");
+        let script = format!("{WAIT} {condition} && exit 0; sleep 0.2; done; exit 1");
         self.sh(&script).ok()
     }
 
@@ -54,10 +56,7 @@ impl Node {
     pub fn sees_the_end_of(self, command: &str) {
         let gone = format!("! {} >/dev/null", pgrep(command));
         let left = "systemd-cgls --no-pager /user.slice";
-        self.sh(&format!(
-            "for i in $(seq 100); do {gone} && exit 0; sleep 0.2; done; {left}; exit 1"
-        ))
-        .ok();
+        self.sh(&format!("{WAIT} {gone} && exit 0; sleep 0.2; done; {left}; exit 1")).ok();
     }
 
     /// The kernel's view of a user's slice; nothing if there is no such file.
@@ -69,7 +68,7 @@ impl Node {
     pub fn waits_for_slice(self, uid: u32, file: &str, value: &str) {
         let path = format!("{}/{file}", slice(uid));
         self.sh(&format!(
-            "for i in $(seq 50); do [ \"$(cat {path})\" = '{value}' ] && exit 0; sleep 0.2; done; \
+            "{WAIT} [ \"$(cat {path})\" = '{value}' ] && exit 0; sleep 0.2; done; \
              grep . {path}; exit 1"
         ))
         .ok();

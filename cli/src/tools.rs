@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// An emulated node with other work takes ten seconds for `systemctl show`; a bus
 /// that is silent would take for ever.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where daemons are, for users whose PATH does not have it.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin";

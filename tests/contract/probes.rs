@@ -30,7 +30,7 @@ fn no_thread_and_no_descriptor_stays() {
 fn no_thread_and_no_descriptor_stays_in_a_step() {
     put_probes();
     N1.sh("chmod 755 /root /root/probe-*.so; rm -f /tmp/probe").ok();
-    N1.configure(&probed("linger.so").replace("\\n", "\n"));
+    N1.configure(&probed("linger.so timeout=60").replace("\\n", "\n"));
     Batch::of("alice", "srun true").run().ok();
     N1.configure(OPTIONAL);
     let counts = N1.sh("cat /tmp/probe; rm /tmp/probe; chmod 700 /root").ok();

@@ -27,7 +27,7 @@ fn run(scripts: &[(&str, String)]) -> Ran {
     N1.configure(QUICK);
     let before = N1.snapshot();
     let job = Batch::of("alice", &sections(scripts)).with("--mem=800 --cpus-per-task=2");
-    Ran { said: job.run_within(600).ok(), before }
+    Ran { said: job.run_within(1800).ok(), before }
 }
 
 /// A node as it is installed.

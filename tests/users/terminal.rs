@@ -11,11 +11,11 @@ pub(crate) fn beside(command: &str, meanwhile: &str) -> Output {
         &format!(
             "rm --force keys screen; mkfifo keys; touch screen\n\
              command=$(cat <<'END_OF_COMMAND'\n{command}\nEND_OF_COMMAND\n)\n\
-             TERM=dumb timeout --kill-after=5 90 \
+             TERM=dumb timeout --kill-after=5 200 \
                  script --quiet --return --flush --command \"$command\" screen <keys >/dev/null &\n\
              script=$!; exec 3>keys\n\
              cat >meanwhile.sh <<'END_OF_MEANWHILE'\n{meanwhile}\nEND_OF_MEANWHILE\n\
-             timeout --kill-after=5 90 bash meanwhile.sh\n\
+             timeout --kill-after=5 200 bash meanwhile.sh\n\
              exec 3>&-; wait $script; code=$?; tr --delete '\\r' <screen; exit $code"
         ),
     )

@@ -21,8 +21,8 @@ const MEMORY_OVERRIDE: &str = "LINGER_NODE_MEMORY";
 /// slurm.conf promises 1800 MB of it.
 const LEAST_MEMORY: u32 = 2048;
 /// An emulated node takes 15 s on an idle host.
-const BOOT: Duration = Duration::from_secs(240);
-const IDLE: Duration = Duration::from_secs(120);
+const BOOT: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_secs(300);
 const KNOCK_AGAIN: Duration = Duration::from_millis(200);
 /// Slurm's names for a node that could run something; one that does not answer has a `*` behind.
 const ANSWERING: &str = "idle|mixed|allocated|completing";

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 /// Enough for a busy emulated node to accept a connection.
-const CONNECT_SECONDS: u32 = 15;
-const KNOCK: Duration = Duration::from_secs(1);
+const CONNECT_SECONDS: u32 = 60;
+const KNOCK: Duration = Duration::from_secs(5);
 const EXIT: Duration = Duration::from_secs(5);
 
 /// The text of the file. Only root's connections are shared: a connection of a user that stays

@@ -12,7 +12,7 @@ use crate::tools::Silence;
 
 /// For a session's bus to answer. busctl(1) bounds the call, and not what is said
 /// before it: to a bus that is stopped it talks for 25 s.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the findings are drawn from.
 struct Session {

@@ -76,7 +76,7 @@ fn logind(node: &Node) -> Finding {
     const CHECK: &str = "logind";
     const LOGIND: &str = "org.freedesktop.login1";
     let ping = [
-        "--timeout=5",
+        "--timeout=20",
         "call",
         LOGIND,
         "/org/freedesktop/login1",
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn logind_answers_or_not() {
         let answers =
-            node().with_tools([("busctl --timeout=5 call org.freedesktop.login1", Ok(""))]);
+            node().with_tools([("busctl --timeout=20 call org.freedesktop.login1", Ok(""))]);
         assert_finding(&logind(&answers.node), State::Ok, &["answers"]);
         let masked = node().with_tools([("busctl", Err("Unit is masked"))]);
         assert_finding(&logind(&masked.node), State::Fail, &["Unit is masked", "unmask"]);

@@ -13,7 +13,7 @@ const BEGIN: &str = "ssa(sv)a(sa(sv))";
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 
 /// What systemd takes to start units that wait, or to forget those of an earlier keep.
-const PROMPTLY: Duration = Duration::from_secs(5);
+const PROMPTLY: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Returns when the session is guarded: systemd answers before it has begun.
