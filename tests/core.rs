@@ -24,6 +24,8 @@ fn control_without_the_plugin_there_is_no_session() {
     // Podman 5 fails on the stale directory, Podman 4.3 warns and does without.
     let podman = Batch::of("alice", "podman info 2>&1").submitted_with(STALE).run().stdout;
     assert!(podman.contains("level=warning") || podman.contains("/run/user/4711"), "{podman}");
+    // Podman 4.3 would keep its state where this run had it, which outlives sessions.
+    N1.sh("rm -rf ~alice/.local/share/containers/storage/{libpod,db.sql*}").ok();
 }
 
 /// Show that the very first command of a batch job finds its session, and that
@@ -65,7 +67,9 @@ fn podman_uses_systemd_without_a_warning() {
         podman run --rm --network=none localhost/busybox sh -c 'cat /proc/self/cgroup; echo in the container'";
     let job = Batch::of("alice", script).submitted_with(STALE).run().ok();
     let job = job.says("systemd\n").says("in the container").never_says("level=warning");
-    assert_eq!(job.stderr, "", "Podman said something");
+    // Podman 3.0 may find that what it is to kill has ended.
+    let said = job.stderr.lines().filter(|line| !line.contains("failed to kill"));
+    assert_eq!(said.collect::<Vec<_>>(), [""; 0], "Podman said something");
 }
 
 /// Show that the session outlives the first of two jobs and ends with the second.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
 use crate::error::{Error, Problem, Result};
+use crate::rest;
 use crate::store::{Locked, Means, Undo};
 use crate::systemd::{Awaited, RECHECK, Systemd, Units};
 use crate::user::User;
@@ -45,7 +46,10 @@ pub(crate) fn open(
     }
     state.begin_opening()?;
     systemd.watch(uid, Awaited::Start)?;
-    wait_out_closing(systemd, uid)?;
+    if wait_out_closing(systemd, uid)?.manager.is_down() {
+        // What systemd could not remove: 247 starts no manager above it.
+        rest::end(user.roots, uid);
+    }
     if means == Means::Linger {
         state.note_asked(&undo, true)?;
         let set = systemd.set_linger(uid, true);
@@ -106,16 +110,18 @@ fn remember(systemd: &mut impl Systemd, opening: &Opening<'_>, undo: Option<Undo
 
 /// A session that is being taken down still shows a bus, and a start queued on
 /// top of its stop was seen to hang for 90 s (systemd 257). So first its end.
-fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<()> {
-    if !systemd.units(uid)?.are_stopping() {
-        return Ok(());
+fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<Units> {
+    let mut units = systemd.units(uid)?;
+    if units.are_stopping() {
+        systemd.watch(uid, Awaited::End)?;
+        units = systemd.units(uid)?;
     }
-    systemd.watch(uid, Awaited::End)?;
-    while systemd.units(uid)?.are_stopping() {
+    while units.are_stopping() {
         let recheck = systemd.now() + RECHECK;
         systemd.changed("wait for the end of the session before", recheck)?;
+        units = systemd.units(uid)?;
     }
-    Ok(())
+    Ok(units)
 }
 
 /// No start of a manager that ended well took longer: 8 s, when four users came

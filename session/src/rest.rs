@@ -39,10 +39,21 @@ pub(crate) fn end(roots: &Roots, uid: u32) -> Vec<Process> {
     left
 }
 
-/// Removes a directory and those below it, from the bottom, each by its name in the
-/// one above.
+/// Removes a directory and those below it. systemd may be doing the same as far as it
+/// reaches (seen with 247): what has gone meanwhile is no reason to leave the rest.
 fn remove(top: &Path) -> io::Result<()> {
     let until = Instant::now() + LONGEST;
+    loop {
+        match remove_once(top, until) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) if top.exists() => {}
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Does so from the bottom, each by its name in the one above.
+fn remove_once(top: &Path, until: Instant) -> io::Result<()> {
     let (mut dir, mut names) = (open(top)?, Vec::new());
     while Instant::now() < until {
         if let Some(name) = first_below(&mut dir)? {
@@ -82,6 +93,25 @@ mod tests {
     use super::*;
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
+
+    /// Show that it is no matter that systemd removes what it can reach at the same time.
+    #[test]
+    fn others_may_remove_them_too() {
+        let root = tempfile::tempdir().unwrap();
+        let top = root.path().join("top");
+        for _ in 0..20 {
+            for name in 0..200 {
+                fs::create_dir_all(top.join(format!("{name}/below/it"))).unwrap();
+            }
+            std::thread::scope(|scope| {
+                let others = [(); 2].map(|()| scope.spawn(|| remove(&top)));
+                for other in others {
+                    other.join().unwrap().unwrap();
+                }
+            });
+            assert!(!top.exists());
+        }
+    }
 
     /// Show that directories are removed that no path names, and no other file is.
     #[test]

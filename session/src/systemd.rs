@@ -27,7 +27,7 @@ impl Unit {
         self.active == "active" && self.job.is_none()
     }
 
-    fn is_down(&self) -> bool {
+    pub(crate) fn is_down(&self) -> bool {
         matches!(self.active.as_str(), "inactive" | "failed") && self.job.is_none()
     }
 

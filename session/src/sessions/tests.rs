@@ -217,6 +217,17 @@ fn a_closing_session_is_waited_for() {
     node.take(1, script).unwrap();
 }
 
+/// Show that what is left of a session before is not in the way: systemd 247 starts no manager where its
+/// cgroup has others below it.
+#[test]
+fn a_cgroup_in_the_way_is_removed() {
+    let node = Node::new();
+    let cgroup = node.roots.slice(node.uid).join(format!("user@{}.service", node.uid));
+    fs::create_dir_all(cgroup.join("app.slice/deep")).unwrap();
+    node.take(1, OPENS).unwrap();
+    assert!(!cgroup.exists());
+}
+
 /// Show that success of systemd's without a live session is no success.
 #[test]
 fn what_is_not_live_is_not_open() {
