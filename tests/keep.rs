@@ -10,7 +10,7 @@ use cluster_tests::{Batch, LIVE, Login, N1, Output};
 const LINE: &str = "optional spank_linger.so log_level=debug timeout=120 grace=1";
 
 /// Long enough for a job of an emulated node to come in.
-const SHORT: u32 = 120;
+const SHORT: u32 = 80;
 
 /// As long as can be: what a test does ends the keep, and not its time.
 const LONG: u32 = 300;
