@@ -5,7 +5,7 @@
 use std::env;
 use std::path::Path;
 
-use cluster_tests::{AtEnd, Batch, GO, LIVE, N1, OPTIONAL, Output, QUICK, RESTART};
+use cluster_tests::{AtEnd, Batch, GO, LINE, LIVE, N1, OPTIONAL, Output, QUICK, RESTART};
 use serde_json::Value;
 
 /// The plugin's file, wherever this release of Slurm has its own.
@@ -17,8 +17,6 @@ const PUT_BACK: &str =
 /// Waits until slurmd has loaded it.
 const LOADED: &str = "until grep --quiet spank_linger /proc/$(systemctl show slurmd --property=MainPID --value)/maps \
     || [ $SECONDS -gt 100 ]; do sleep 0.2; done";
-
-const LINE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
 
 /// Has the command on the node, and the plugin with that line.
 fn install(line: &str) {

@@ -4,10 +4,9 @@
 
 use cluster_tests::{Batch, N1, OPTIONAL, many};
 
-/// What the plugin has to do with, from the next callback on: arguments are read anew for each.
+/// What the plugin has to do with, from the next callback on.
 fn patience(seconds: u32) {
-    const FILE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
-    N1.sh(&format!("echo 'optional spank_linger.so timeout={seconds}' >{FILE}")).ok();
+    N1.put_line(&format!("optional spank_linger.so timeout={seconds}"));
 }
 
 /// A job's first command: does the manager answer, and the bus?
@@ -83,8 +82,7 @@ fn required_plugins_fail_or_drain() {
     let up = N1.state();
     N1.configure("required spank_linger.so on_error=drain");
     let job = Batch::of("alice", "echo ran").start();
-    let drained = "while [ $SECONDS -lt 200 ]; do sinfo -hR | grep -q Prolog && exit 0; sleep 0.2; done; exit 1";
-    let drained = N1.sh(drained);
+    let drained = N1.waits("sinfo -hR | grep -q Prolog");
     N1.sh("systemctl unmask --runtime user@.service").ok();
     job.cancel();
     N1.sh("scontrol update nodename=n1 state=resume").ok();
@@ -185,7 +183,7 @@ fn without_prolog_flags_there_is_a_session() {
 fn a_site_that_forgot_to_restart_slurmd_is_served() {
     N1.configure("# nothing");
     let before = N1.snapshot();
-    N1.sh(&format!("echo '{OPTIONAL}' >/etc/slurm/plugstack.conf.d/linger.conf")).ok();
+    N1.put_line(OPTIONAL);
     Batch::of("alice", FIRST).run().ok().says("hit");
     N1.is_again(&before);
     // The next test's slurmd is to know it.

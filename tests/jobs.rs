@@ -1,5 +1,6 @@
 //! Batch jobs, written as sentences.
 
+use crate::watch::WAIT;
 use crate::{N1, Output, as_user};
 
 /// In a job's script: wait until the test says [`Started::go`].
@@ -149,7 +150,7 @@ impl Started {
 
     fn wait_for(self, condition: &str) {
         N1.sh(&format!(
-            "while [ $SECONDS -lt 200 ]; do {condition} && exit 0; sleep 0.3; done; squeue; \
+            "{WAIT} {condition} && exit 0; sleep 0.3; done; squeue; \
              grep --extended-regexp 'equeu|missing|drain' /var/log/slurm/slurmctld.log | tail; \
              cat /tmp/out.{}; exit 1",
             self.0

@@ -44,6 +44,9 @@ pub const OPTIONAL: &str = "optional spank_linger.so log_level=debug timeout=60"
 /// sessions of several users that an emulated node opens at once.
 pub const QUICK: &str = "optional spank_linger.so log_level=debug timeout=120 grace=1";
 
+/// The file of the plugin's line.
+pub const LINE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
+
 /// How many to try, or in a run of everything.
 pub fn many(usual: u32, all: u32) -> u32 {
     if env::var_os("LINGER_ALL").is_some() { all } else { usual }
@@ -133,12 +136,17 @@ impl Node {
     /// Has the plugin's line in plugstack.conf be `line`, and slurmd know it. What
     /// a failed test left is ended.
     pub fn configure(self, line: &str) {
-        const FILE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
         self.sh(CLEAN);
         let script =
-            format!("[ \"$(cat {FILE})\" = '{line}' ] || {{ echo '{line}' >{FILE}; {RESTART}; }}");
+            format!("[ \"$(cat {LINE})\" = '{line}' ] || {{ echo '{line}' >{LINE}; {RESTART}; }}");
         self.sh(&script).ok();
         self.sh(WAIT_IDLE).ok();
+    }
+
+    /// Has the plugin's line be that. slurmd is not told: arguments are read anew for each prolog, step and
+    /// epilog.
+    pub fn put_line(self, line: &str) {
+        self.sh(&format!("echo '{line}' >{LINE}")).ok();
     }
 
     /// Runs `work` with these lines in slurm.conf, in the place of those of the same

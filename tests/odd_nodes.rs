@@ -190,7 +190,7 @@ fn the_plugin_comes_while_a_job_runs() {
         Batch::of("alice", &format!("{step}; echo up; {GO}; {step}; echo served; {wait}; {step}"));
     let job = job.start();
     job.wait_says("up");
-    N1.sh(&format!("echo '{QUICK}' >/etc/slurm/plugstack.conf.d/linger.conf")).ok();
+    N1.put_line(QUICK);
     job.go();
     job.wait_says("served");
     N1.sh(&format!("systemctl restart slurmd; touch /tmp/then.{}", job.0)).ok();

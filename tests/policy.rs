@@ -2,26 +2,23 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::expect_used, missing_docs)]
 
-use cluster_tests::{AtEnd, Batch, GO, LIVE, Login, N1};
+use cluster_tests::{AtEnd, Batch, GO, LINE, LIVE, Login, N1};
 
 const BASE: &str = "optional spank_linger.so log_level=debug timeout=120";
-
-const FILE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
 
 /// What sbatch copies from a submit host where the user is logged in.
 const STALE: &str = "XDG_RUNTIME_DIR=/run/user/4711 \
     DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/4711/bus";
 
-/// Has the plugin's line say that. slurmd is not told: arguments are read anew for each prolog, step
-/// and epilog.
+/// Has the plugin's line say that.
 fn argue(arguments: &str) {
-    N1.sh(&format!("echo '{BASE} {arguments}' >{FILE}")).ok();
+    N1.put_line(&format!("{BASE} {arguments}"));
 }
 
 /// The line without arguments, which the next test finds as it wants it, and the node's state.
 fn begin() -> (AtEnd, String) {
     N1.configure(BASE);
-    (AtEnd(format!("echo '{BASE}' >{FILE}")), N1.snapshot())
+    (AtEnd(format!("echo '{BASE}' >{LINE}")), N1.snapshot())
 }
 
 /// Show that of two users who run a job the one who is on the list has a session, and the other one

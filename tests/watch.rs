@@ -9,7 +9,7 @@ use crate::{Node, Output};
 const SETTLING: Duration = Duration::from_secs(120);
 
 /// A loop of a script that ends before the script is ended.
-const WAIT: &str = "while [ $SECONDS -lt 200 ]; do";
+pub(crate) const WAIT: &str = "while [ $SECONDS -lt 200 ]; do";
 
 impl Node {
     /// What a job must not change: who lingers, who has a session, our state, the
@@ -37,8 +37,12 @@ impl Node {
 
     /// Waits until a shell command succeeds.
     pub fn waits_until(self, condition: &str) -> Output {
-        let script = format!("{WAIT} {condition} && exit 0; sleep 0.2; done; exit 1");
-        self.sh(&script).ok()
+        self.waits(condition).ok()
+    }
+
+    /// The same, and fails not by itself when it does not.
+    pub fn waits(self, condition: &str) -> Output {
+        self.sh(&format!("{WAIT} {condition} && exit 0; sleep 0.2; done; exit 1"))
     }
 
     /// The process with that command line, whatever the path of its program.
