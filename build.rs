@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// Debian and Slurm's own `make install` put the headers here.
@@ -17,6 +18,9 @@ fn main() {
     // slurmstepd and srun dlclose their plugins at exit; whatever a library
     // registered to run then must still be mapped.
     println!("cargo::rustc-link-arg-cdylib=-Wl,-z,nodelete");
+    if let Err(problem) = take_the_unwinder_in() {
+        println!("cargo::error=link the unwinder into the plugin: {problem}");
+    }
     match release() {
         Ok((major, minor)) => {
             println!("cargo::rustc-env=SLURM_MAJOR={major}");
@@ -24,6 +28,17 @@ fn main() {
         }
         Err(problem) => println!("cargo::error={problem}"),
     }
+}
+
+/// The standard library asks for the shared libgcc_s, and no other library of Slurm's does: to find
+/// and load it takes slurmstepd and srun longer than all the rest of the plugin. What the linker finds
+/// under that name is the one in an archive, which comes with any gcc. Zig has its own in the plugin.
+fn take_the_unwinder_in() -> Result<(), String> {
+    let directory = env::var("OUT_DIR").map_err(|error| error.to_string())?;
+    let script = Path::new(&directory).join("libgcc_s.so");
+    fs::write(&script, "INPUT(-lgcc_eh)\n").map_err(|error| error.to_string())?;
+    println!("cargo::rustc-link-arg-cdylib=-L{directory}");
+    Ok(())
 }
 
 /// SLURM_VERSION, else the installed headers, else `slurmd -V`.

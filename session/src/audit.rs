@@ -5,12 +5,11 @@
 //! a fresh one to whoever writes its own loginuid (Linux 2.6.39 and later with
 //! CONFIG_AUDIT, also where auditing is off).
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use crate::decimal::decimal;
-use crate::set::set;
+use crate::set::Set;
 use crate::text::text;
 
 /// What `sessionid` and `loginuid` hold as long as they are unset.
@@ -29,9 +28,9 @@ pub(crate) fn parse(text: &str) -> Option<u32> {
 
 /// Reads a list of ids, a line each. A line without its end was cut off: what is
 /// left of it may be the id of somebody else.
-pub(crate) fn list(text: &str) -> BTreeSet<u32> {
+pub(crate) fn list(text: &str) -> Set<u32> {
     let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-    set(lines.filter_map(parse))
+    lines.filter_map(parse).collect()
 }
 
 /// Gives this process, and what it starts from now on, an id of its own instead of `before`.
@@ -52,6 +51,6 @@ mod tests {
     #[test]
     fn a_list_holds_whole_ids_only() {
         assert_eq!(list("7\n4294967295\n+8\n\n9\n1"), [7, 9].into());
-        assert_eq!(list(""), BTreeSet::new());
+        assert_eq!(list(""), Set::default());
     }
 }

@@ -1,6 +1,5 @@
 //! Sets of CPUs, in the kernel's list notation and as systemd's bit mask.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -8,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::decimal;
-use crate::set::set;
+use crate::set::Set;
 
 /// No kernel has more (CONFIG_NR_CPUS), and a range that is longer is a mistake
 /// that must not cost memory.
@@ -17,7 +16,7 @@ const CPUS_AT_MOST: u32 = 8192;
 /// A set of CPUs: `0-3,8` in cpuset.cpus (cgroups(7)).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub(crate) struct CpuSet(BTreeSet<u32>);
+pub(crate) struct CpuSet(Set<u32>);
 
 /// Text that is no list of CPUs.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -30,11 +29,11 @@ impl CpuSet {
     }
 
     pub(crate) fn union(&self, other: &Self) -> Self {
-        Self(&self.0 | &other.0)
+        Self(self.0.clone().union(other.0.clone()))
     }
 
     pub(crate) fn intersection(&self, other: &Self) -> Self {
-        Self(&self.0 & &other.0)
+        Self(self.0.clone().intersection(&other.0))
     }
 
     /// As the property AllowedCPUs has it: bit n of byte n/8 is CPU n.
@@ -49,7 +48,7 @@ impl CpuSet {
         let cpus = (0..CPUS_AT_MOST / 8).zip(mask).flat_map(|(at, byte)| {
             (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| at * 8 + bit)
         });
-        Self(set(cpus))
+        Self(cpus.collect())
     }
 }
 
@@ -61,7 +60,7 @@ impl FromStr for CpuSet {
         let ranges: Option<Vec<_>> = parts.map(range).collect();
         let ranges = ranges.filter(|ranges| named(ranges) <= CPUS_AT_MOST as usize);
         let ranges = ranges.ok_or_else(|| NotCpus(text.to_owned()))?;
-        Ok(Self(set(ranges.into_iter().flatten())))
+        Ok(Self(ranges.into_iter().flatten().collect()))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Devices that a job may not open, and how systemd is told.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decimal::decimal;
 use crate::error::{Error, Result};
+use crate::set::Set;
 use crate::text::text;
 
 /// Character or block.
@@ -50,7 +50,7 @@ impl fmt::Display for Device {
 }
 
 /// A set of devices.
-pub(crate) type Devices = BTreeSet<Device>;
+pub(crate) type Devices = Set<Device>;
 
 impl Device {
     fn at(found: &fs::Metadata) -> Option<Self> {
@@ -77,7 +77,7 @@ pub(crate) fn denied_here(dev: &Path) -> Result<Devices> {
 
 /// The devices with a node below `dev` for which `wanted` holds.
 fn nodes(dev: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Devices> {
-    let mut found = Devices::new();
+    let mut found = Vec::new();
     let top = fs::symlink_metadata(dev).map_err(Error::file("look at", dev))?;
     let mut dirs = vec![dev.to_owned()];
     while let Some(dir) = dirs.pop() {
@@ -89,11 +89,11 @@ fn nodes(dev: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Devices> {
             } else if let Some(device) = Device::at(&at)
                 && wanted(&path)
             {
-                found.insert(device);
+                found.push(device);
             }
         }
     }
-    Ok(found)
+    Ok(found.into())
 }
 
 fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
@@ -131,8 +131,8 @@ pub(crate) fn allow_all_but(
     whole.dedup();
     let single = nodes(dev, |_| true)?;
     let single = single
-        .difference(denied)
-        .filter(|device| is_mixed(device.kind, device.major))
+        .iter()
+        .filter(|device| !denied.contains(device) && is_mixed(device.kind, device.major))
         .map(|Device { kind, major, minor }| format!("/dev/{kind}/{major}:{minor}"));
     Ok(whole.into_iter().chain(single).map(|name| (name, "rwm".to_owned())).collect())
 }

@@ -1,6 +1,5 @@
 //! The end of a lease: what the job left is ended, and the last one closes.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::limits::Limits;
 use crate::processes::{Process, processes};
 use crate::rest;
 use crate::sessions::{Job, Sessions};
-use crate::set::set;
+use crate::set::Set;
 use crate::slice::cap;
 use crate::store::{self, Found, Locked, Marked, Means, State};
 use crate::sweeping::{ENOUGH, drop_unended, jobs_that_are_over, sweep};
@@ -59,11 +58,11 @@ pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process
 }
 
 /// What this job's steps bear, and those of jobs that have ended before it.
-fn audit_ids_of_ended(sessions: &Sessions, job: Job, state: &State) -> Result<BTreeSet<u32>> {
+fn audit_ids_of_ended(sessions: &Sessions, job: Job, state: &State) -> Result<Set<u32>> {
     let mut ids = state.audit_ids(Marked::Ended)?;
     let over = jobs_that_are_over(sessions, state, false, ENOUGH)?;
     for job in over.into_iter().chain([job.id]) {
-        ids.append(&mut state.audit_ids(Marked::Job(job))?);
+        ids = ids.union(state.audit_ids(Marked::Job(job))?);
     }
     Ok(ids)
 }
@@ -175,12 +174,12 @@ pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Resul
         return Ok(());
     }
     let found = processes(&sessions.roots, uid).into_iter().map(|process| process.cgroup);
-    let mut cgroups = set(found);
+    let mut cgroups: Set<_> = found.collect();
     if cgroups.iter().map(|cgroup| cgroup.as_os_str().len()).sum::<usize>() > MOST_FOUND {
         log::warn!(
             "uid {uid}: note what runs in the session: too many cgroups; it ends with the jobs"
         );
-        cgroups.clear();
+        cgroups = Set::default();
     }
     state.put_found(&Found { cgroups })
 }
@@ -239,7 +238,7 @@ pub(crate) fn manager(uid: u32) -> PathBuf {
 }
 
 impl Sessions {
-    fn bears(&self, process: &Process, ids: &BTreeSet<u32>) -> bool {
+    fn bears(&self, process: &Process, ids: &Set<u32>) -> bool {
         audit::id_of(&self.roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
     }
 

@@ -5,7 +5,6 @@
 //! Podman's books are right afterwards. Its pause process holds the namespaces of
 //! all of a user's containers, whichever job started it.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -16,7 +15,7 @@ use rustix::process::Signal;
 use crate::crash;
 use crate::processes::{Process, processes, send, whole_cgroups};
 use crate::roots::Roots;
-use crate::set::set;
+use crate::set::Set;
 
 /// The end of a process that is not our child can be waited for by a descriptor
 /// each; but the slice must be searched again anyway, for what was started
@@ -71,7 +70,7 @@ impl Ending<'_> {
     /// caretaker that comes later is at work for what ends here.
     fn terminate(&self) {
         let until = Instant::now() + self.grace;
-        let mut asked = BTreeSet::new();
+        let mut asked = Set::default();
         loop {
             let targets = self.search();
             let is_first = asked.is_empty();
@@ -131,7 +130,7 @@ impl Ending<'_> {
         if targets.is_empty() {
             return;
         }
-        let pids = set(targets.iter().map(|process| process.pid));
+        let pids = targets.iter().map(|process| process.pid).collect();
         let slice = self.roots.slice(self.uid);
         for cgroup in whole_cgroups(&self.all(), &pids) {
             crash::point();

@@ -52,5 +52,6 @@ pub use live::{NotLive, Viewpoint, check as check_live, check_manager};
 pub use role::{Moment, Role};
 pub use roots::Roots;
 pub use sessions::{Job, Sessions};
+pub use set::Set;
 pub use stale::Stale;
 pub use store::{Lease, Means};

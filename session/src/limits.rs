@@ -29,7 +29,7 @@ pub struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cpus: Option<CpuSet>,
     /// Devices that may not be opened.
-    #[serde(skip_serializing_if = "Devices::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) denied: Devices,
 }
 
@@ -77,7 +77,7 @@ impl Limits {
             swap: read_limit(&cgroup.join("memory.swap.max"))?,
             tasks: read_limit(&cgroup.join("pids.max"))?,
             cpus: read_cpus(&cgroup.join("cpuset.cpus"))?,
-            denied: Devices::new(),
+            denied: Devices::default(),
         })
     }
 
@@ -107,7 +107,7 @@ impl Limits {
             swap: sum(self.swap, other.swap),
             tasks: sum(self.tasks, other.tasks),
             cpus: self.cpus.zip(other.cpus).map(|(one, two)| one.union(&two)),
-            denied: &self.denied & &other.denied,
+            denied: self.denied.clone().intersection(&other.denied),
         }
     }
 
@@ -137,7 +137,7 @@ impl Limits {
             swap: self.swap.filter(|_| confine.memory),
             tasks: self.tasks.filter(|_| confine.tasks),
             cpus: self.cpus.filter(|_| confine.cpus),
-            denied: if confine.devices { self.denied } else { Devices::new() },
+            denied: if confine.devices { self.denied } else { Devices::default() },
         }
     }
 }

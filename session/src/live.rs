@@ -2,7 +2,7 @@
 
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -97,10 +97,16 @@ fn is_mount(dir: &Path, found: &Metadata) -> Result<bool, NotLive> {
 
 /// A full backlog (EAGAIN) is an answer too: somebody listens.
 fn answers(bus: &Path) -> bool {
+    matches!(connect_to(bus), Ok(_) | Err(Errno::EAGAIN))
+}
+
+/// Does not wait: where the backlog of who listens there is full, that is EAGAIN
+/// (unix(7), connect(2)).
+pub(crate) fn connect_to(listener: &Path) -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let connected = socket(AddressFamily::Unix, SockType::Stream, flags, None)
-        .and_then(|fd| UnixAddr::new(bus).and_then(|address| connect(fd.as_raw_fd(), &address)));
-    matches!(connected, Ok(()) | Err(Errno::EAGAIN))
+    let connected = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(connected.as_raw_fd(), &UnixAddr::new(listener)?)?;
+    Ok(connected)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The processes in a user's slice, and signals that reach the right one.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use crate::decimal::decimal;
 use crate::ending::manager;
 use crate::roots::Roots;
 use crate::scan;
-use crate::set::set;
+use crate::set::Set;
 use crate::text::{bytes, text};
 
 /// A process, as it was found.
@@ -112,15 +111,16 @@ pub(crate) fn send(pid: i32, signal: Signal, is_right: impl FnOnce() -> bool) {
 }
 
 /// The cgroups in which, and below which, there is nothing but `targets`.
-pub(crate) fn whole_cgroups<'a>(all: &'a [Process], targets: &BTreeSet<i32>) -> BTreeSet<PathBuf> {
+pub(crate) fn whole_cgroups<'a>(all: &'a [Process], targets: &Set<i32>) -> Set<PathBuf> {
     let is_target = |process: &&Process| targets.contains(&process.pid);
     let (go, stay): (Vec<_>, Vec<_>) = all.iter().partition(is_target);
     // Each cgroup once: there may be tens of thousands of processes in one.
-    let cgroups =
-        |of: Vec<&'a Process>| set(of.into_iter().map(|process| process.cgroup.as_path()));
-    let shared = set(cgroups(stay).into_iter().flat_map(Path::ancestors));
+    let cgroups = |of: Vec<&'a Process>| -> Set<_> {
+        of.into_iter().map(|process| process.cgroup.as_path()).collect()
+    };
+    let shared: Set<_> = cgroups(stay).into_iter().flat_map(Path::ancestors).collect();
     let whole = cgroups(go).into_iter().filter(|cgroup| !shared.contains(cgroup));
-    set(whole.filter(|cgroup| !cgroup.as_os_str().is_empty()).map(Path::to_path_buf))
+    whole.filter(|cgroup| !cgroup.as_os_str().is_empty()).map(Path::to_path_buf).collect()
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
         let all = [process(1, "a"), process(2, "a/b"), process(3, "c"), process(4, "")];
         let whole = |targets: &[i32]| whole_cgroups(&all, &targets.iter().copied().collect());
         assert_eq!(whole(&[1, 2, 3]), ["a", "a/b", "c"].map(PathBuf::from).into());
-        assert_eq!(whole(&[1]), BTreeSet::new());
+        assert_eq!(whole(&[1]), Set::default());
         assert_eq!(whole(&[2, 4]), [PathBuf::from("a/b")].into());
     }
 

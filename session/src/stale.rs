@@ -1,6 +1,5 @@
 //! The sweep that an admin asks for: what it would do, and doing it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::budget::Budget;
@@ -9,6 +8,7 @@ use crate::ending::{close, time_to_end};
 use crate::error::Result;
 use crate::keeping::{is_ours_alone, left};
 use crate::sessions::Sessions;
+use crate::set::Set;
 use crate::store::{self, Locked, State};
 use crate::sweeping::{drop_unended, jobs_that_are_over, settle_swept};
 use crate::systemd::Systemd;
@@ -48,7 +48,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the list cannot be read: it is root's.
-    pub fn users(&self) -> Result<BTreeSet<u32>> {
+    pub fn users(&self) -> Result<Set<u32>> {
         store::known_uids(&self.roots)
     }
 

@@ -20,7 +20,6 @@
 //! its lock, so whoever waited for it sees that it locked a directory that is
 //! gone, and begins anew.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -28,7 +27,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::error::Result;
 use crate::limits::Limits;
 use crate::roots::Roots;
-use crate::set::set;
+use crate::set::Set;
 use files::{numbers_in, temporary, unfinished_in};
 
 pub(crate) mod files;
@@ -126,12 +125,12 @@ pub(crate) enum Marked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Found {
     #[serde(serialize_with = "names")]
-    pub(crate) cgroups: BTreeSet<PathBuf>,
+    pub(crate) cgroups: Set<PathBuf>,
 }
 
 /// A name that is no text is not systemd's but the user's, and is left out: what
 /// is in there is taken for what a job left.
-fn names<S: Serializer>(cgroups: &BTreeSet<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+fn names<S: Serializer>(cgroups: &Set<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(cgroups.iter().filter_map(|cgroup| cgroup.to_str()))
 }
 
@@ -169,9 +168,9 @@ pub(crate) fn is_unknown(roots: &Roots, uid: u32) -> bool {
 
 /// The users for whom something may be to be undone, if only a record that was
 /// not written to its end before a power loss.
-pub(crate) fn known_uids(roots: &Roots) -> Result<BTreeSet<u32>> {
+pub(crate) fn known_uids(roots: &Roots) -> Result<Set<u32>> {
     let all_in = |dir| numbers_in(dir, usize::MAX);
     let (leased, to_undo) = (all_in(&roots.run)?, all_in(&roots.lib)?);
     let unfinished = unfinished_in(&roots.lib)?;
-    Ok(set(leased.into_iter().chain(to_undo).chain(unfinished)))
+    Ok(leased.union(to_undo).union(unfinished))
 }

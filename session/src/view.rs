@@ -4,7 +4,6 @@
 //! Leases are root's to read. What the kernel and logind tell of a session is
 //! for everybody.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use crate::limits::Limits;
 use crate::live::{NotLive, Viewpoint, check, check_manager};
 use crate::role::Role;
 use crate::roots::Roots;
+use crate::set::Set;
 use crate::store::{self, Lease, Means, State, Undo};
 use crate::text::text;
 use crate::user::escape;
@@ -97,13 +97,13 @@ pub struct Usage {
 ///
 /// # Errors
 /// When what is written down cannot be listed: it is root's.
-pub fn users(roots: &Roots) -> Result<BTreeSet<u32>> {
-    Ok(&store::known_uids(roots)? | &users_with_sessions(roots))
+pub fn users(roots: &Roots) -> Result<Set<u32>> {
+    Ok(store::known_uids(roots)?.union(users_with_sessions(roots)))
 }
 
 /// The users who have a runtime directory.
 #[must_use]
-pub fn users_with_sessions(roots: &Roots) -> BTreeSet<u32> {
+pub fn users_with_sessions(roots: &Roots) -> Set<u32> {
     let entries = fs::read_dir(&roots.runtime).into_iter().flatten().flatten();
     entries.filter_map(|entry| decimal(entry.file_name().to_str()?)).collect()
 }

@@ -1,7 +1,5 @@
 //! What `status` knows, in the shape of its JSON: docs/json.md has it in words.
 
-use std::collections::BTreeSet;
-
 use nix::unistd::{User as Account, gethostname};
 use serde::Serialize;
 use user_session::view::{self, Allowance, Before, LeaseView, Usage};
@@ -112,7 +110,7 @@ impl Status {
         let uids = if node.asked_by_root() {
             view::users(&node.roots).map_err(|error| error.to_string())?
         } else {
-            BTreeSet::from([node.asker])
+            [node.asker].into()
         };
         let users = uids.into_iter().map(|uid| User::of(node, uid)).collect::<Result<_, _>>()?;
         let name = gethostname().unwrap_or_default().to_string_lossy().into_owned();

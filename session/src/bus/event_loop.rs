@@ -5,16 +5,20 @@
 use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::{Command, ExitStatus, Stdio};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use zbus::runtime::{Interest, IoSource, traits};
-use zruntime::net::unix::UnixStream;
 use zruntime::{Shared, SharedRuntime};
+
+use crate::live::connect_to;
+
+/// Until a full backlog is looked at again.
+const BACKLOG: Duration = Duration::from_millis(20);
 
 #[derive(Clone)]
 pub(super) struct EventLoop(SharedRuntime);
@@ -62,8 +66,12 @@ impl traits::Runtime for EventLoop {
     }
 
     async fn connect_unix(&self, path: &Path) -> io::Result<IoSource> {
-        let socket = UnixStream::<Shared>::connect(&self.0, path).await?;
-        Ok(OwnedFd::from(socket.into_std()).into())
+        loop {
+            match connect_to(path) {
+                Err(Errno::EAGAIN) => self.0.sleep(BACKLOG).await,
+                connected => return Ok(connected?.into()),
+            }
+        }
     }
 
     fn spawn_process(

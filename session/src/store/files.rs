@@ -1,6 +1,5 @@
 //! Files and directories that only root may have written.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::crash;
 use crate::decimal::decimal;
 use crate::error::{Error, Problem, Result};
+use crate::set::Set;
 use crate::text::whole;
 
 /// The layout of a state file. `version` lets an upgraded plugin read what the
@@ -191,26 +191,22 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 }
 
 /// The file names in `dir` that are numbers, job ids or uids: the first `most`.
-pub(super) fn numbers_in(dir: &Path, most: usize) -> Result<BTreeSet<u32>> {
+pub(super) fn numbers_in(dir: &Path, most: usize) -> Result<Set<u32>> {
     first_in(dir, most, decimal)
 }
 
 /// The same of files whose writer was killed.
-pub(super) fn unfinished_in(dir: &Path) -> Result<BTreeSet<u32>> {
+pub(super) fn unfinished_in(dir: &Path) -> Result<Set<u32>> {
     first_in(dir, usize::MAX, |name| name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal))
 }
 
-fn first_in(
-    dir: &Path,
-    most: usize,
-    number: impl Fn(&str) -> Option<u32>,
-) -> Result<BTreeSet<u32>> {
-    let mut found = BTreeSet::new();
+fn first_in(dir: &Path, most: usize, number: impl Fn(&str) -> Option<u32>) -> Result<Set<u32>> {
+    let mut found = Vec::new();
     any_name_in(dir, |name| {
         found.extend(number(name));
         found.len() >= most
     })?;
-    Ok(found)
+    Ok(found.into())
 }
 
 /// Whether `is` holds for one of these numbers, without a look at the others.

@@ -1,6 +1,5 @@
 //! One user's state, as anybody reads it.
 
-use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
@@ -11,6 +10,7 @@ use crate::decimal::decimal;
 use crate::error::Result;
 use crate::keepers::Keeper;
 use crate::limits::Limits;
+use crate::set::Set;
 use crate::slice::Capped;
 use crate::text::text;
 
@@ -122,7 +122,7 @@ impl State {
     }
 
     /// The audit session ids of a job's steps, or of ended jobs.
-    pub(crate) fn audit_ids(&self, of: Marked) -> Result<BTreeSet<u32>> {
+    pub(crate) fn audit_ids(&self, of: Marked) -> Result<Set<u32>> {
         Ok(audit::list(&read_lines(&self.audit_path(of))?))
     }
 
@@ -137,12 +137,12 @@ impl State {
     }
 
     /// The jobs that have a lease of any kind.
-    pub(crate) fn jobs(&self) -> Result<BTreeSet<u32>> {
+    pub(crate) fn jobs(&self) -> Result<Set<u32>> {
         numbers_in(&self.dir, usize::MAX)
     }
 
     /// Those that are listed first: all, of a user who has no more than these.
-    pub(crate) fn some_jobs(&self) -> Result<BTreeSet<u32>> {
+    pub(crate) fn some_jobs(&self) -> Result<Set<u32>> {
         numbers_in(&self.dir, SOME)
     }
 

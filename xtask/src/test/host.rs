@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use super::packages;
 use super::tally::Tally;
 use crate::build::{self, RELEASE};
-use crate::process;
+use crate::{dist, process};
 
 /// A first build of everything takes two minutes on two cores, and a quarter of an hour beside nodes,
 /// which go first.
@@ -30,7 +30,10 @@ pub(crate) fn test(tally: &mut Tally) -> Result<()> {
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     tally.check("lints", || run(&lints))?;
     tally.check("no release build can be killed by a test", crash_points_are_not_released)?;
-    tally.check("a release build is small", plugin_is_small)?;
+    tally.check("a release build is small", || plugin_is_small(&build::plugin(RELEASE)?))?;
+    tally.check("a packaged plugin is small", || {
+        plugin_is_small(&dist::packages()?.plugin(RELEASE))
+    })?;
     packages::test(tally)?;
     tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
     missing_release_is_named(tally)
@@ -54,20 +57,24 @@ fn hostile_input() -> Command {
 /// The file that a test writes its order to is named in the one build that reads it.
 fn crash_points_are_not_released() -> Result<()> {
     let name = b"/run/linger-crash";
-    let names_it = |plugin: &Path| -> Result<bool> {
-        Ok(fs::read(plugin)?.windows(name.len()).any(|bytes| bytes == name))
-    };
-    ensure!(names_it(&build::crashing_plugin(RELEASE)?)?, "the build with crash-points has none");
-    ensure!(!names_it(&build::plugin(RELEASE)?)?, "a release build has crash-points");
+    let crashing = holds(&build::crashing_plugin(RELEASE)?, name)?;
+    ensure!(crashing, "the build with crash-points has none");
+    ensure!(!holds(&build::plugin(RELEASE)?, name)?, "a release build has crash-points");
     Ok(())
 }
 
-/// Slurm's release is two bytes of it: one stands for all.
-fn plugin_is_small() -> Result<()> {
-    let bytes = fs::metadata(build::plugin(RELEASE)?)?.len();
+/// Slurm's release is two bytes of it: one stands for all. And nothing is loaded with it: to load
+/// libgcc_s takes longer than to load the plugin.
+fn plugin_is_small(plugin: &Path) -> Result<()> {
+    let bytes = fs::metadata(plugin)?.len();
     println!("the plugin has {bytes} bytes, of {LARGEST} at most");
     ensure!(bytes <= LARGEST, "the plugin has {bytes} bytes: more than {LARGEST}");
+    ensure!(!holds(plugin, b"libgcc_s.so")?, "the plugin needs libgcc_s");
     Ok(())
+}
+
+fn holds(file: &Path, words: &[u8]) -> Result<bool> {
+    Ok(fs::read(file)?.windows(words.len()).any(|bytes| bytes == words))
 }
 
 /// Nicer than the nodes.
