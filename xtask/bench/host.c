@@ -1,6 +1,7 @@
-/* host MEASURE VARIANT slurmd|client|step PLUGIN [ARGUMENT...]: loads a SPANK plugin as Slurm does,
+/* host MEASURE VARIANT slurmd|client|step|panic PLUGIN [ARGUMENT...]: loads a SPANK plugin as Slurm does,
  * calls the callbacks of one of Slurm's processes, and prints what loading and calling took and how
- * many threads are left. For a step the environment says whose: SLURM_JOBID, SLURM_UID. */
+ * many threads are left. For a step the environment says whose: SLURM_JOBID, SLURM_UID. As "panic" it is
+ * a client whose plugin panics: a callback is called within another, and finds the plugin locked. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <signal.h>
@@ -22,6 +23,7 @@ typedef int (*callback)(void *spank, int ac, char **av);
 
 static int context;
 static pid_t task;
+static callback within;
 
 static unsigned number(const char *name)
 {
@@ -30,7 +32,12 @@ static unsigned number(const char *name)
 }
 
 int spank_context(void) { return context; }
-int spank_option_register(void *spank, void *option) { return 0; }
+int spank_option_register(void *spank, void *option)
+{
+    if (within)
+        printf("within a callback: %d\n", within(NULL, 0, NULL));
+    return 0;
+}
 int spank_option_getopt(void *spank, void *option, char **value) { return NOT_AVAILABLE; }
 int spank_setenv(void *spank, const char *name, const char *value, int over) { return 0; }
 int spank_unsetenv(void *spank, const char *name) { return 0; }
@@ -134,6 +141,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", dlerror());
         return 1;
     }
+    if (strcmp(where, "panic") == 0)
+        within = (callback)dlsym(plugin, "slurm_spank_exit");
     call(plugin, "init", argc - 5, argv + 5);
     if (context == CONTEXT_STEP)
         step(plugin, argc - 5, argv + 5);

@@ -22,6 +22,7 @@ use crate::suite::Suite;
 use crate::{build, marks};
 use bus::AllAsked;
 use place::HERE;
+pub(crate) use place::host;
 use report::Report;
 use samples::Samples;
 

@@ -19,8 +19,10 @@ const PREPARE: Duration = Duration::from_secs(60);
 
 /// What is written in C, and how each is compiled. The host has to show Slurm's functions to the
 /// plugin that it loads.
-const TOOLS: [(&str, &[&str]); 3] =
-    [("floor.so", &["-shared", "-fPIC"]), ("stopwatch", &["-O2"]), ("host", &["-O2", "-rdynamic"])];
+const TOOLS: [Tool; 3] = [("floor.so", &["-shared", "-fPIC"]), ("stopwatch", &["-O2"]), HOST];
+const HOST: Tool = ("host", &["-O2", "-rdynamic"]);
+
+type Tool = (&'static str, &'static [&'static str]);
 
 /// Puts everything on the node.
 ///
@@ -31,8 +33,8 @@ pub(super) fn move_in(cluster: &Cluster) -> Result<()> {
     let (plugin, command) = (build::plugin(release)?, build::command()?);
     let step = Step::start("putting the plugin and what it is compared with on the node");
     cluster.must_run("n1", &format!("mkdir -p -m 755 {HERE}"), PREPARE)?;
-    for (tool, flags) in TOOLS {
-        put(cluster, &compiled(tool, flags, release)?, tool)?;
+    for tool in &TOOLS {
+        put(cluster, &compiled(tool, release)?, tool.0)?;
     }
     for script in scripts()? {
         let name = script.file_name().context("a script has a name")?.to_string_lossy();
@@ -51,6 +53,14 @@ fn put(cluster: &Cluster, file: &Path, name: &str) -> Result<()> {
     plugin::feed(cluster, "n1", &script, file).with_context(|| format!("put {name} on the node"))
 }
 
+/// A program that loads a plugin as Slurm does.
+///
+/// # Errors
+/// It cannot be compiled.
+pub(crate) fn host(release: &str) -> Result<PathBuf> {
+    compiled(&HOST, release)
+}
+
 /// Our own sources.
 pub(super) fn sources() -> PathBuf {
     build::checkout().join("xtask/bench")
@@ -64,14 +74,14 @@ fn scripts() -> Result<Vec<PathBuf>> {
 }
 
 /// Slurm takes a plugin of its own release only.
-fn compiled(tool: &str, flags: &[&str], release: &str) -> Result<PathBuf> {
+fn compiled((tool, flags): &Tool, release: &str) -> Result<PathBuf> {
     let directory = build::target().join("bench");
     fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
     let file = directory.join(tool);
     let name = tool.trim_end_matches(".so");
     let (major, minor) = release.split_once('.').context("a release is major.minor")?;
     let mut cc = Command::new("cc");
-    cc.args(flags).arg(format!("-DVERSION=(({major}<<16)|({minor}<<8))"));
+    cc.args(*flags).arg(format!("-DVERSION=(({major}<<16)|({minor}<<8))"));
     cc.arg("-o").arg(&file).arg(sources().join(format!("{name}.c")));
     process::run(&mut cc, COMPILE)?;
     Ok(file)

@@ -1,7 +1,7 @@
 //! What needs no node: formatting, lints, unit tests, and the builds.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use super::packages;
 use super::tally::Tally;
 use crate::build::{self, RELEASE};
-use crate::{dist, process};
+use crate::{bench, dist, process};
 
 /// A first build of everything takes two minutes on two cores, and a quarter of an hour beside nodes,
 /// which go first.
@@ -19,6 +19,8 @@ const BUILD: Duration = Duration::from_secs(2700);
 /// Bytes of a release build: it is read from a disk or the network by every
 /// slurmd, slurmstepd and srun.
 const LARGEST: u64 = 1_200_000;
+
+const PANIC: Duration = Duration::from_secs(60);
 
 /// Beside the nodes: what they compile is done before the lints, which have a directory of their own.
 /// Who builds in the same one waits.
@@ -30,10 +32,10 @@ pub(crate) fn test(tally: &mut Tally) -> Result<()> {
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     tally.check("lints", || run(&lints))?;
     tally.check("no release build can be killed by a test", crash_points_are_not_released)?;
-    tally.check("a release build is small", || plugin_is_small(&build::plugin(RELEASE)?))?;
-    tally.check("a packaged plugin is small", || {
-        plugin_is_small(&dist::packages()?.plugin(RELEASE))
-    })?;
+    for (what, plugin) in [("a release build", built as fn() -> _), ("a packaged plugin", packed)] {
+        tally.check(&format!("{what} is small"), || is_small(&plugin()?))?;
+        tally.check(&format!("{what} keeps a panic to itself"), || keeps_a_panic(&plugin()?))?;
+    }
     packages::test(tally)?;
     tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
     missing_release_is_named(tally)
@@ -63,13 +65,33 @@ fn crash_points_are_not_released() -> Result<()> {
     Ok(())
 }
 
-/// Slurm's release is two bytes of it: one stands for all. And nothing is loaded with it: to load
-/// libgcc_s takes longer than to load the plugin.
-fn plugin_is_small(plugin: &Path) -> Result<()> {
+/// Slurm's release is two bytes of it: one stands for all.
+fn built() -> Result<PathBuf> {
+    build::plugin(RELEASE)
+}
+
+fn packed() -> Result<PathBuf> {
+    Ok(dist::packages()?.plugin(RELEASE))
+}
+
+/// And nothing is loaded with it: to load libgcc_s takes longer than to load the plugin.
+fn is_small(plugin: &Path) -> Result<()> {
     let bytes = fs::metadata(plugin)?.len();
     println!("the plugin has {bytes} bytes, of {LARGEST} at most");
     ensure!(bytes <= LARGEST, "the plugin has {bytes} bytes: more than {LARGEST}");
     ensure!(!holds(plugin, b"libgcc_s.so")?, "the plugin needs libgcc_s");
+    Ok(())
+}
+
+/// The unwinder is in the plugin, in each of the two another one.
+fn keeps_a_panic(plugin: &Path) -> Result<()> {
+    let mut host = Command::new(bench::host(RELEASE)?);
+    let output = process::capture(host.args(["panic", "ours", "panic"]).arg(plugin), PANIC)?;
+    let printed = |words: &str, out: &[u8]| String::from_utf8_lossy(out).contains(words);
+    let is_caught = output.status.success()
+        && printed("within a callback: -1\n", &output.stdout)
+        && printed("Caught panic while running spank callback", &output.stderr);
+    ensure!(is_caught, "{output:?}");
     Ok(())
 }
 
