@@ -30,13 +30,14 @@ fn main() {
     }
 }
 
-/// The standard library asks for the shared libgcc_s, and no other library of Slurm's does: to find
-/// and load it takes slurmstepd and srun longer than all the rest of the plugin. What the linker finds
-/// under that name is the one in an archive, which comes with any gcc. Zig has its own in the plugin.
+/// The standard library asks for the shared libgcc_s, which slurmstepd and srun do not need (ldd,
+/// Debian 13): to find and load it takes them longer than all the rest of the plugin. What the linker
+/// finds under that name is the unwinder as an archive, with what it needs itself on aarch64: both come
+/// with gcc. Zig has its own in the plugin.
 fn take_the_unwinder_in() -> Result<(), String> {
     let directory = env::var("OUT_DIR").map_err(|error| error.to_string())?;
     let script = Path::new(&directory).join("libgcc_s.so");
-    fs::write(&script, "INPUT(-lgcc_eh)\n").map_err(|error| error.to_string())?;
+    fs::write(&script, "INPUT(-lgcc_eh -lgcc)\n").map_err(|error| error.to_string())?;
     println!("cargo::rustc-link-arg-cdylib=-L{directory}");
     Ok(())
 }

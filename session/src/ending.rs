@@ -59,12 +59,13 @@ pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process
 
 /// What this job's steps bear, and those of jobs that have ended before it.
 fn audit_ids_of_ended(sessions: &Sessions, job: Job, state: &State) -> Result<Set<u32>> {
-    let mut ids = state.audit_ids(Marked::Ended)?;
+    // Sorted once: there may be many jobs.
+    let mut ids: Vec<_> = state.audit_ids(Marked::Ended)?.into_iter().collect();
     let over = jobs_that_are_over(sessions, state, false, ENOUGH)?;
     for job in over.into_iter().chain([job.id]) {
-        ids = ids.union(state.audit_ids(Marked::Job(job))?);
+        ids.extend(state.audit_ids(Marked::Job(job))?);
     }
-    Ok(ids)
+    Ok(ids.into())
 }
 
 pub(crate) fn release(

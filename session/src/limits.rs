@@ -107,7 +107,7 @@ impl Limits {
             swap: sum(self.swap, other.swap),
             tasks: sum(self.tasks, other.tasks),
             cpus: self.cpus.zip(other.cpus).map(|(one, two)| one.union(&two)),
-            denied: self.denied.clone().intersection(&other.denied),
+            denied: self.denied.intersection(&other.denied),
         }
     }
 

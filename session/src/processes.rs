@@ -118,7 +118,12 @@ pub(crate) fn whole_cgroups<'a>(all: &'a [Process], targets: &Set<i32>) -> Set<P
     let cgroups = |of: Vec<&'a Process>| -> Set<_> {
         of.into_iter().map(|process| process.cgroup.as_path()).collect()
     };
-    let shared: Set<_> = cgroups(stay).into_iter().flat_map(Path::ancestors).collect();
+    let mut shared = Set::default();
+    for cgroup in cgroups(stay) {
+        // With one that is known already, all above it are.
+        let mut up = cgroup.ancestors();
+        while up.next().is_some_and(|cgroup| shared.insert(cgroup)) {}
+    }
     let whole = cgroups(go).into_iter().filter(|cgroup| !shared.contains(cgroup));
     whole.filter(|cgroup| !cgroup.as_os_str().is_empty()).map(Path::to_path_buf).collect()
 }

@@ -19,12 +19,17 @@ impl<T: Ord> Set<T> {
         true
     }
 
-    pub(crate) fn contains(&self, item: &T) -> bool {
+    /// Whether `item` is in the set.
+    #[must_use]
+    pub fn contains(&self, item: &T) -> bool {
         self.0.binary_search(item).is_ok()
     }
 
-    pub(crate) fn union(self, other: Self) -> Self {
-        self.into_iter().chain(other).collect()
+    pub(crate) fn union(mut self, other: Self) -> Self {
+        for item in other {
+            self.insert(item);
+        }
+        self
     }
 
     pub(crate) fn intersection(self, other: &Self) -> Self {

@@ -37,7 +37,7 @@ const COLD: [Bound; 2] = [
     },
     Bound {
         callback: "epilog",
-        syscalls: 430,
+        syscalls: 425,
         instructions: 1_400_000,
         calls: &["Hello", "Subscribe", "AddMatch", "SetUserLinger", "ListUnitsByNames"],
     },

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::host::{LARGEST, is_small, keeps_a_panic};
 use super::tally::Tally;
+use crate::build::RELEASE;
 use crate::dist::{self, GLIBC, NAME, Packages, RELEASES};
 use crate::{ansible, build, process};
 
@@ -19,7 +21,11 @@ pub(crate) fn test(tally: &mut Tally) -> Result<()> {
     tally.check("the packages are whole", are_whole)?;
     tally.check("the Ansible role has no fault that ansible-lint knows", ansible::lint)?;
     // What stops them from being made has been told.
-    let Ok(Packages { rpm, .. }) = dist::packages() else { return Ok(()) };
+    let Ok(packages) = dist::packages() else { return Ok(()) };
+    let plugin = packages.plugin(RELEASE);
+    tally.check("a packaged plugin is small", || is_small(&plugin, LARGEST))?;
+    tally.check("a packaged plugin keeps a panic to itself", || keeps_a_panic(&plugin))?;
+    let Packages { rpm, .. } = packages;
     let what = "rpm installs, follows Slurm and removes";
     let mut script = Command::new(build::checkout().join("xtask/host/rpm-root.sh"));
     let output = process::capture(script.arg(rpm), LOOK)?;
