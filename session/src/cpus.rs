@@ -28,8 +28,8 @@ impl CpuSet {
         self.0.is_empty()
     }
 
-    pub(crate) fn union(&self, other: &Self) -> Self {
-        Self(self.0.clone().union(other.0.clone()))
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(self.0.union(other.0))
     }
 
     pub(crate) fn intersection(&self, other: &Self) -> Self {
@@ -151,7 +151,7 @@ mod tests {
     /// Show that two sets are joined and cut.
     #[test]
     fn sets_are_joined_and_cut() {
-        assert_eq!(cpus("0-2").union(&cpus("2-3")), cpus("0-3"));
+        assert_eq!(cpus("0-2").union(cpus("2-3")), cpus("0-3"));
         assert_eq!(cpus("0-2").intersection(&cpus("2-3")), cpus("2"));
     }
 }

@@ -106,7 +106,7 @@ impl Limits {
             memory: sum(self.memory, other.memory),
             swap: sum(self.swap, other.swap),
             tasks: sum(self.tasks, other.tasks),
-            cpus: self.cpus.zip(other.cpus).map(|(one, two)| one.union(&two)),
+            cpus: self.cpus.zip(other.cpus).map(|(one, two)| one.union(two)),
             denied: self.denied.intersection(&other.denied),
         }
     }

@@ -132,9 +132,8 @@ impl<T: Send + 'static> traits::TaskHandle<T> for Task<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixListener;
+    use crate::live::tests::full_backlog;
 
-    use nix::sys::socket::{Backlog, listen};
     use zbus::runtime::traits::Runtime;
 
     /// Show that a bus whose backlog is full is waited for, until it has room or the time
@@ -143,13 +142,11 @@ mod tests {
     fn a_full_backlog_is_waited_for() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("bus");
-        let listener = UnixListener::bind(&path).unwrap();
-        listen(&listener, Backlog::new(1).unwrap()).unwrap();
-        let clients: Vec<_> = (0..10).map_while(|_| connect_to(&path).ok()).collect();
+        let (listener, clients) = full_backlog(&path);
         let event_loop = EventLoop::new().unwrap();
         let connect =
             |time| event_loop.run_until(Instant::now() + time, event_loop.connect_unix(&path));
-        assert!(connect(Duration::from_millis(100)).is_none(), "after {}", clients.len());
+        assert!(connect(Duration::from_millis(100)).is_none());
         listener.accept().unwrap();
         assert!(connect(Duration::from_secs(60)).is_some_and(|connected| connected.is_ok()));
         drop((listener, clients));

@@ -19,9 +19,9 @@ const BUILD: Duration = Duration::from_secs(2700);
 /// Bytes of a packaged plugin: it is read from a disk or the network by every slurmd, slurmstepd and srun.
 pub(super) const LARGEST: u64 = 1_200_000;
 
-/// And of one that is built by this machine's gcc, whose unwinder is in it: 24 KB of gcc 12, more of later
-/// ones.
-const LARGEST_HERE: u64 = 1_230_000;
+/// And of one that is built by this machine's gcc, whose unwinder is in it: with that of gcc 14 it has
+/// 1,204,568, with that of gcc 12 under 1,200,000.
+const LARGEST_HERE: u64 = 1_210_000;
 
 /// To load the plugin, and to panic.
 const PANIC: Duration = Duration::from_secs(60);

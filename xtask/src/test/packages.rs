@@ -8,9 +8,9 @@ use anyhow::{Result, ensure};
 
 use super::host::{LARGEST, is_small, keeps_a_panic};
 use super::tally::Tally;
-use crate::build::RELEASE;
+use crate::build::{self, RELEASE};
 use crate::dist::{self, GLIBC, NAME, Packages, RELEASES};
-use crate::{ansible, build, process};
+use crate::{ansible, process};
 
 const LOOK: Duration = Duration::from_secs(60);
 /// `rpm-root.sh` cannot do its work here.
