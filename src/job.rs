@@ -67,6 +67,16 @@ pub(crate) fn end(arguments: &Arguments, sessions: &Sessions, job: Job) -> Resul
     }
 }
 
+/// The end of a job whose steps still run when Slurm has given them KillWait: what left them ends.
+///
+/// # Errors
+/// What could not be ended.
+pub(crate) fn end_what_left(sessions: &Sessions, job: Job) -> Result<(), String> {
+    sessions
+        .end_what_left(job)
+        .map_err(|error| format!("{job}: end what left its steps: {error}"))
+}
+
 fn report(arguments: &Arguments, line: &str) -> Result<(), String> {
     if arguments.on_error == OnError::Drain {
         return Err(line.to_owned());

@@ -40,9 +40,11 @@ type Outcome = Result<(), Box<dyn Error>>;
 #[derive(Default)]
 struct Linger {
     step: Option<Step>,
-    /// This is the extern step of a job that has no prolog of ours, and whose
-    /// lease it took: no epilog of ours will drop it (PrologFlags=RunInJob).
-    ends: Option<Job>,
+    /// This is the extern step of that job.
+    holds: Option<Job>,
+    /// It has no prolog of ours, and this step took its lease: no epilog of ours
+    /// will drop it (PrologFlags=RunInJob).
+    ends: bool,
 }
 
 struct Step {
@@ -83,6 +85,7 @@ unsafe impl Plugin for Linger {
         guarded(|| match spank.context()? {
             Context::Local | Context::Allocator => check_wish(spank),
             Context::Remote if spank.job_stepid()? == EXTERN_STEP => {
+                self.holds = Some(this_job(spank)?);
                 take_unless_taken(spank, &mut self.ends)
             }
             Context::Remote => {
@@ -113,14 +116,20 @@ unsafe impl Plugin for Linger {
 
     fn exit(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
-            let Some(job) = self.ends.take() else { return Ok(()) };
+            let Some(job) = self.holds.take() else { return Ok(()) };
             let arguments = read_arguments(spank).unwrap_or_default();
             let sessions = sessions(&arguments);
-            let end = || guarded(|| Ok(job::end(&arguments, &sessions, job)?));
-            let work = || end().inspect_err(|error| log::error!("{error}")).is_ok();
-            let ended = as_root(sessions.longest_release(), work)
-                .map_err(|error| format!("{job}: close session: {error}"))?;
-            if ended { Ok(()) } else { Err(String::new().into()) }
+            if waits_for_others(spank) {
+                in_child(job, &sessions, "end what left its step", || {
+                    Ok(job::end_what_left(&sessions, job)?)
+                })?;
+            }
+            if !self.ends {
+                return Ok(());
+            }
+            in_child(job, &sessions, "close session", || {
+                Ok(job::end(&arguments, &sessions, job)?)
+            })
         })
     }
 
@@ -192,12 +201,12 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
 }
 
 /// In the extern step, which `ends` the job if that had no lease and has one now.
-fn take_unless_taken(spank: &SpankHandle<'_>, ends: &mut Option<Job>) -> Outcome {
+fn take_unless_taken(spank: &SpankHandle<'_>, ends: &mut bool) -> Outcome {
     // A bad argument has been named in the prolog; the next step names it for the user.
     let Ok(arguments) = read_arguments(spank) else { return Ok(()) };
     let (job, sessions) = (this_job(spank)?, sessions(&arguments));
     let (is_ours, begun) = job::begin_late(&arguments, &sessions, job, &request(spank)?);
-    *ends = is_ours.then_some(job);
+    *ends = is_ours;
     note_keeper(&sessions, job, Role::Extern);
     Ok(begun?)
 }
@@ -216,12 +225,37 @@ fn begin_extern_step(spank: &SpankHandle<'_>) -> Outcome {
     Ok(())
 }
 
-/// Once for all tasks of the step: they were forked from one process.
+/// Whether Slurm ends the extern step when KillWait is over and not before: since 24.05
+/// (stepd_cleanup() in mgr.c).
+fn waits_for_others(spank: &SpankHandle<'_>) -> bool {
+    let number = |part: Result<&str, _>| part.ok().and_then(|part| part.parse().ok());
+    let release = number(spank.slurm_version_major()).zip(number(spank.slurm_version_minor()));
+    release >= Some((24_u32, 5_u32))
+}
+
+/// `work`, as [`as_root`] does it; what fails is in the log.
+fn in_child(
+    job: Job,
+    sessions: &Sessions,
+    doing: &str,
+    work: impl FnOnce() -> Outcome,
+) -> Outcome {
+    let work = || guarded(work).inspect_err(|error| log::error!("{error}")).is_ok();
+    let done = as_root(sessions.longest_release(), work)
+        .map_err(|error| format!("{job}: {doing}: {error}"))?;
+    if done { Ok(()) } else { Err(String::new().into()) }
+}
+
+/// For each task, and what concerns all of them once: they were forked from one process.
 fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
+    let (sessions, job) = (sessions(&step.arguments), step.job);
+    if matches!(step.plan, Plan::Session { .. }) {
+        let kept = sessions.keep_in_step(job, spank.task_pid()?);
+        kept.unwrap_or_else(|error| log::error!("{job}: keep a task in its step: {error}"));
+    }
     if std::mem::replace(&mut step.begun, true) {
         return Ok(());
     }
-    let (sessions, job) = (sessions(&step.arguments), step.job);
     if let Some(mark) = step.mark {
         let noted = sessions.note_mark(job, spank.task_pid()?, mark);
         noted.unwrap_or_else(|error| log::error!("{job}: note the mark of its tasks: {error}"));

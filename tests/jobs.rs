@@ -102,6 +102,12 @@ impl Started {
         ));
     }
 
+    /// Waits until it has printed `text` so many times.
+    pub fn wait_counts(self, text: &str, count: usize) {
+        let said = format!("$(grep --no-messages --only-matching '{text}' /tmp/out.{} | wc --lines)", self.0);
+        self.wait_for(&format!("[ {said} -ge {count} ]"));
+    }
+
     /// Lets it go on behind its [`GO`].
     pub fn go(self) {
         N1.sh(&format!("touch /tmp/go.{}", self.0)).ok();

@@ -20,6 +20,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod freezer;
+mod hold;
 #[cfg(test)]
 mod hostile;
 mod ipc;
