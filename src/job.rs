@@ -20,7 +20,7 @@ pub(crate) fn begin(
 ) -> Result<(), String> {
     let began = Instant::now();
     let (tried, done) = match decide(arguments, request) {
-        Verdict::Ignore => return Ok(()),
+        Verdict::Ignore | Verdict::Leave => return Ok(()),
         Verdict::Decline => {
             ("note that it has no session", sessions.note(job, &Lease::Declined, moment))
         }
@@ -75,6 +75,14 @@ pub(crate) fn end_what_left(sessions: &Sessions, job: Job) -> Result<(), String>
     sessions
         .end_what_left(job)
         .map_err(|error| format!("{job}: end what left its steps: {error}"))
+}
+
+/// The end of a step whose task was killed: what it has in the session ends.
+///
+/// # Errors
+/// What could not be ended.
+pub(crate) fn end_step(sessions: &Sessions, job: Job, id: u32) -> Result<(), String> {
+    sessions.end_step(job, id).map_err(|error| format!("{job}: end what a killed step left: {error}"))
 }
 
 fn report(arguments: &Arguments, line: &str) -> Result<(), String> {

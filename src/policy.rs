@@ -53,8 +53,10 @@ pub(crate) struct Request {
 pub(crate) enum Verdict {
     /// A session.
     Serve,
-    /// No session.
+    /// No session. What its user runs beside Slurm's cgroups is held to it all the same.
     Decline,
+    /// No session, and no job of this user's counts: a service account may have a slice of its own.
+    Leave,
     /// Nothing at all, as if the plugin were not there.
     Ignore,
 }
@@ -63,18 +65,20 @@ pub(crate) enum Verdict {
 pub(crate) fn decide(arguments: &Arguments, request: &Request) -> Verdict {
     match (arguments.mode, request.wish) {
         (Mode::Off, _) => Verdict::Ignore,
+        _ if request.uid < arguments.min_uid => Verdict::Leave,
+        _ if !arguments.who.admits_account(request.uid) => Verdict::Leave,
         (_, Wish::No) | (Mode::OptIn, Wish::None) => Verdict::Decline,
-        _ if request.uid < arguments.min_uid => Verdict::Decline,
-        _ if !is_admitted(&arguments.who, request) => Verdict::Decline,
+        _ if !is_served(&arguments.who, request) => Verdict::Decline,
         (_, Wish::Yes) | (Mode::Always, Wish::None) => Verdict::Serve,
     }
 }
 
-fn is_admitted(who: &Who, request: &Request) -> bool {
+/// In its partition.
+fn is_served(who: &Who, request: &Request) -> bool {
     let is_in = |names: &[String]| {
         request.partition.as_ref().is_some_and(|partition| names.contains(partition))
     };
-    who.partitions.as_deref().is_none_or(is_in) && who.admits_account(request.uid)
+    who.partitions.as_deref().is_none_or(is_in)
 }
 
 #[cfg(test)]
@@ -110,13 +114,17 @@ mod tests {
     #[test]
     fn below_min_uid_there_is_no_session() {
         let below = request(999, Wish::Yes);
-        assert_eq!(decide(&with(Mode::Always), &below), Verdict::Decline);
+        assert_eq!(decide(&with(Mode::Always), &below), Verdict::Leave);
     }
 
     /// Show that one list of names that has the user will do, and that a partition
     /// must be known and on the list. Root is an account wherever this runs.
     #[test]
     fn lists_say_who_is_served() {
+        let is_admitted = |who: &Who, request: &Request| {
+            let site = Arguments { who: who.clone(), min_uid: 0, ..Arguments::default() };
+            decide(&site, request) == Verdict::Serve
+        };
         let names = |names: &str| Some(names.split(',').map(str::to_owned).collect());
         let group = Group::from_gid(0.into()).unwrap().unwrap().name;
         let cases = [

@@ -3,7 +3,9 @@
 
 use std::env;
 use std::error::Error;
+use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::process::ExitStatus;
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
 use user_session::{Job, Mark, Moment, Role, Roots, Sessions};
@@ -25,6 +27,9 @@ const RELEASE: u32 = release(env!("SLURM_MAJOR")) << 16 | release(env!("SLURM_MI
 /// SLURM_EXTERN_CONT in slurm.h: the step that holds the job's processes that
 /// are in no step of their own.
 const EXTERN_STEP: u32 = 0xffff_fffc;
+
+/// SIGKILL.
+const KILLED: i32 = 9;
 
 const fn release(digits: &str) -> u32 {
     match u32::from_str_radix(digits, 10) {
@@ -55,6 +60,10 @@ struct Step {
     mark: Option<Mark>,
     /// What is done once for all tasks is done.
     begun: bool,
+    /// The mark that a task has.
+    marked: Option<u32>,
+    /// Slurm, or the kernel for its memory, has killed one.
+    was_killed: bool,
 }
 
 // SAFETY: the trait asks for a plugin that is fit to be called in a forked
@@ -114,8 +123,19 @@ unsafe impl Plugin for Linger {
         })
     }
 
+    fn task_exit(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
+        guarded(|| {
+            let Some(step) = &mut self.step else { return Ok(()) };
+            step.was_killed |= ExitStatus::from_raw(spank.task_exit_status()?).signal() == Some(KILLED);
+            Ok(())
+        })
+    }
+
     fn exit(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
+            if let Some(step) = self.step.take() {
+                return end_step(&step);
+            }
             let Some(job) = self.holds.take() else { return Ok(()) };
             let arguments = read_arguments(spank).unwrap_or_default();
             let sessions = sessions(&arguments);
@@ -146,7 +166,7 @@ unsafe impl Plugin for Linger {
             let Some(step) = &self.step else { return Ok(()) };
             let (sessions, job) = (sessions(&step.arguments), step.job);
             let dir = sessions.roots.runtime_dir(job.uid);
-            let has_session = matches!(step.plan, Plan::Session { .. });
+            let has_session = step.plan == Plan::Session;
             let is_confined = has_session && sessions.is_confined(job).unwrap_or(false);
             let is_first = spank.task_id()? == 0;
             let task = Task { job, dir: &dir, is_first, is_confined };
@@ -197,7 +217,7 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     };
     let marks = plan != Plan::Ignore && arguments.containment.kill_leftovers;
     let mark = marks.then(|| sessions(&arguments).mark(job));
-    Ok(Step { job, arguments, plan, mark, begun: false })
+    Ok(Step { job, arguments, plan, mark, begun: false, marked: None, was_killed: false })
 }
 
 /// In the extern step, which `ends` the job if that had no lease and has one now.
@@ -225,6 +245,14 @@ fn begin_extern_step(spank: &SpankHandle<'_>) -> Outcome {
     Ok(())
 }
 
+/// What is in the session of a step whose task was killed ends with it, as if it were in the step's cgroup: who
+/// was killed could hand no signal on to it.
+fn end_step(step: &Step) -> Outcome {
+    let (Some(id), true) = (step.marked, step.was_killed) else { return Ok(()) };
+    let (sessions, job) = (sessions(&step.arguments), step.job);
+    in_child(job, &sessions, "end what a killed step left", || Ok(job::end_step(&sessions, job, id)?))
+}
+
 /// Whether Slurm ends the extern step when KillWait is over and not before: since 24.05
 /// (stepd_cleanup() in mgr.c).
 fn waits_for_others(spank: &SpankHandle<'_>) -> bool {
@@ -249,7 +277,7 @@ fn in_child(
 /// For each task, and what concerns all of them once: they were forked from one process.
 fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
     let (sessions, job) = (sessions(&step.arguments), step.job);
-    if matches!(step.plan, Plan::Session { .. }) {
+    if step.plan == Plan::Session {
         let kept = sessions.keep_in_step(job, spank.task_pid()?);
         kept.unwrap_or_else(|error| log::error!("{job}: keep a task in its step: {error}"));
     }
@@ -257,11 +285,10 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
         return Ok(());
     }
     if let Some(mark) = step.mark {
-        let noted = sessions.note_mark(job, spank.task_pid()?, mark);
-        noted.unwrap_or_else(|error| log::error!("{job}: note the mark of its tasks: {error}"));
-    }
-    if matches!(step.plan, Plan::Session { has_limits: true }) {
-        return Ok(());
+        step.marked = sessions.note_mark(job, spank.task_pid()?, mark).unwrap_or_else(|error| {
+            log::error!("{job}: note the mark of its tasks: {error}");
+            None
+        });
     }
     let confined = step::confine(&sessions, job, false);
     if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }

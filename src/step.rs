@@ -13,10 +13,7 @@ pub(crate) enum Plan {
     /// No session, because the job is not to have one.
     Decline,
     /// The session.
-    Session {
-        /// The lease tells what the job may use: no task of this step needs to find out.
-        has_limits: bool,
-    },
+    Session,
     /// No session, although the job was to have one.
     Missing {
         /// Why.
@@ -41,14 +38,16 @@ pub(crate) fn plan(
     });
     match (decide(arguments, request), lease) {
         (Verdict::Ignore, _) => Plan::Ignore,
+        (Verdict::Leave, _) => Plan::Decline,
         (Verdict::Serve, _) if sessions.is_apart(job) => apart(),
         (_, Some(lease)) if lease.is_open() && wish != Wish::No => {
-            session(sessions, job, lease.has_limits())
+            session(sessions, job)
         }
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
             take_late(sessions, job).unwrap_or_else(|| missing(sessions, job, cause, !told))
         }
-        (Verdict::Decline, _) => Plan::Decline,
+        (Verdict::Decline, None) => decline(sessions, job),
+        (Verdict::Decline, Some(_)) => Plan::Decline,
         (Verdict::Serve, Some(Lease::Declined)) if wish == Wish::None => Plan::Decline,
         (Verdict::Serve, _) => take(sessions, job),
     }
@@ -56,7 +55,7 @@ pub(crate) fn plan(
 
 /// The session, as long as it can be held to its jobs. One that an admin, the
 /// user or a crash of its manager has ended since is opened again.
-fn session(sessions: &Sessions, job: Job, has_limits: bool) -> Plan {
+fn session(sessions: &Sessions, job: Job) -> Plan {
     let (dir, slice) = (sessions.roots.runtime_dir(job.uid), sessions.roots.slice(job.uid));
     let live = check_live(&dir, job.uid, Viewpoint::Root);
     if let Err(gone) = live.and_then(|()| check_manager(&slice, job.uid)) {
@@ -70,12 +69,19 @@ fn session(sessions: &Sessions, job: Job, has_limits: bool) -> Plan {
         }
     }
     match sessions.keep_confined(job) {
-        Ok(()) => Plan::Session { has_limits },
+        Ok(()) => Plan::Session,
         Err(error) => {
             log::error!("{job}: confine the session: {error}");
             missing(sessions, job, format!("confine it: {error}"), true)
         }
     }
+}
+
+/// Notes a job that no prolog has noted: it counts for what its user may use.
+fn decline(sessions: &Sessions, job: Job) -> Plan {
+    let noted = sessions.note(job, &Lease::Declined, Moment::Step);
+    noted.unwrap_or_else(|error| log::error!("{job}: note that it has no session: {error}"));
+    Plan::Decline
 }
 
 fn apart() -> Plan {
@@ -88,12 +94,12 @@ fn apart() -> Plan {
 fn take_late(sessions: &Sessions, job: Job) -> Option<Plan> {
     let dir = sessions.roots.runtime_dir(job.uid);
     check_live(&dir, job.uid, Viewpoint::Root).ok()?;
-    sessions.take(job, Moment::Step).ok().map(|()| Plan::Session { has_limits: false })
+    sessions.take(job, Moment::Step).ok().map(|()| Plan::Session)
 }
 
 fn take(sessions: &Sessions, job: Job) -> Plan {
     match sessions.take(job, Moment::Step) {
-        Ok(()) => Plan::Session { has_limits: false },
+        Ok(()) => Plan::Session,
         Err(error) => {
             log::error!("{job}: open session: {error}");
             missing(sessions, job, error.to_string(), true)
@@ -101,7 +107,8 @@ fn take(sessions: &Sessions, job: Job) -> Plan {
     }
 }
 
-/// Holds the session to what the job may use: as root, in a process of the job,
+/// Holds what the user runs beside Slurm's cgroups to what the job may use, whether it has a
+/// session or not: as root, in a process of the job,
 /// after its tasks were forked and before they become the user's programs. The
 /// first step to come here does it, and the extern step again (`anew`), whose
 /// view of the job is not narrowed to a step.
@@ -109,11 +116,8 @@ fn take(sessions: &Sessions, job: Job) -> Plan {
 /// # Errors
 /// That it could not be. Empty, because why is in the log.
 pub(crate) fn confine(sessions: &Sessions, job: Job, anew: bool) -> Result<(), String> {
-    let is_due = match sessions.lease(job) {
-        Ok(lease) => lease.is_some_and(|lease| lease.is_open() && (anew || !lease.has_limits())),
-        Err(_) => false,
-    };
-    if !is_due {
+    let is_due = anew || !sessions.has_limits(job);
+    if !is_due || matches!(sessions.lease(job), Ok(None)) {
         return Ok(());
     }
     sessions.confine(job).map_err(|error| {
@@ -122,9 +126,10 @@ pub(crate) fn confine(sessions: &Sessions, job: Job, anew: bool) -> Result<(), S
     })
 }
 
-/// Notes that the user is being told, so that a job of many steps says it once.
+/// Notes that the user is being told, so that a job of many steps says it once. A session
+/// that the job still holds is missing in this step alone.
 fn missing(sessions: &Sessions, job: Job, cause: String, tell: bool) -> Plan {
-    if tell {
+    if tell && !matches!(sessions.lease(job), Ok(Some(Lease::Open))) {
         let told = Lease::Failed { cause: cause.clone(), told: true };
         let noted = sessions.note(job, &told, Moment::Step);
         noted.unwrap_or_else(|error| log::debug!("{job}: note: {error}"));
@@ -167,7 +172,7 @@ mod tests {
         let site = site(OnError::Warn);
         sessions.note(job, &Lease::Declined, Moment::Step).unwrap();
         assert_eq!(plan(&site, &sessions, job, &request(job, Wish::None)), Plan::Decline);
-        sessions.note(job, &Lease::NEW, Moment::Step).unwrap();
+        sessions.note(job, &Lease::Open, Moment::Step).unwrap();
         assert_eq!(plan(&site, &sessions, job, &request(job, Wish::No)), Plan::Decline);
         // Its session is not there: opening it again is tried.
         let again = plan(&site, &sessions, job, &request(job, Wish::None));
@@ -182,7 +187,7 @@ mod tests {
     fn what_cannot_be_confined_is_no_session() {
         let (_dir, sessions, job) = node_without_bus();
         assert_eq!(confine(&sessions, job, true), Ok(()));
-        sessions.note(job, &Lease::NEW, Moment::Step).unwrap();
+        sessions.note(job, &Lease::Open, Moment::Step).unwrap();
         assert_eq!(confine(&sessions, job, false), Err(String::new()));
         let Ok(Some(Lease::Failed { cause, .. })) = sessions.lease(job) else {
             panic!("the lease still holds")

@@ -35,7 +35,7 @@ pub(crate) fn enter(
         Plan::Ignore => return Ok(()),
         Plan::Decline => return remove_stale(host, Path::exists),
         Plan::Missing { cause, tell } => (cause.clone(), *tell),
-        Plan::Session { .. } => match check_live(task.dir, task.job.uid, Viewpoint::User) {
+        Plan::Session => match check_live(task.dir, task.job.uid, Viewpoint::User) {
             Ok(()) if task.is_confined => return export(host, task.dir),
             // Root's callbacks came after this task was forked: no way to tell it.
             Ok(()) => (format!("user-{}.slice lacks the job's limits", task.job.uid), true),
@@ -113,7 +113,7 @@ mod tests {
     /// exported, although the node's view said so.
     #[test]
     fn what_is_not_live_here_is_not_exported() {
-        let (entered, host) = enter_with(&Plan::Session { has_limits: true }, OnError::Warn, true);
+        let (entered, host) = enter_with(&Plan::Session, OnError::Warn, true);
         assert_eq!(entered, Ok(()));
         assert_eq!(host.env(RUNTIME_DIR), None);
         assert!(host.told.concat().contains("/nonexistent does not exist"), "{:?}", host.told);

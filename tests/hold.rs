@@ -2,11 +2,14 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{Batch, N1, Output, QUICK, Started, as_user, skipped};
+use cluster_tests::{Batch, GO, N1, Output, QUICK, Started, as_user, skipped};
 
-/// A container that says which signal it got, and ends with 3 after a SIGTERM.
-const TRAPS: &str = r#"traps='trap "echo got TERM; exit 3" TERM; trap "echo got USR1" USR1; echo inside; while :; do sleep 0.2; done'
-box='podman run --rm --network=none'
+/// A container that says which signal it got, in a file, as nobody may read its output any more; and ends with
+/// 3 after a SIGTERM.
+const TRAPS: &str = r#"said=/tmp/said.$SLURM_JOB_ID; touch $said
+traps='trap "echo got TERM >>/said; exit 3" TERM; trap "echo got USR1 >>/said" USR1
+    echo inside >>/said; while :; do sleep 0.2; done'
+box="podman run --rm --network=none --volume=$said:/said"
 image=localhost/busybox
 "#;
 
@@ -35,15 +38,29 @@ fn traps(script: &str) -> Batch {
     Batch::of("alice", &format!("{TRAPS}{script}")).with("--mem=150")
 }
 
+/// A container.
+const STEP: &str = "srun $box $image sh -c \"$traps\"";
+
 fn started(script: &str, options: &str) -> Started {
     let job = traps(script).with(options).start();
-    job.wait_says("inside");
+    waits_for(job, "inside", 1);
     job
+}
+
+/// Waits until its containers have said that so often.
+fn waits_for(job: Started, text: &str, count: usize) {
+    let file = format!("/tmp/said.{}", job.0);
+    N1.waits_until(&format!("[ \"$(grep --no-messages --count '{text}' {file})\" -ge {count} ]"));
+}
+
+/// What the job's containers said, and then the job.
+fn said(job: Started) -> Output {
+    N1.sh(&format!("cat /tmp/said.{0}; rm /tmp/said.{0}; cat /tmp/out.{0}", job.0)).ok()
 }
 
 /// Has `act` done to a job, which is over, or back in the queue, soon after it; the node is not drained
 /// for it.
-fn ends_promptly(job: Started, act: &str) -> Output {
+fn ends_promptly(job: Started, act: &str) {
     let id = job.0;
     let over = format!(
         "{act} || exit 1; begin=$(date +%s)\n\
@@ -55,7 +72,6 @@ fn ends_promptly(job: Started, act: &str) -> Output {
     let said = N1.sh(&over).ok().never_says("drain");
     let took: u32 = said.value("took=").parse().unwrap();
     assert!(took <= PROMPT_S, "took {took} s: {said:#?}{:#?}", job.output());
-    job.output()
 }
 
 /// Show that scancel reaches a container that is a step's task, that is the batch script itself, and each
@@ -64,13 +80,14 @@ fn ends_promptly(job: Started, act: &str) -> Output {
 fn scancel_reaches_the_container() {
     with_pause_process(|| {
         for (script, count) in [
-            ("srun $box $image sh -c \"$traps\"", 1),
+            (STEP, 1),
             ("exec $box $image sh -c \"$traps\"", 1),
             ("srun --ntasks=2 --overcommit $box $image sh -c \"$traps\"", 2),
         ] {
             let job = traps(script).start();
-            job.wait_counts("inside", count);
-            let said = ends_promptly(job, &format!("scancel {}", job.0));
+            waits_for(job, "inside", count);
+            ends_promptly(job, &format!("scancel {}", job.0));
+            let said = said(job);
             assert_eq!(said.stdout.matches("got TERM").count(), count, "{script}: {said:#?}");
             assert_eq!(job.state(), "CANCELLED", "{script}");
         }
@@ -81,31 +98,37 @@ fn scancel_reaches_the_container() {
 #[test]
 fn the_end_that_slurm_sets_reaches_the_container() {
     with_pause_process(|| {
-        let script = "srun $box $image sh -c \"$traps\"";
-        let [late, again] = ["--no-requeue", "--requeue --open-mode=append"].map(|options| started(script, options));
-        let said = ends_promptly(again, &format!("scontrol requeue {}", again.0));
-        said.says("got TERM");
+        let [late, again] = ["--no-requeue", "--requeue"].map(|options| started(STEP, options));
+        ends_promptly(again, &format!("scontrol requeue {}", again.0));
         again.cancel();
+        said(again).says("got TERM");
         // Slurm looks at limits every 30 s.
         let limit = format!(
             "scontrol update jobid={0} endtime=now+1; \
              until squeue --noheader --jobs={0} --states=CG,TO | grep --quiet .; do sleep 0.2; done",
             late.0
         );
-        ends_promptly(late, &limit).says("got TERM");
+        ends_promptly(late, &limit);
         assert_eq!(late.state(), "TIMEOUT");
+        said(late).says("got TERM");
     });
 }
 
-/// Show that a step is cancelled alone, that the script goes on behind it, and that Podman's exit status is
-/// the step's.
+/// Show that a step is cancelled alone: Slurm kills its task, and the container ends with it, while the script
+/// goes on. And that Podman's exit status is the step's.
 #[test]
 fn a_step_is_cancelled_alone() {
     with_pause_process(|| {
-        let job = started("srun $box $image sh -c \"$traps\"; echo next=$?.; sleep 1", "");
-        let said = ends_promptly(job, &format!("scancel {}.0", job.0));
-        said.says("got TERM").says("next=3.");
+        let first = "srun $box $image sh -c 'echo inside >>/said; exec sleep 8001'; echo next=$?.";
+        let job = started(&format!("{first}; {GO}\n{STEP}; echo then=$?."), "");
+        N1.sh(&format!("scancel {}.0", job.0)).ok();
+        job.wait_says("next=137.");
+        N1.sees_the_end_of("sleep 8001");
+        job.go();
+        waits_for(job, "inside", 2);
+        ends_promptly(job, &format!("scancel --signal=TERM {}.1", job.0));
         assert_eq!(job.state(), "COMPLETED");
+        said(job).says("got TERM").says("then=3.");
     });
 }
 
@@ -113,14 +136,15 @@ fn a_step_is_cancelled_alone() {
 #[test]
 fn a_signal_that_was_asked_for_reaches_the_container() {
     with_pause_process(|| {
-        let script = "srun $box $image sh -c \"$traps\"";
-        let [asked, warned] = ["", "--signal=TERM@60 --time=60"].map(|options| started(script, options));
+        let [asked, warned] =
+            ["", "--signal=TERM@60 --time=60"].map(|options| started(STEP, options));
         N1.sh(&format!("scontrol update jobid={} endtime=now+70; scancel --signal=USR1 {}", warned.0, asked.0)).ok();
-        asked.wait_says("got USR1");
-        ends_promptly(asked, &format!("scancel {}", asked.0)).says("got TERM");
-        warned.wait_says("got TERM");
+        waits_for(asked, "got USR1", 1);
+        ends_promptly(asked, &format!("scancel {}", asked.0));
+        said(asked).says("got TERM");
+        waits_for(warned, "got TERM", 1);
         warned.wait_over();
-        assert_eq!(warned.state(), "FAILED", "Podman ends with 3: {:?}", warned.output());
+        assert_eq!(warned.state(), "FAILED", "Podman ends with 3: {:?}", said(warned));
     });
 }
 
@@ -156,7 +180,7 @@ fn a_task_that_moves_itself_ends_with_its_job() {
         (8103, "exec systemd-run --user --scope --quiet sh -c 'trap \"\" TERM; exec sleep 8103'"),
     ] {
         let job = Batch::of("alice", script).start();
-        N1.waits_until(&format!("pgrep --full '^sleep {number}$'"));
+        N1.waits_until(&format!("pgrep --full '^([^ ]*/)?sleep {number}$'"));
         ends_promptly(job, &format!("scancel {}", job.0));
         assert!(!N1.runs(&format!("sleep {number}")), "{script}");
         N1.is_again(&before);

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::keepers::sees_this_process;
 use crate::limits::{Confine, Limits};
 use crate::sessions::{Job, Sessions};
-use crate::store::{self, Lease, Marked};
+use crate::store::{self, Marked, Together};
 use crate::systemd::Systemd;
 
 /// How a session is held to its jobs.
@@ -37,16 +37,32 @@ impl Sessions {
     /// jobs. To be called in a process of the job, when its cgroup is complete.
     ///
     /// # Errors
-    /// Why it could not be. The job's lease is marked as failed with the cause:
-    /// no session rather than one without limits.
+    /// Why it could not be. Unless the kernel holds the session to limits all the same, the
+    /// job's lease is marked as failed with the cause: no session rather than one without limits.
     pub fn confine(&self, job: Job) -> Result<()> {
         // Slurm has the extern step join the job's mount namespace here, and not its
         // pid namespace (namespace/linux, 25.11): the first step will do it.
         if !sees_this_process(&self.roots.proc) {
             return Ok(());
         }
-        let limits = Limits::of_this_job(&self.roots);
-        limits.and_then(|limits| self.cap(job, Some(limits))).or_else(|error| self.fail(job, error))
+        let done = self.note_limits(job).and_then(|()| self.cap(job));
+        done.or_else(|error| self.fail(job, error))
+    }
+
+    /// Without the user's lock: of many jobs that begin at once, who has the lock caps
+    /// for all of them.
+    fn note_limits(&self, job: Job) -> Result<()> {
+        let limits = match self.containment.confine {
+            Confine::NONE => Limits::default(),
+            _ => Limits::of_this_job(&self.roots)?,
+        };
+        store::state(&self.roots, job.uid).put_limits(job.id, &limits)
+    }
+
+    /// Whether it is known what `job` may use.
+    #[must_use]
+    pub fn has_limits(&self, job: Job) -> bool {
+        matches!(store::state(&self.roots, job.uid).limits(job.id), Ok(Some(_)))
     }
 
     /// Sees to it that the session still is held to what its jobs may use.
@@ -57,7 +73,7 @@ impl Sessions {
     pub fn keep_confined(&self, job: Job) -> Result<()> {
         let is_right = || {
             let state = store::state(&self.roots, job.uid);
-            let Some(wanted) = state.together()?.limits else { return Ok(true) };
+            let Together::Limits(wanted) = state.together()? else { return Ok(true) };
             let wanted = wanted.only(self.containment.confine);
             let slice = self.roots.slice(job.uid);
             Ok(match state.capped() {
@@ -67,7 +83,7 @@ impl Sessions {
         };
         match is_right() {
             Ok(true) => Ok(()),
-            Ok(false) => self.cap(job, None).or_else(|error| self.fail(job, error)),
+            Ok(false) => self.cap(job).or_else(|error| self.fail(job, error)),
             Err(error) => self.fail(job, error),
         }
     }
@@ -81,13 +97,17 @@ impl Sessions {
         Limits::hold_the_slice(&self.roots, job.uid, self.containment.confine)
     }
 
-    fn cap(&self, job: Job, limits: Option<Limits>) -> Result<()> {
+    fn cap(&self, job: Job) -> Result<()> {
         let budget = Budget::starting_now(self.timeout).for_trying();
-        hold(&mut Bus::new(&self.roots, budget), self, job, limits, budget)
+        hold(&mut Bus::new(&self.roots, budget), self, job, budget)
     }
 
+    /// A session that the kernel holds to limits, if only to the floor, is none without:
+    /// this step does without it, and what runs in it goes on.
     fn fail(&self, job: Job, error: Error) -> Result<()> {
-        self.give_up(job, format!("confine it: {error}"));
+        if !self.is_confined(job).unwrap_or(false) {
+            self.give_up(job, format!("confine it: {error}"));
+        }
         Err(error)
     }
 
@@ -101,17 +121,22 @@ impl Sessions {
     }
 
     /// Notes the mark that task `pid` of a step bears: `mark`, or the one that
-    /// PAM has given it since.
+    /// PAM has given it since. Answers with it.
     ///
     /// # Errors
     /// When the note cannot be written.
-    pub fn note_mark(&self, job: Job, pid: impl std::fmt::Display, mark: Mark) -> Result<()> {
+    pub fn note_mark(
+        &self,
+        job: Job,
+        pid: impl std::fmt::Display,
+        mark: Mark,
+    ) -> Result<Option<u32>> {
         let id = audit::id_of(&self.roots.proc, pid).filter(|id| Some(*id) != mark.inherited);
         match id {
             Some(id) => store::state(&self.roots, job.uid).add_audit_id(Marked::Job(job.id), id)?,
             None => self.tell_that_nothing_is_marked(job),
         }
-        Ok(())
+        Ok(id)
     }
 
     /// Once for all jobs that share a session: it is the kernel's doing.
@@ -128,20 +153,16 @@ impl Sessions {
     }
 }
 
-/// Notes what `job` may use, once that is known, and holds the session to it.
+/// Holds the slice to what the user's jobs may use together, if `job` is one of them.
 pub(crate) fn hold(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     job: Job,
-    limits: Option<Limits>,
     budget: Budget,
 ) -> Result<()> {
     let state = store::lock(&sessions.roots, job.uid, budget)?;
-    if !state.lease(job.id)?.is_some_and(|lease| lease.is_open()) {
+    if matches!(state.lease(job.id), Ok(None)) {
         return Ok(());
-    }
-    if limits.is_some() {
-        state.put(job.id, &Lease::Open { limits })?;
     }
     confine(systemd, sessions, job.uid, &state)
 }

@@ -137,6 +137,13 @@ pub(crate) fn allow_all_but(
     Ok(whole.into_iter().chain(single).map(|name| (name, "rwm".to_owned())).collect())
 }
 
+/// The property that lets a slice open what every program needs and no job is given: with any DeviceAllow
+/// systemd adds null, zero, full, random, urandom, tty and ptmx by itself (systemd.resource-control(5),
+/// DevicePolicy=auto).
+pub(crate) fn allow_the_usual() -> Vec<(String, String)> {
+    ["char-pts", "/dev/fuse", "/dev/net/tun"].map(|name| (name.to_owned(), "rwm".to_owned())).into()
+}
+
 /// The rows of /proc/devices (proc_devices(5)): kind, major, driver.
 pub(crate) fn drivers(listed: &str) -> Vec<(Kind, u64, &str)> {
     let mut kind = Kind::Char;

@@ -10,14 +10,14 @@ use crate::error::{Error, Result};
 use crate::ipc;
 use crate::keepers::has_step;
 use crate::keeping::{end_keep, is_kept, keeps};
-use crate::leftovers::{DYING, Ending, TIDY};
-use crate::limits::Limits;
+use crate::leftovers::{DYING, Ending, Left, TIDY};
+use crate::limits::{Limits, is_unified};
 use crate::processes::{Process, processes};
 use crate::rest;
 use crate::sessions::{Job, Sessions};
 use crate::set::Set;
 use crate::slice::cap;
-use crate::store::{self, Found, Locked, Marked, Means, State};
+use crate::store::{self, Found, Locked, Marked, Means, State, Together};
 use crate::sweeping::{ENOUGH, drop_unended, jobs_that_are_over, sweep};
 use crate::systemd::Systemd;
 use crate::user::User;
@@ -46,7 +46,7 @@ pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process
     if !sessions.containment.kill_leftovers || ids.is_empty() {
         return Ok(Vec::new());
     }
-    let left = sessions.ending(job.uid, true, &|process| sessions.bears(process, &ids)).run();
+    let left = end_marked(sessions, job.uid, &ids);
     if left.spared {
         // For whoever ends the last job, if the session stays then.
         state
@@ -55,6 +55,11 @@ pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process
             .try_for_each(|id| state.add_audit_id(Marked::Ended, *id))?;
     }
     Ok(left.alive)
+}
+
+/// Ends what bears one of `ids`, but for what Podman shares between containers.
+pub(crate) fn end_marked(sessions: &Sessions, uid: u32, ids: &Set<u32>) -> Left {
+    sessions.ending(uid, true, &|process| sessions.bears(process, ids)).run()
 }
 
 /// What this job's steps bear, and those of jobs that have ended before it.
@@ -150,20 +155,31 @@ fn must_stay(systemd: &mut impl Systemd, user: &User<'_>) -> Result<bool> {
     Ok(true)
 }
 
-/// Holds the slice to what the jobs that have begun may use; to nothing when
-/// there is no session of ours any more.
+/// Holds the slice to what the user's jobs may use that have begun, whether they have a
+/// session or not; to a floor before one has; to nothing when there is no job any more,
+/// nor a session whose end was put off.
 pub(crate) fn confine(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     uid: u32,
     state: &Locked,
 ) -> Result<()> {
-    let together = state.together()?;
-    let is_ours = together.is_held || state.undo()?.is_some();
-    let wanted = if is_ours { together.limits } else { Some(Limits::default()) };
-    let Some(wanted) = wanted else { return Ok(()) };
-    let wanted = wanted.only(sessions.containment.confine);
-    cap(systemd, &sessions.roots, uid, state, wanted)
+    let roots = &sessions.roots;
+    let wanted = match state.together()? {
+        Together::Limits(limits) => limits,
+        Together::NotBegun if !is_unified(roots) || is_at_floor(state) => return Ok(()),
+        Together::NotBegun => {
+            let floor = Limits::floor(&roots.slice(uid)).only(sessions.containment.confine);
+            return cap(systemd, roots, uid, state, floor, true);
+        }
+        Together::NoJob if state.undo()?.is_some() => return Ok(()),
+        Together::NoJob => Limits::default(),
+    };
+    cap(systemd, roots, uid, state, wanted.only(sessions.containment.confine), false)
+}
+
+fn is_at_floor(state: &Locked) -> bool {
+    state.capped().is_some_and(|capped| capped.is_at_floor())
 }
 
 /// In bytes of their paths: what is found is written into /run, and read again.

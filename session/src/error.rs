@@ -73,6 +73,16 @@ pub enum Problem {
         /// The whole budget.
         total: Duration,
     },
+    /// There are no cgroups of version 2, in which a job's limits could be found.
+    #[error(
+        "find the job's limits: no cgroup v2 at {}; boot with systemd.unified_cgroup_hierarchy=1, \
+         or set confine=none for sessions without limits",
+        at.display()
+    )]
+    NoUnified {
+        /// Where they should be.
+        at: PathBuf,
+    },
     /// logind answered that it turned linger on, and it is off.
     #[error("turn linger on for uid {uid}: logind says that it is, and it is not")]
     NoLinger {

@@ -14,7 +14,7 @@ use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
 use nix::unistd::{Uid, fchown};
 
 use crate::crash;
-use crate::ending::{all_gone, end_leftovers};
+use crate::ending::{all_gone, end_leftovers, end_marked};
 use crate::error::{Error, Result};
 use crate::keepers::{has_step, sees_this_process};
 use crate::limits::job_in;
@@ -55,6 +55,14 @@ impl Sessions {
             return Ok(());
         }
         all_gone(&end_leftovers(self, job)?)
+    }
+
+    /// Ends what bears the mark `id` of one of `job`'s steps in the session.
+    ///
+    /// # Errors
+    /// What could not be ended.
+    pub fn end_step(&self, job: Job, id: u32) -> Result<()> {
+        all_gone(&end_marked(self, job.uid, &[id].into()).alive)
     }
 
     fn cgroup_of(&self, pid: impl std::fmt::Display) -> Result<String> {

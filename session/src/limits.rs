@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cpus::CpuSet;
 use crate::decimal::decimal;
 use crate::devices::{self, Devices};
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::roots::Roots;
 use crate::text::text;
 
@@ -31,6 +31,9 @@ pub struct Limits {
     /// Devices that may not be opened.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) denied: Devices,
+    /// No device may, but those that every program needs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) closed: bool,
 }
 
 /// What of a job's limits the session is held to.
@@ -53,15 +56,46 @@ impl Confine {
     pub const ALL: Self = Self { memory: true, cpus: true, tasks: true, devices: true };
     /// Nothing.
     pub const NONE: Self = Self { memory: false, cpus: false, tasks: false, devices: false };
+
+    /// Whether anything is confined.
+    pub(crate) fn is_any(self) -> bool {
+        self != Self::NONE
+    }
 }
 
+/// What a user's manager and its bus need to come up, and what is enough for them: before it is known what
+/// the first job may use, no unit of the user's gets more, nor a device that it could keep open.
+const FLOOR: Limits = Limits {
+    memory: Some(FLOOR_MEMORY),
+    swap: Some(0),
+    tasks: Some(FLOOR_TASKS),
+    cpus: None,
+    denied: Devices::EMPTY,
+    closed: true,
+};
+/// Bytes: Debian's manager and bus have 10 to 25 MB (systemd 247 to 262).
+const FLOOR_MEMORY: u64 = 128 << 20;
+/// Processes and threads: a program in Go begins with a dozen of them.
+const FLOOR_TASKS: u64 = 128;
+
 impl Limits {
+    /// What a slice is held to before any of its user's jobs has begun. What is there already, as the login of
+    /// a user who lingers, is not ended for it, and gets no more.
+    pub(crate) fn floor(slice: &Path) -> Self {
+        let now = |file| read_limit(&slice.join(file)).ok().flatten().unwrap_or(0);
+        let over = |least: Option<u64>, file| least.map(|least| least.saturating_add(now(file)));
+        let memory = over(FLOOR.memory, "memory.current");
+        let (swap, tasks) = (over(FLOOR.swap, "memory.swap.current"), over(FLOOR.tasks, "pids.current"));
+        Self { memory, swap, tasks, ..FLOOR }
+    }
+
     /// Reads the limits of the job that this process belongs to. In the process
     /// of a job without a cgroup of its own, nothing is limited.
     ///
     /// # Errors
-    /// When the kernel's files cannot be read or understood.
+    /// When the kernel's files cannot be read or understood, or are not there.
     pub(crate) fn of_this_job(roots: &Roots) -> Result<Self> {
+        require_unified(roots)?;
         let denied = devices::denied_here(&roots.dev)?;
         let limits = match job_cgroup(roots)? {
             Some(cgroup) => Self::of_cgroup(&cgroup)?,
@@ -77,7 +111,7 @@ impl Limits {
             swap: read_limit(&cgroup.join("memory.swap.max"))?,
             tasks: read_limit(&cgroup.join("pids.max"))?,
             cpus: read_cpus(&cgroup.join("cpuset.cpus"))?,
-            denied: Devices::default(),
+            ..Self::default()
         })
     }
 
@@ -108,6 +142,7 @@ impl Limits {
             tasks: sum(self.tasks, other.tasks),
             cpus: self.cpus.zip(other.cpus).map(|(one, two)| one.union(two)),
             denied: self.denied.intersection(&other.denied),
+            closed: self.closed && other.closed,
         }
     }
 
@@ -126,7 +161,7 @@ impl Limits {
             swap: least(self.swap, outer.swap),
             tasks: least(self.tasks, outer.tasks),
             cpus,
-            denied: self.denied,
+            ..self
         }
     }
 
@@ -138,8 +173,21 @@ impl Limits {
             tasks: self.tasks.filter(|_| confine.tasks),
             cpus: self.cpus.filter(|_| confine.cpus),
             denied: if confine.devices { self.denied } else { Devices::default() },
+            closed: self.closed && confine.devices,
         }
     }
+}
+
+/// Whether the node has the one hierarchy of cgroups in which limits are read and set (cgroups(7), "Cgroups
+/// version 2"). With version 1, and on a hybrid of both (EL 8's default), a job's limits are elsewhere.
+pub(crate) fn is_unified(roots: &Roots) -> bool {
+    roots.cgroup.join("cgroup.controllers").exists()
+}
+
+/// # Errors
+/// That the node has no such hierarchy, with the cure.
+pub(crate) fn require_unified(roots: &Roots) -> Result<()> {
+    if is_unified(roots) { Ok(()) } else { Err(Problem::NoUnified { at: roots.cgroup.clone() }.into()) }
 }
 
 /// The cgroup of the job that this process belongs to. Found in /proc, because

@@ -14,6 +14,8 @@ use crate::ending::{
 use crate::error::Result;
 use crate::keepers::{Keeper, is_apart, is_over};
 use crate::keeping::end_keep;
+use crate::limits::require_unified;
+use crate::live::check_manager;
 use crate::opening::{Opened, Opening, open};
 use crate::processes::{Process, processes};
 use crate::role::{Moment, Role};
@@ -67,10 +69,19 @@ impl Sessions {
     /// holds the session.
     pub fn take(&self, job: Job, moment: Moment) -> Result<()> {
         moment.role().into_iter().for_each(crash::acts_as);
-        self.open(job, moment).inspect_err(|error| self.give_up(job, error.to_string()))
+        let was_open = moment == Moment::Step && matches!(self.lease(job), Ok(Some(Lease::Open)));
+        self.open(job, moment).inspect_err(|error| {
+            // What runs in a session that is there must not end for what passes, or for what its user did.
+            if !(was_open && check_manager(&self.roots.slice(job.uid), job.uid).is_ok()) {
+                self.give_up(job, error.to_string());
+            }
+        })
     }
 
     fn open(&self, job: Job, moment: Moment) -> Result<()> {
+        if self.containment.confine.is_any() {
+            require_unified(&self.roots)?;
+        }
         // The session before may be closing, and has its own time for that.
         let closing = time_to_end(self.containment.grace);
         let waiting = Budget::starting_now(self.timeout).for_trying().and(closing);
@@ -206,7 +217,7 @@ pub(crate) fn take(
     state: &Locked,
     budget: Budget,
 ) -> Result<()> {
-    let has_swept = sweep(sessions, job.uid, state, false)?;
+    sweep(sessions, job.uid, state, false)?;
     let dropped = if moment.begins() { drop_earlier(sessions, state, job.id)? } else { None };
     let before = begin(state, job.id, dropped.is_some())?;
     note_process(sessions, state, job.id, moment)?;
@@ -219,15 +230,14 @@ pub(crate) fn take(
     };
     let is_shared = before.is_none() && state.is_held()?;
     end_keep(systemd, job.uid, state)?;
+    // Before anything of the user's can begin in it.
+    confine(systemd, sessions, job.uid, state)?;
     let opening = Opening { user: &user, state, means: sessions.means, is_shared };
     if open(systemd, &opening, undo, budget)? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
     note_found(sessions, job.uid, state)?;
-    if has_swept || dropped == Some(true) {
-        confine(systemd, sessions, job.uid, state)?;
-    }
-    state.put(job.id, &before.unwrap_or(Lease::NEW))
+    state.put(job.id, &before.unwrap_or(Lease::Open))
 }
 
 /// Writes down what a crash from here on leaves behind: there is no session.

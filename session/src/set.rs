@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 #[serde(from = "Vec<T>", bound(deserialize = "T: Ord + Deserialize<'de>"))]
 pub struct Set<T>(Vec<T>);
 
+impl<T> Set<T> {
+    /// Nothing.
+    pub(crate) const EMPTY: Self = Self(Vec::new());
+}
+
 impl<T: Ord> Set<T> {
     /// Answers false where it is there already.
     pub(crate) fn insert(&mut self, item: T) -> bool {

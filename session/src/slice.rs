@@ -96,12 +96,16 @@ pub(crate) struct Capped {
     touched: Vec<Name>,
     /// systemd has done it.
     done: bool,
+    /// Before any job has begun.
+    #[serde(default)]
+    is_floor: bool,
 }
 
 impl Capped {
     fn new(before: Properties, had_drop_in: Vec<Name>) -> Self {
         let [wanted, set] = [Limits::default(), Limits::default()];
-        Self { before, had_drop_in, wanted, set, touched: Vec::new(), done: false }
+        let (touched, done, is_floor) = (Vec::new(), false, false);
+        Self { before, had_drop_in, wanted, set, touched, done, is_floor }
     }
 
     /// Where the record was lost: all of it may have been capped.
@@ -117,14 +121,25 @@ impl Capped {
         Self { touched: NAMES.into(), ..Self::new(before, Vec::new()) }
     }
 
+    /// Whether the slice is held to the floor.
+    pub(crate) fn is_at_floor(&self) -> bool {
+        self.is_floor && self.done
+    }
+
     /// Whether `slice` is capped as `wanted`, by our record and by the kernel:
     /// a `daemon-reload` or an admin may have set something else since.
     pub(crate) fn is_right(&self, wanted: &Limits, slice: &Path) -> bool {
         let page = |bytes: u64| bytes >> 12;
+        if !(self.done && self.wanted == *wanted) {
+            return false;
+        }
+        // Nothing is in it: systemd holds it to what was set when something comes.
+        if !slice.exists() {
+            return true;
+        }
         let Ok(kernel) = Limits::of_cgroup(slice) else { return false };
         let Limits { memory, swap, tasks, cpus, .. } = &self.set;
-        self.done
-            && self.wanted == *wanted
+        true
             && (memory.is_none() || memory.map(page) == kernel.memory.map(page))
             && (swap.is_none() || swap.map(page) == kernel.swap.map(page))
             && (tasks.is_none() || *tasks == kernel.tasks)
@@ -134,9 +149,11 @@ impl Capped {
     /// The properties that hold the slice to `self.set`.
     fn caps(&self, roots: &Roots) -> Result<Vec<Property>> {
         let number = |name, value: Option<u64>| value.map(|value| Property::Number(name, value));
-        let Limits { memory, swap, tasks, cpus, denied } = &self.set;
-        let devices = if denied.is_empty() || self.before.has_device_rules() {
+        let Limits { memory, swap, tasks, cpus, denied, closed } = &self.set;
+        let devices = if denied.is_empty() && !closed || self.before.has_device_rules() {
             None
+        } else if *closed {
+            Some(Property::Devices(devices::allow_the_usual()))
         } else {
             let listed = roots.proc.join("devices");
             Some(Property::Devices(devices::allow_all_but(denied, &roots.dev, &listed)?))
@@ -164,6 +181,7 @@ pub(crate) fn cap(
     uid: u32,
     state: &Locked,
     wanted: Limits,
+    is_floor: bool,
 ) -> Result<()> {
     let mut capped = match state.capped() {
         Some(capped) if capped.is_right(&wanted, &roots.slice(uid)) => return Ok(()),
@@ -172,7 +190,7 @@ pub(crate) fn cap(
         None => begin(systemd, roots, uid, &wanted)?,
     };
     capped.set = wanted.clone().below(&capped.before.limits());
-    capped.wanted = wanted;
+    (capped.wanted, capped.is_floor) = (wanted, is_floor);
     let caps = capped.caps(roots)?;
     let kept: Vec<_> = caps.iter().map(Property::name).collect();
     let undone: Vec<_> =

@@ -191,7 +191,7 @@ mod tests {
     /// A lease of a job whose extern step lives, or has ended.
     fn add(state: &Locked, job: u32, lives: bool) {
         let start = if lives { "998877" } else { "1" };
-        state.put(job, &Lease::NEW).unwrap();
+        state.put(job, &Lease::Open).unwrap();
         state.add_keeper(job, &format!("extern 77 {start}").parse().unwrap()).unwrap();
     }
 

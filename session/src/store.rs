@@ -3,6 +3,7 @@
 //! ```text
 //! /run/spank-linger/<uid>/         flock(2) on this directory is the user's lock
 //! /run/spank-linger/<uid>/<job>    one lease
+//! /run/spank-linger/<uid>/<job>.limits  what the job may use, once it has a cgroup
 //! /run/spank-linger/<uid>/<job>.audit   the audit session ids of its steps
 //! /run/spank-linger/<uid>/<job>.keepers the processes that show that it is not over
 //! /run/spank-linger/<uid>/ended.audit   those of ended jobs that left something
@@ -25,7 +26,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::Result;
-use crate::limits::Limits;
 use crate::roots::Roots;
 use crate::set::Set;
 use files::{numbers_in, temporary, unfinished_in};
@@ -38,17 +38,14 @@ mod state;
 pub(crate) use files::remove;
 pub(crate) use locked::{Locked, lock, try_lock};
 use record::Record;
-pub(crate) use state::State;
+pub(crate) use state::{State, Together};
 
 /// How one job stands with the session of its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Record", into = "Record")]
 pub enum Lease {
     /// The job holds the session open.
-    Open {
-        /// What it may use, once it has a cgroup.
-        limits: Option<Limits>,
-    },
+    Open,
     /// The job asked for a session and there is none.
     Failed {
         /// The cause, one line.
@@ -61,19 +58,10 @@ pub enum Lease {
 }
 
 impl Lease {
-    /// A lease of a job that has not begun.
-    pub const NEW: Self = Self::Open { limits: None };
-
     /// Whether the job holds the session open.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        matches!(self, Self::Open { .. })
-    }
-
-    /// Whether it is known what the job may use.
-    #[must_use]
-    pub fn has_limits(&self) -> bool {
-        matches!(self, Self::Open { limits: Some(_) })
+        *self == Self::Open
     }
 }
 

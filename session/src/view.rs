@@ -126,10 +126,7 @@ impl LeaseView {
         let Some(lease) = state.lease(job).transpose() else { return Ok(None) };
         let is_over = is_over(&keepers, false, proc);
         let keepers = keepers.iter().map(|keeper| KeeperView::of(keeper, proc)).collect();
-        let limits = match &lease {
-            Ok(Lease::Open { limits: Some(limits) }) => Some(limits.into()),
-            _ => None,
-        };
+        let limits = state.limits(job).ok().flatten().as_ref().map(Allowance::from);
         let is_opening = is_locked
             && matches!(&lease, Ok(Lease::Failed { cause, .. }) if cause == store::INTERRUPTED);
         Ok(Some(Self { job, lease, limits, keepers, is_opening, is_over }))
@@ -205,7 +202,7 @@ fn read(dir: &Path, file: &str) -> Option<String> {
 
 impl From<&Limits> for Allowance {
     fn from(limits: &Limits) -> Self {
-        let Limits { memory, swap, tasks, cpus, denied } = limits;
+        let Limits { memory, swap, tasks, cpus, denied, .. } = limits;
         Self {
             memory: *memory,
             swap: *swap,

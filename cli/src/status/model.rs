@@ -179,7 +179,7 @@ impl From<LeaseView> for JobLease {
     fn from(view: LeaseView) -> Self {
         let (state, cause) = match view.lease {
             Ok(_) if view.is_opening => (LeaseState::Opening, None),
-            Ok(Lease::Open { .. }) => (LeaseState::Open, None),
+            Ok(Lease::Open) => (LeaseState::Open, None),
             Ok(Lease::Failed { cause, .. }) => (LeaseState::Failed, Some(cause)),
             Ok(Lease::Declined) => (LeaseState::Declined, None),
             Err(error) => (LeaseState::Unreadable, Some(error.to_string())),

@@ -111,7 +111,7 @@ const CLOSES: [Ask; 2] = [Ask::Watch, Ask::Linger(false)];
 fn the_first_opens_and_the_last_closes() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    assert_eq!(node.lease(1), Some(Lease::NEW));
+    assert_eq!(node.lease(1), Some(Lease::Open));
     node.take(2, [Ask::Look(true)]).unwrap();
     node.release(1, []).unwrap();
     assert!(node.lingers());
@@ -204,7 +204,7 @@ fn a_hanging_start_is_begun_again() {
     script.extend([Ask::Units("failed"), Ask::Start(Ok(())), Ask::Units("active")]);
     script.push(Ask::Look(true));
     node.take(1, script).unwrap();
-    assert_eq!(node.lease(1), Some(Lease::NEW));
+    assert_eq!(node.lease(1), Some(Lease::Open));
 }
 
 /// Show that a session that is closing is waited for before it is opened anew.

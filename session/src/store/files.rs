@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn a_field_more_is_no_problem() {
         let more = r#"{"version":1,"state":"open","since":[{"any":"thing"}]}"#;
-        assert_eq!(lease(more).unwrap(), Lease::NEW);
+        assert_eq!(lease(more).unwrap(), Lease::Open);
         assert_eq!(lease(r#"{"version":1,"state":"declined","more":0}"#).unwrap(), Lease::Declined);
     }
 

@@ -64,6 +64,7 @@ impl Locked {
     pub(crate) fn remove(&self, job: u32) -> Result<()> {
         self.has_lease.set(false);
         remove(&self.path(job))?;
+        remove(&self.limits_path(job))?;
         remove(&self.keepers_path(job))?;
         remove(&self.audit_path(Marked::Job(job)))
     }

@@ -10,8 +10,9 @@ use crate::limits::Limits;
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Record {
     state: State,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limits: Option<Limits>,
+    /// Where version 0.1 wrote what the job may use: an upgrade meets it under running jobs.
+    #[serde(skip_serializing)]
+    pub(super) limits: Option<Limits>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,7 +31,7 @@ enum State {
 impl From<Lease> for Record {
     fn from(lease: Lease) -> Self {
         match lease {
-            Lease::Open { limits } => Self { limits, ..Self::default() },
+            Lease::Open => Self::default(),
             Lease::Failed { cause, told } => {
                 let state = State::Failed;
                 Self { state, cause: Some(cause), told: Some(told), ..Self::default() }
@@ -41,9 +42,9 @@ impl From<Lease> for Record {
 }
 
 impl From<Record> for Lease {
-    fn from(Record { state, limits, cause, told }: Record) -> Self {
+    fn from(Record { state, cause, told, .. }: Record) -> Self {
         match state {
-            State::Open => Self::Open { limits },
+            State::Open => Self::Open,
             State::Failed => {
                 let (cause, told) = (cause.unwrap_or_default(), told.unwrap_or_default());
                 Self::Failed { cause, told }

@@ -4,6 +4,8 @@ use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
 use super::files::{any_number_in, append, numbers_in, read, read_lines};
+use super::files::write;
+use super::record::Record;
 use super::{FOUND, Found, KEPT, Lease, Marked, OPENING, SLICE, UNDO, Undo};
 use crate::audit;
 use crate::decimal::decimal;
@@ -17,13 +19,15 @@ use crate::text::text;
 /// Leases of one user: more than there are jobs of one on most nodes.
 const SOME: usize = 64;
 
-/// What the leases of a user say together.
-#[derive(Debug)]
-pub(crate) struct Together {
-    /// As [`State::is_held`].
-    pub(crate) is_held: bool,
-    /// What the jobs that hold the session may use; None while no job has begun.
-    pub(crate) limits: Option<Limits>,
+/// What the user's jobs may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Together {
+    /// There is no job.
+    NoJob,
+    /// There are jobs, and none of them has begun.
+    NotBegun,
+    /// Those that have begun, whatever their leases say.
+    Limits(Limits),
 }
 
 /// One user's state, to be read. Each file is replaced whole, so without the
@@ -55,20 +59,36 @@ impl State {
         }
     }
 
-    /// What all leases say, from one look at each.
-    pub(crate) fn together(&self) -> Result<Together> {
-        let (mut is_held, mut known) = (false, Vec::new());
-        for job in self.jobs()? {
-            match self.lease(job) {
-                Ok(Some(Lease::Open { limits })) => {
-                    is_held = true;
-                    known.extend(limits);
-                }
-                Ok(_) => {}
-                Err(_) => is_held = true,
-            }
+    /// What a job may use, once that is known. Whoever is first to know it writes it
+    /// down, and waits for the lock only then: who has the lock caps for all of them.
+    pub(crate) fn limits(&self, job: u32) -> Result<Option<Limits>> {
+        if let Some(limits) = read(&self.limits_path(job))? {
+            return Ok(Some(limits));
         }
-        Ok(Together { is_held, limits: Limits::together(known) })
+        let lease: Result<Option<Record>> = read(&self.path(job));
+        Ok(lease.ok().flatten().and_then(|lease| lease.limits))
+    }
+
+    /// Writes down what a job may use.
+    pub(crate) fn put_limits(&self, job: u32, limits: &Limits) -> Result<()> {
+        write(&self.limits_path(job), limits)
+    }
+
+    /// What all jobs of the user may use together: each counts as long as it has a
+    /// lease of any kind.
+    pub(crate) fn together(&self) -> Result<Together> {
+        let (jobs, mut known) = (self.jobs()?, Vec::new());
+        for job in &jobs {
+            known.extend(self.limits(*job).unwrap_or_else(|error| {
+                log::error!("{error}; taken for those of a job that has not begun");
+                None
+            }));
+        }
+        Ok(match Limits::together(known) {
+            Some(limits) => Together::Limits(limits),
+            None if jobs.is_empty() => Together::NoJob,
+            None => Together::NotBegun,
+        })
     }
 
     /// From the copy where the disk has lost it: before a reboot that will do.
@@ -161,6 +181,10 @@ impl State {
 
     pub(super) fn path(&self, job: u32) -> PathBuf {
         self.dir.join(job.to_string())
+    }
+
+    pub(super) fn limits_path(&self, job: u32) -> PathBuf {
+        self.dir.join(format!("{job}.limits"))
     }
 
     pub(super) fn keepers_path(&self, job: u32) -> PathBuf {

@@ -134,5 +134,5 @@ fn the_start_of_slurmd_passes_by_a_held_lock() {
     let lock = store::lock(&node.roots, node.uid, budget).unwrap();
     node.settle(true, []).unwrap();
     drop(lock);
-    assert_eq!(node.lease(1), Some(Lease::NEW));
+    assert_eq!(node.lease(1), Some(Lease::Open));
 }

@@ -26,7 +26,7 @@ fn an_id_used_again_is_another_job() {
     fs::write(ended, "extern 4711 998877\n").unwrap();
     node.take(1, [Ask::Look(true)]).unwrap();
     node.release(2, []).unwrap();
-    assert_eq!(node.lease(1), Some(Lease::NEW));
+    assert_eq!(node.lease(1), Some(Lease::Open));
 }
 
 /// Show that a session is known by what is there when it begins: what an earlier
@@ -82,7 +82,7 @@ fn nothing_is_inherited_from_an_earlier_job_of_the_same_id() {
     fs::write(dir.join("1.keepers"), "step 4711 998877\n").unwrap();
     fs::write(dir.join("1.audit"), "77\n").unwrap();
     node.take(1, [Ask::Look(true), Ask::Units("active")]).unwrap();
-    assert_eq!(node.lease(1), Some(Lease::NEW));
+    assert_eq!(node.lease(1), Some(Lease::Open));
     assert!(!dir.join("1.audit").exists() && !dir.join("1.keepers").exists());
     assert_eq!(fs::read_to_string(dir.join("ended.audit")).unwrap(), "77\n");
 }
@@ -94,7 +94,7 @@ fn a_new_configuration_ends_no_job() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
     node.settle(false, []).unwrap();
-    assert_eq!(node.lease(1), Some(Lease::NEW));
+    assert_eq!(node.lease(1), Some(Lease::Open));
     node.settle(true, CLOSES.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }
@@ -110,7 +110,7 @@ fn enough_jobs_that_go_on_are_enough() {
     let keepers = node.roots.run.join(format!("{}/5.keepers", node.uid));
     fs::write(keepers, "extern 4711 998877\n").unwrap();
     node.take(6, warm).unwrap();
-    assert_eq!(node.lease(5), Some(Lease::NEW));
+    assert_eq!(node.lease(5), Some(Lease::Open));
     node.release(1, []).unwrap();
     assert_eq!(node.lease(5), None);
 }
