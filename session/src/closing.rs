@@ -1,8 +1,12 @@
 //! Closes a session and waits until nothing is left of it.
+//!
+//! Every user may turn their own linger on, and a unit of theirs may do so over and over while the session
+//! ends. So what is to be undone stays written down until nothing of the user's runs there and linger is as
+//! it was.
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::processes::processes;
 use crate::store::{Locked, Means, Undo};
 use crate::systemd::{Awaited, RECHECK, Systemd};
@@ -17,10 +21,9 @@ pub(crate) enum Closed {
     Stays,
 }
 
-/// Puts linger back as it was before the first lease; the record of it is not
-/// needed any more when this returns. What is left to do then is to wait. logind
-/// may turn linger on after we have ceased to wait for that: it does what it was
-/// asked in order, so it is asked again.
+/// Puts linger back as it was before the first lease. What is left to do then is to wait, and to drop the
+/// record of it. logind may turn linger on after we have ceased to wait for that: it does what it was asked
+/// in order, so it is asked again.
 ///
 /// # Errors
 /// What logind answered. The record stays, and a later call tries again.
@@ -31,22 +34,38 @@ pub(crate) fn undo_linger(
     undo: &Undo,
 ) -> Result<()> {
     if undo.means == Means::Manager {
-        stop_ours(systemd, user, undo)?;
-    } else if user.lingers()? != undo.linger_before || state.was_asked() {
-        systemd.watch(user.uid, Awaited::End)?;
-        let set = systemd.set_linger(user.uid, undo.linger_before);
-        match set {
-            Err(_) if !undo.linger_before && user.is_gone() => close_by_hand(systemd, user)?,
-            set => set?,
-        }
+        return stop_ours(systemd, user, undo);
     }
-    state.remove_undo()
+    if user.lingers()? == undo.linger_before && !state.was_asked() {
+        return Ok(());
+    }
+    systemd.watch(user.uid, Awaited::End)?;
+    let set = systemd.set_linger(user.uid, undo.linger_before);
+    match set {
+        Err(_) if !undo.linger_before && user.is_gone() => close_by_hand(systemd, user)?,
+        set => set?,
+    }
+    // What was asked has been done.
+    let noted = state.note_asked(undo, false);
+    noted.unwrap_or_else(|error| log::debug!("uid {}: {error}", user.uid));
+    Ok(())
+}
+
+/// Drops the record where linger is as it says, and where no manager runs who could change that. Answers
+/// with whether it did.
+pub(crate) fn forget_undo(user: &User<'_>, state: &Locked, undo: &Undo) -> Result<bool> {
+    let is_as_before = undo.means == Means::Manager || user.lingers()? == undo.linger_before;
+    let is_done = is_as_before && (undo.linger_before || !user.has_manager());
+    if is_done {
+        state.remove_undo()?;
+    }
+    Ok(is_done)
 }
 
 /// Stops a manager that we have started, unless something else keeps it now.
 fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
     let uid = user.uid;
-    if !user.runtime_dir().exists() {
+    if systemd.units(uid)?.are_down() {
         log::warn!(
             "uid {uid}: close session: it had ended before its jobs: with session=manager logind \
              stops it when the user logs out; session=linger keeps it"
@@ -78,41 +97,73 @@ pub(crate) const OVERHEAD: Duration = Duration::from_secs(5);
 
 /// Waits for the end of a session that nobody holds, so that the next job meets
 /// no half of it. systemd gives what runs in it up to 90 s to stop; here it gets
-/// `grace`.
+/// `grace`. Whoever turns linger on meanwhile stops it from ending, and is ended first.
 pub(crate) fn wait_until_closed(
     systemd: &mut impl Systemd,
     user: &User<'_>,
+    state: &Locked,
+    undo: &Undo,
     grace: Duration,
 ) -> Result<Closed> {
-    if user.lingers()? {
+    let is_manager = undo.means == Means::Manager;
+    if undo.linger_before || is_manager && user.lingers()? {
         return Ok(Closed::Stays);
     }
-    if !user.runtime_dir().exists() {
-        return Ok(Closed::Gone);
+    let closed = wait(systemd, user, grace)?;
+    if is_manager || !user.lingers()? {
+        return Ok(closed);
     }
+    let closed = take_down(systemd, user, state)?;
+    if user.lingers()? { Err(Problem::LingerStays { uid: user.uid }.into()) } else { Ok(closed) }
+}
+
+fn wait(systemd: &mut impl Systemd, user: &User<'_>, grace: Duration) -> Result<Closed> {
     let uid = user.uid;
     systemd.watch(uid, Awaited::End)?;
     let until = systemd.now() + grace + OVERHEAD;
-    if let Some(closed) = closed(systemd, uid, until)? {
+    if let Some(closed) = closed(systemd, user, until)? {
         return Ok(closed);
     }
     log::debug!("uid {uid}: close session: user@{uid}.service still runs and is killed");
-    systemd.kill_manager(uid)?;
+    kill(systemd, user)
+}
+
+fn kill(systemd: &mut impl Systemd, user: &User<'_>) -> Result<Closed> {
+    systemd.kill_manager(user.uid)?;
     let until = systemd.now() + OVERHEAD;
-    let closed = closed(systemd, uid, until)?;
-    systemd.forget_failure(uid)?;
+    let closed = closed(systemd, user, until)?;
+    systemd.forget_failure(user.uid)?;
     closed.ok_or_else(|| still_there(user))
+}
+
+/// Takes a session down whose user has turned linger on again. Nothing of theirs runs between the look at
+/// it and the end: it is frozen, and then killed. Who is logged in is another matter.
+fn take_down(systemd: &mut impl Systemd, user: &User<'_>, state: &Locked) -> Result<Closed> {
+    let uid = user.uid;
+    log::warn!("uid {uid}: close session: its user has turned linger on again; it is killed");
+    if systemd.is_logged_in(uid)? {
+        return systemd.set_linger(uid, false).map(|()| Closed::Stays);
+    }
+    // Whoever comes after a crash has it run again.
+    state.doubt_kept()?;
+    let frozen = systemd.freeze(uid);
+    frozen.unwrap_or_else(|error| log::debug!("uid {uid}: close session: {error}"));
+    systemd.set_linger(uid, false)?;
+    let closed = kill(systemd, user)?;
+    state.remove_kept()?;
+    Ok(closed)
 }
 
 /// What became of it, unless that takes longer than `until`. logind itself
 /// forgets the user only UserStopDelaySec (10 s) later: not waited for.
-fn closed(systemd: &mut impl Systemd, uid: u32, until: Instant) -> Result<Option<Closed>> {
+fn closed(systemd: &mut impl Systemd, user: &User<'_>, until: Instant) -> Result<Option<Closed>> {
+    let uid = user.uid;
     loop {
         let units = systemd.units(uid)?;
         if units.are_down() {
             return Ok(Some(Closed::Gone));
         }
-        if !units.are_stopping() && systemd.is_logged_in(uid)? {
+        if !units.are_stopping() && (user.lingers()? || systemd.is_logged_in(uid)?) {
             return Ok(Some(Closed::Stays));
         }
         if systemd.now() >= until {

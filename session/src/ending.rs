@@ -17,7 +17,7 @@ use crate::rest;
 use crate::sessions::{Job, Sessions};
 use crate::set::Set;
 use crate::slice::cap;
-use crate::store::{self, Found, Locked, Marked, Means, State, Together};
+use crate::store::{self, Found, Locked, Marked, State, Together, Undo};
 use crate::sweeping::{ENOUGH, drop_unended, jobs_that_are_over, sweep};
 use crate::systemd::Systemd;
 use crate::user::User;
@@ -91,7 +91,7 @@ pub(crate) fn release(
         return confine(systemd, sessions, job.uid, &state);
     }
     if keeps(systemd, sessions, job.uid, &state) {
-        return Ok(());
+        return confine(systemd, sessions, job.uid, &state);
     }
     close(systemd, sessions, job.uid, &state)
 }
@@ -104,8 +104,11 @@ pub(crate) fn close(
     state: &Locked,
 ) -> Result<()> {
     let was_kept = is_kept(state);
-    let closed = match put_back(systemd, sessions, uid, state)? {
-        Some(user) => wait_until_closed(systemd, &user, sessions.containment.grace)?,
+    let put_back = put_back(systemd, sessions, uid, state)?;
+    let closed = match &put_back {
+        Some((user, undo)) => {
+            wait_until_closed(systemd, user, state, undo, sessions.containment.grace)?
+        }
         None => Closed::Stays,
     };
     match closed {
@@ -117,17 +120,20 @@ pub(crate) fn close(
         Closed::Stays if was_kept => {}
         Closed::Stays => end_strangers(sessions, uid, state)?,
     }
+    if put_back.is_some() {
+        state.remove_undo()?;
+    }
     confine(systemd, sessions, uid, state)
 }
 
-/// What no job holds. Gives the user whose session is to end now, if it was us who
-/// had opened it.
+/// What no job holds. Gives the user and what is to be undone, which stays written down until the session
+/// has ended; nothing where its end is put off.
 pub(crate) fn put_back<'a>(
     systemd: &mut impl Systemd,
     sessions: &'a Sessions,
     uid: u32,
     state: &Locked,
-) -> Result<Option<User<'a>>> {
+) -> Result<Option<(User<'a>, Undo)>> {
     end_keep(systemd, uid, state)?;
     let Some(undo) = state.undo()? else { return Ok(None) };
     let user = User { uid, name: undo.name.clone(), roots: &sessions.roots };
@@ -135,9 +141,7 @@ pub(crate) fn put_back<'a>(
         return Ok(None);
     }
     undo_linger(systemd, &user, state, &undo)?;
-    // One that was up without us stays.
-    let stays = undo.means == Means::Manager && undo.linger_before;
-    Ok((!stays).then_some(user))
+    Ok(Some((user, undo)))
 }
 
 /// Whether the end of the session would take something from processes of the

@@ -83,6 +83,12 @@ pub enum Problem {
         /// Where they should be.
         at: PathBuf,
     },
+    /// Somebody turns linger on, over and over, who is not in the session.
+    #[error("turn linger off for uid {uid}: somebody turns it on again")]
+    LingerStays {
+        /// Whose.
+        uid: u32,
+    },
     /// logind answered that it turned linger on, and it is off.
     #[error("turn linger on for uid {uid}: logind says that it is, and it is not")]
     NoLinger {

@@ -20,6 +20,8 @@ pub(crate) fn place() -> (TempDir, Roots) {
     for parent in [&roots.run, &roots.lib] {
         fs::create_dir_all(parent.parent().unwrap()).unwrap();
     }
+    fs::create_dir_all(&roots.cgroup).unwrap();
+    fs::write(roots.cgroup.join("cgroup.controllers"), "").unwrap();
     (dir, roots)
 }
 
@@ -30,6 +32,8 @@ pub(crate) enum Ask {
     Look(bool),
     /// `SetUserLinger`, which then does what it says.
     Linger(bool),
+    /// What the user does before the next question, here: linger is on.
+    UserLingers(PathBuf),
     /// The units are found in this state.
     Units(&'static str),
     /// `StartUnit`, refused with a text or not.
@@ -70,6 +74,10 @@ impl Scripted {
 
     fn next(&mut self, asked: &str) -> Result<Ask> {
         match self.script.pop_front() {
+            Some(Ask::UserLingers(file)) => {
+                fs::write(file, "").unwrap();
+                self.next(asked)
+            }
             Some(Ask::NoBus) => Err(refusal("no bus")),
             Some(ask) => Ok(ask),
             None => panic!("asked beyond the script: {asked}"),

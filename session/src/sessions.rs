@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::bus::Bus;
+use crate::closing::forget_undo;
 use crate::containment::Containment;
 use crate::crash;
 use crate::ending::{
@@ -21,7 +22,7 @@ use crate::processes::{Process, processes};
 use crate::role::{Moment, Role};
 use crate::roots::Roots;
 use crate::store::{self, Lease, Locked, Means, Undo};
-use crate::sweeping::{drop_earlier, drop_unended, settle, sweep};
+use crate::sweeping::{drop_earlier, drop_unended, see_the_end, settle, sweep};
 use crate::systemd::Systemd;
 use crate::user::User;
 
@@ -198,12 +199,18 @@ impl Sessions {
         let uids = store::known_uids(&self.roots)?;
         let budget = Budget::starting_now(self.timeout);
         let mut bus = Bus::new(&self.roots, budget);
+        let mut ending = Vec::new();
         for uid in uids {
             match settle(&mut bus, self, uid, slurmd_starts, budget) {
                 Err(error) if error.is_late() => return Err(error),
                 Err(error) => log::error!("uid {uid}: settle what an ended job left: {error}"),
-                Ok(()) => {}
+                Ok(still_ends) => ending.extend(still_ends.then_some(uid)),
             }
+        }
+        // All of them end at the same time. What is not seen to end stays written down.
+        for uid in ending {
+            let seen = see_the_end(&mut bus, self, uid);
+            seen.unwrap_or_else(|error| log::warn!("uid {uid}: see its session end: {error}"));
         }
         Ok(())
     }
@@ -278,7 +285,10 @@ pub(crate) fn give_up(
     let noted = state.put(job.id, &Lease::Failed { cause, told: false });
     noted.or_else(|_| state.remove(job.id))?;
     if !state.is_held()? {
-        put_back(systemd, sessions, job.uid, &state)?;
+        let put_back = put_back(systemd, sessions, job.uid, &state)?;
+        if let Some((user, undo)) = put_back {
+            forget_undo(&user, &state, &undo)?;
+        }
     }
     confine(systemd, sessions, job.uid, &state)
 }

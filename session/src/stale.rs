@@ -65,7 +65,7 @@ impl Sessions {
     }
 
     /// Drops the leases of this user's jobs that are provably over, all of them, and
-    /// undoes what they have left. It does not wait for the end of the session.
+    /// undoes what they have left.
     ///
     /// # Errors
     /// Why that could not be done. What is to be undone stays written down.
@@ -123,7 +123,7 @@ fn end_kept_now(
 ) -> Result<()> {
     match lock_kept(sessions, uid, budget)? {
         Some(state) if state.kept().is_some() => {
-            settle_swept(systemd, sessions, uid, &state, budget)
+            settle_swept(systemd, sessions, uid, &state, budget).map(drop)
         }
         _ => Ok(()),
     }
@@ -158,7 +158,10 @@ fn sweep_all(
     for job in jobs_that_are_over(sessions, &state, false, usize::MAX)? {
         drop_unended(&state, job)?;
     }
-    settle_swept(systemd, sessions, uid, &state, budget)
+    match settle_swept(systemd, sessions, uid, &state, budget)? {
+        true => close(systemd, sessions, uid, &state),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -179,7 +182,7 @@ mod tests {
         let stat = "77 (a) S 1 77 77 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 998877 1";
         std::fs::write(roots.proc.join("77/stat"), stat).unwrap();
         let containment =
-            Containment { confine: Confine::ALL, kill_leftovers: true, grace: Duration::ZERO };
+            Containment { confine: Confine::NONE, kill_leftovers: true, grace: Duration::ZERO };
         let (timeout, means, keep) = (Duration::from_secs(1), Means::Linger, Duration::ZERO);
         (dir, Sessions { roots, timeout, means, containment, keep })
     }

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use crate::budget::Budget;
-use crate::ending::{confine, end_strangers, put_back};
+use crate::closing::forget_undo;
+use crate::ending::{close, confine, end_strangers, put_back};
 use crate::error::Result;
 use crate::keepers::{is_over, may_work};
 use crate::keeping::is_kept;
@@ -85,14 +86,15 @@ pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
 
 /// When slurmd loads the plugin. Waits for no session to end and for no lock:
 /// there may be many, and slurmd waits for us. Who holds the lock sweeps as well.
+/// Answers with whether a session still is to end.
 pub(crate) fn settle(
     systemd: &mut impl Systemd,
     sessions: &Sessions,
     uid: u32,
     slurmd_starts: bool,
     budget: Budget,
-) -> Result<()> {
-    let Some(state) = store::try_lock(&sessions.roots, uid)? else { return Ok(()) };
+) -> Result<bool> {
+    let Some(state) = store::try_lock(&sessions.roots, uid)? else { return Ok(false) };
     sweep(sessions, uid, &state, slurmd_starts)?;
     settle_swept(systemd, sessions, uid, &state, budget)
 }
@@ -104,15 +106,33 @@ pub(crate) fn settle_swept(
     uid: u32,
     state: &Locked,
     budget: Budget,
-) -> Result<()> {
+) -> Result<bool> {
+    let mut still_ends = false;
     if !state.is_held()? {
         let was_kept = is_kept(state);
-        let closes = put_back(systemd, sessions, uid, state)?.is_some();
+        let put_back = put_back(systemd, sessions, uid, state)?;
+        if let Some((user, undo)) = &put_back {
+            still_ends = !forget_undo(user, state, undo)?;
+        }
         // After a reboot there is nothing to tell strangers by.
         let is_late = Instant::now() >= budget.deadline();
+        let closes = put_back.is_some();
         if state.has_found() && !was_kept && !is_late && (!closes || systemd.is_logged_in(uid)?) {
             end_strangers(sessions, uid, state)?;
         }
     }
-    confine(systemd, sessions, uid, state)
+    confine(systemd, sessions, uid, state)?;
+    Ok(still_ends)
+}
+
+/// Waits for the end of a session that was settled, unless a job has come.
+pub(crate) fn see_the_end(
+    systemd: &mut impl Systemd,
+    sessions: &Sessions,
+    uid: u32,
+) -> Result<()> {
+    match store::try_lock(&sessions.roots, uid)? {
+        Some(state) if !state.is_held()? => close(systemd, sessions, uid, &state),
+        _ => Ok(()),
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Problem, Result};
+use crate::live::check_manager;
 use crate::roots::Roots;
 use crate::store;
 
@@ -31,6 +32,11 @@ impl<'a> User<'a> {
 
     pub(crate) fn runtime_dir(&self) -> PathBuf {
         self.roots.runtime_dir(self.uid)
+    }
+
+    /// Whether the user's manager has a process, by its cgroup.
+    pub(crate) fn has_manager(&self) -> bool {
+        check_manager(&self.roots.slice(self.uid), self.uid).is_ok()
     }
 
     /// Whether the account is no more.

@@ -31,7 +31,8 @@ impl Node {
         show_this_process(&roots.proc);
         let uid = nix::unistd::getuid().as_raw();
         let linger_file = User::look_up(uid, &roots).unwrap().linger_file();
-        let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
+        // What is asked about the slice is in its own tests, and in the model's.
+        let (confine, grace) = (Confine::NONE, Duration::from_secs(5));
         let containment = Containment { confine, kill_leftovers: true, grace };
         let timeout = Duration::from_secs(15);
         let (means, keep) = (Means::Linger, Duration::ZERO);
@@ -68,7 +69,10 @@ impl Node {
     fn settle(&self, slurmd_starts: bool, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
-        settle(&mut systemd, &self.sessions, self.uid, slurmd_starts, budget)
+        if settle(&mut systemd, &self.sessions, self.uid, slurmd_starts, budget)? {
+            see_the_end(&mut systemd, &self.sessions, self.uid)?;
+        }
+        Ok(())
     }
 
     fn lease(&self, id: u32) -> Option<Lease> {
@@ -85,10 +89,6 @@ impl Node {
         empty(&self.roots.run) && empty(&self.roots.lib)
     }
 
-    /// As if a session's directory were there, so that closing waits for it.
-    fn show_runtime_dir(&self) {
-        fs::create_dir_all(self.roots.runtime_dir(self.uid)).unwrap();
-    }
 }
 
 /// What a first prolog asks when all goes well.
@@ -102,8 +102,14 @@ const OPENS: [Ask; 7] = [
     Ask::Look(true),
 ];
 
-/// What a last epilog asks.
-const CLOSES: [Ask; 2] = [Ask::Watch, Ask::Linger(false)];
+/// What is asked to have the session end.
+const PUTS_BACK: [Ask; 2] = [Ask::Watch, Ask::Linger(false)];
+
+/// By a last epilog, which waits.
+const ENDS: [Ask; 3] = [Ask::Watch, Ask::Linger(false), Ask::Watch];
+
+/// And until that has ended.
+const CLOSES: [Ask; 4] = [Ask::Watch, Ask::Linger(false), Ask::Watch, Ask::Units("inactive")];
 
 /// Show that the first lease opens, the second finds the session open, and the
 /// last closes it and leaves nothing.
@@ -235,7 +241,7 @@ fn what_is_not_live_is_not_open() {
     let mut script = OPENS.to_vec();
     script.pop();
     script.push(Ask::Look(false));
-    script.extend(CLOSES);
+    script.extend(PUTS_BACK);
     let error = node.take(1, script).unwrap_err();
     assert!(matches!(error.problem(), Problem::NotLive(_)), "{error}");
     assert!(!node.lingers());
@@ -261,7 +267,7 @@ fn a_power_loss_is_settled() {
     node.take(1, OPENS).unwrap();
     fs::remove_dir_all(&node.roots.run).unwrap();
     assert_eq!(store::known_uids(&node.roots).unwrap(), [node.uid].into());
-    node.settle(true, CLOSES).unwrap();
+    node.settle(true, PUTS_BACK).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }
 
@@ -314,10 +320,11 @@ fn the_first_versions_state_is_read() {
         r#"{"version":1,"name":"bob","linger_before":true}"#,
     )
     .unwrap();
-    assert!(node.lease(2).unwrap().has_limits());
+    assert_eq!(node.lease(2), Some(Lease::Open));
     assert_eq!(node.lease(3), Some(Lease::Failed { cause: "c".into(), told: true }));
     assert_eq!(node.lease(4), Some(Lease::Declined));
     let state = store::state(&node.roots, node.uid);
+    assert_eq!(state.limits(2).unwrap().unwrap().tasks, Some(9));
     assert_eq!(state.audit_ids(store::Marked::Job(2)).unwrap(), [24, 25].into());
     assert!(state.undo().unwrap().unwrap().linger_before);
 }

@@ -25,7 +25,7 @@ impl Node {
         let state = store::lock(&self.roots, UID, Budget::starting_now(Duration::from_secs(5)));
         let mut systemd = Scripted::new(self.roots.linger.clone(), script);
         let wanted = wanted.clone();
-        cap(&mut systemd, &self.roots, UID, &state.unwrap(), wanted)
+        cap(&mut systemd, &self.roots, UID, &state.unwrap(), wanted, false)
     }
 
     /// As systemd does when the property is set, and the kernel after it.

@@ -22,25 +22,26 @@ impl Node {
 fn closing_waits_unless_logged_in() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    node.show_runtime_dir();
     let waits = [Ask::Units("deactivating"), Ask::Changed(Some(1))];
-    let closes = CLOSES.into_iter().chain([Ask::Watch]).chain(waits);
+    let closes = ENDS.into_iter().chain(waits);
     node.release(1, closes.chain([Ask::Units("inactive")])).unwrap();
     node.take(2, OPENS).unwrap();
-    let stays = [Ask::Watch, Ask::Units("active"), Ask::LoggedIn(true)];
-    node.release(2, CLOSES.into_iter().chain(stays)).unwrap();
+    let stays = [Ask::Units("active"), Ask::LoggedIn(true)];
+    node.release(2, ENDS.into_iter().chain(stays)).unwrap();
     assert!(node.is_clean());
 }
 
-/// Show that a bus that dies while the session ends leaves no linger to undo.
+/// Show that a bus that dies while the session ends leaves no linger, and that what is to be undone stays
+/// written down until it has ended.
 #[test]
 fn what_ends_late_is_undone_all_the_same() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    node.show_runtime_dir();
-    let waits = [Ask::Watch, Ask::Units("deactivating"), Ask::NoBus];
-    node.release(1, CLOSES.into_iter().chain(waits)).unwrap_err();
-    assert!(!node.lingers() && node.is_clean());
+    let waits = [Ask::Units("deactivating"), Ask::NoBus];
+    node.release(1, ENDS.into_iter().chain(waits)).unwrap_err();
+    assert!(!node.lingers() && !node.is_clean());
+    node.release(1, [Ask::Watch, Ask::Units("inactive")]).unwrap();
+    assert!(node.is_clean());
 }
 
 /// Show that a session that does not end in its grace is killed, and that its
@@ -49,9 +50,7 @@ fn what_ends_late_is_undone_all_the_same() {
 fn what_does_not_stop_is_killed() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    node.show_runtime_dir();
-    let mut script = CLOSES.to_vec();
-    script.push(Ask::Watch);
+    let mut script = ENDS.to_vec();
     for _ in 0..10 {
         script.extend([Ask::Units("deactivating"), Ask::Changed(None)]);
     }
@@ -66,14 +65,12 @@ fn what_does_not_stop_is_killed() {
 fn what_cannot_be_killed_is_named() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    node.show_runtime_dir();
     let scope = node.roots.slice(node.uid).join("user@1.service/x.scope");
     fs::create_dir_all(&scope).unwrap();
     fs::write(scope.join("cgroup.procs"), "4711\n").unwrap();
     fs::create_dir_all(node.roots.proc.join("4711")).unwrap();
     fs::write(node.roots.proc.join("4711/comm"), "stuck\n").unwrap();
-    let mut script = CLOSES.to_vec();
-    script.push(Ask::Watch);
+    let mut script = ENDS.to_vec();
     let waits = [Ask::Units("deactivating"), Ask::Changed(None)];
     script.extend(waits.iter().cloned().cycle().take(20));
     script.extend([Ask::Units("deactivating"), Ask::Kill]);
@@ -135,4 +132,38 @@ fn the_start_of_slurmd_passes_by_a_held_lock() {
     node.settle(true, []).unwrap();
     drop(lock);
     assert_eq!(node.lease(1), Some(Lease::Open));
+}
+
+impl Node {
+    /// The user turns linger on again while the session ends.
+    fn user_lingers_again(&self) -> Ask {
+        Ask::UserLingers(self.linger_file.clone())
+    }
+}
+
+/// Show that a user who turns linger on again while the session ends does not win: what runs is frozen,
+/// linger goes off, all of it is killed, and only then is the record dropped.
+#[test]
+fn who_turns_linger_on_again_is_taken_down() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    let again = [Ask::Units("active"), Ask::LoggedIn(false), Ask::Freeze, Ask::Linger(false), Ask::Kill];
+    let script = [Ask::Watch, Ask::Linger(false), node.user_lingers_again(), Ask::Watch];
+    let gone = [Ask::Units("failed"), Ask::Forget];
+    node.release(1, script.into_iter().chain(again).chain(gone)).unwrap();
+    assert!(!node.lingers() && node.is_clean());
+}
+
+/// Show that where somebody outside of the session keeps turning it on, that is an error, and stays to be
+/// undone.
+#[test]
+fn who_cannot_be_taken_down_is_named() {
+    let node = Node::new();
+    node.take(1, OPENS).unwrap();
+    let again = [Ask::Units("active"), Ask::LoggedIn(false), Ask::Freeze, Ask::Linger(false)];
+    let script = [Ask::Watch, Ask::Linger(false), node.user_lingers_again(), Ask::Watch];
+    let gone = [node.user_lingers_again(), Ask::Kill, Ask::Units("failed"), Ask::Forget];
+    let error = node.release(1, script.into_iter().chain(again).chain(gone)).unwrap_err();
+    assert!(error.to_string().contains("somebody turns it on again"), "{error}");
+    assert!(!node.is_clean());
 }

@@ -92,16 +92,15 @@ fn a_login_ends_a_keep() {
     let node = node();
     node.take(1, OPENS).unwrap();
     node.release(1, keeps(&node)).unwrap();
-    node.show_runtime_dir();
-    let stays = [Ask::Watch, Ask::Units("active"), Ask::LoggedIn(true)];
-    let script = [Ask::LoggedIn(true), Ask::Thaw].into_iter().chain(CLOSES).chain(stays);
+    let stays = [Ask::Units("active"), Ask::LoggedIn(true)];
+    let script = [Ask::LoggedIn(true), Ask::Thaw].into_iter().chain(ENDS).chain(stays);
     node.guard_calls(script);
     assert!(node.is_clean());
     node.take(2, OPENS).unwrap();
     let command = node.roots.usr.join("local/bin/spank-linger");
     let closes = [Ask::Guard(30, command), Ask::LoggedIn(true), Ask::Thaw];
-    let stays = [Ask::Watch, Ask::Units("active"), Ask::LoggedIn(true)];
-    node.release(2, closes.into_iter().chain(CLOSES).chain(stays)).unwrap();
+    let stays = [Ask::Units("active"), Ask::LoggedIn(true)];
+    node.release(2, closes.into_iter().chain(ENDS).chain(stays)).unwrap();
     assert!(node.is_clean());
 }
 
@@ -112,14 +111,13 @@ fn what_a_login_begins_is_no_leftover() {
     let node = node();
     node.take(1, OPENS).unwrap();
     node.release(1, keeps(&node)).unwrap();
-    node.show_runtime_dir();
     // Beyond the highest number of a process (PID_MAX_LIMIT, Linux).
     for (pid, cgroup) in [(4_194_305, "init.scope"), (4_194_306, "app.slice/new.service")] {
         node.show_process(pid, &format!("user@UID.service/{cgroup}"));
         fs::write(node.roots.proc.join(format!("{pid}/sessionid")), "7").unwrap();
     }
-    let stays = [Ask::Watch, Ask::Units("active"), Ask::LoggedIn(true)];
-    node.guard_calls([Ask::LoggedIn(true), Ask::Thaw].into_iter().chain(CLOSES).chain(stays));
+    let stays = [Ask::Units("active"), Ask::LoggedIn(true)];
+    node.guard_calls([Ask::LoggedIn(true), Ask::Thaw].into_iter().chain(ENDS).chain(stays));
     assert!(node.is_clean());
 }
 
@@ -141,7 +139,7 @@ fn the_start_of_slurmd_ends_a_keep() {
     let node = node();
     node.take(1, OPENS).unwrap();
     node.release(1, keeps(&node)).unwrap();
-    node.settle(true, [Ask::Thaw].into_iter().chain(CLOSES)).unwrap();
+    node.settle(true, [Ask::Thaw].into_iter().chain(PUTS_BACK)).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }
 

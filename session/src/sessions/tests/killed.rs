@@ -74,15 +74,16 @@ fn a_removed_record_is_written_again() {
 fn nothing_is_inherited_from_an_earlier_job_of_the_same_id() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    let limits = Some(crate::limits::Limits { tasks: Some(7), ..Default::default() });
+    let limits = crate::limits::Limits { tasks: Some(7), ..Default::default() };
     let dir = node.roots.run.join(node.uid.to_string());
     store::lock(&node.roots, node.uid, Budget::starting_now(Duration::from_secs(15)))
-        .and_then(|state| state.put(1, &Lease::Open { limits }))
+        .and_then(|state| state.put_limits(1, &limits))
         .unwrap();
     fs::write(dir.join("1.keepers"), "step 4711 998877\n").unwrap();
     fs::write(dir.join("1.audit"), "77\n").unwrap();
     node.take(1, [Ask::Look(true), Ask::Units("active")]).unwrap();
     assert_eq!(node.lease(1), Some(Lease::Open));
+    assert_eq!(store::state(&node.roots, node.uid).limits(1).unwrap(), None);
     assert!(!dir.join("1.audit").exists() && !dir.join("1.keepers").exists());
     assert_eq!(fs::read_to_string(dir.join("ended.audit")).unwrap(), "77\n");
 }
@@ -95,7 +96,7 @@ fn a_new_configuration_ends_no_job() {
     node.take(1, OPENS).unwrap();
     node.settle(false, []).unwrap();
     assert_eq!(node.lease(1), Some(Lease::Open));
-    node.settle(true, CLOSES.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
+    node.settle(true, PUTS_BACK.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }
 

@@ -14,6 +14,9 @@ const STARTS: [Ask; 8] = [
     Ask::Look(true),
 ];
 
+/// What a last epilog asks to have it end.
+const STOPS: [Ask; 4] = [Ask::Units("active"), Ask::LoggedIn(false), Ask::Watch, Ask::Stop];
+
 fn node() -> Node {
     let mut node = Node::new();
     node.sessions.means = Means::Manager;
@@ -29,9 +32,7 @@ fn the_manager_is_started_and_stopped() {
     node.take(2, [Ask::Look(true), Ask::Units("active")]).unwrap();
     assert!(!node.lingers() && fs::read_dir(&node.roots.lib).unwrap().next().is_none());
     node.release(1, []).unwrap();
-    fs::create_dir_all(node.roots.runtime_dir(node.uid)).unwrap();
-    let stops = [Ask::LoggedIn(false), Ask::Watch, Ask::Stop, Ask::Watch, Ask::Units("inactive")];
-    node.release(2, stops).unwrap();
+    node.release(2, STOPS.into_iter().chain([Ask::Watch, Ask::Units("inactive")])).unwrap();
     assert!(node.is_clean());
 }
 
@@ -41,16 +42,15 @@ fn the_manager_is_started_and_stopped() {
 fn what_others_keep_stays() {
     let node = node();
     node.take(1, [Ask::Units("active"), Ask::Look(true), Ask::Units("active")]).unwrap();
-    fs::create_dir_all(node.roots.runtime_dir(node.uid)).unwrap();
-    node.release(1, []).unwrap();
+    node.release(1, [Ask::Units("active")]).unwrap();
     assert!(node.is_clean());
     node.take(1, STARTS).unwrap();
-    node.release(1, [Ask::LoggedIn(true), Ask::Watch, Ask::Units("active"), Ask::LoggedIn(true)])
-        .unwrap();
+    let logged_in = [Ask::Units("active"), Ask::LoggedIn(true)];
+    node.release(1, logged_in.clone().into_iter().chain([Ask::Watch]).chain(logged_in)).unwrap();
     assert!(node.is_clean());
     node.take(1, STARTS).unwrap();
     fs::write(&node.linger_file, "").unwrap();
-    node.release(1, []).unwrap();
+    node.release(1, [Ask::Units("active")]).unwrap();
     assert!(node.is_clean() && node.lingers());
 }
 
@@ -60,11 +60,10 @@ fn what_others_keep_stays() {
 fn a_stop_that_failed_is_made_up_for() {
     let node = node();
     node.take(1, STARTS).unwrap();
-    fs::create_dir_all(node.roots.runtime_dir(node.uid)).unwrap();
-    node.release(1, [Ask::LoggedIn(false), Ask::Watch, Ask::NoBus]).unwrap_err();
+    let fails = STOPS.into_iter().take(3).chain([Ask::NoBus]);
+    node.release(1, fails).unwrap_err();
     assert!(!node.is_clean());
-    let stops = [Ask::LoggedIn(false), Ask::Watch, Ask::Stop, Ask::LoggedIn(false)];
-    node.settle(false, stops).unwrap();
+    node.settle(false, STOPS.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
     assert!(node.is_clean());
 }
 
@@ -77,9 +76,8 @@ fn who_lingers_is_not_frozen() {
     fs::write(node.roots.usr.join("bin/spank-linger"), "").unwrap();
     fs::write(node.roots.proc.join("uptime"), "100.99 1.00\n").unwrap();
     node.take(1, STARTS).unwrap();
-    fs::create_dir_all(node.roots.runtime_dir(node.uid)).unwrap();
     fs::write(&node.linger_file, "").unwrap();
-    node.release(1, []).unwrap();
+    node.release(1, [Ask::Units("active")]).unwrap();
     assert!(node.is_clean() && node.lingers());
 }
 
@@ -88,7 +86,7 @@ fn who_lingers_is_not_frozen() {
 fn a_session_that_a_logout_has_ended_is_over() {
     let node = node();
     node.take(1, STARTS).unwrap();
-    node.release(1, []).unwrap();
+    node.release(1, [Ask::Units("inactive"), Ask::Watch, Ask::Units("inactive")]).unwrap();
     assert!(node.is_clean());
 }
 

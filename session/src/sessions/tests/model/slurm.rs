@@ -99,7 +99,10 @@ impl World {
             if !store::known_uids(&world.sessions.roots)?.contains(&uid) {
                 return Ok(());
             }
-            settle(&mut world.logind, &world.sessions, uid, true, budget())
+            if settle(&mut world.logind, &world.sessions, uid, true, budget())? {
+                see_the_end(&mut world.logind, &world.sessions, uid)?;
+            }
+            Ok(())
         })
     }
 
@@ -157,12 +160,10 @@ impl World {
         let taken = if is_due { self.take(id, moment) } else { Ok(()) };
         self.note_keeper(id, role, pid)?;
         taken?;
+        let is_known = self.limits(id).is_some();
         match self.lease(id) {
-            Some(lease) if lease.is_open() => {
-                let limits = (is_extern || !lease.has_limits()).then_some(limits);
-                self.hold(id, limits)
-            }
-            _ => Ok(()),
+            Some(_) => self.hold(id, (is_extern || !is_known).then_some(limits)),
+            None => Ok(()),
         }
     }
 
@@ -179,9 +180,12 @@ impl World {
 
     fn hold(&mut self, id: u32, limits: Option<Limits>) -> Result<()> {
         let (job, noted) = (self.job(id), limits.clone());
-        let held = hold(&mut self.logind, &self.sessions, job, limits, budget());
+        if let Some(limits) = limits {
+            store::state(&self.sessions.roots, self.uid).put_limits(id, &limits)?;
+        }
+        let held = hold(&mut self.logind, &self.sessions, job, budget());
         if held.is_ok() && noted.is_some() {
-            assert_eq!(self.lease(id), Some(Lease::Open { limits: noted }));
+            assert_eq!(self.limits(id), noted);
         }
         held.inspect_err(|error| self.give_up(id, error))
     }

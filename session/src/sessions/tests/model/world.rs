@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::logind::Logind;
 use crate::keepers::show_this_process;
+use crate::limits::Limits;
 use crate::sessions::tests::*;
 use crate::slice::{Name, Properties, Property};
 
@@ -53,6 +54,8 @@ fn place_in_memory() -> (TempDir, Roots) {
         fs::create_dir_all(place).unwrap();
     }
     show_this_process(&roots.proc);
+    fs::create_dir_all(&roots.cgroup).unwrap();
+    fs::write(roots.cgroup.join("cgroup.controllers"), "").unwrap();
     fs::create_dir_all(roots.usr.join("bin")).unwrap();
     fs::write(roots.usr.join("bin/spank-linger"), "").unwrap();
     fs::write(roots.proc.join("uptime"), "100.99 80.00\n").unwrap();
@@ -88,6 +91,10 @@ impl World {
     pub(super) fn leases(&self) -> BTreeMap<u32, Lease> {
         let jobs = store::state(&self.sessions.roots, self.uid).jobs().unwrap();
         jobs.into_iter().filter_map(|id| Some((id, self.lease(id)?))).collect()
+    }
+
+    pub(super) fn limits(&self, id: u32) -> Option<Limits> {
+        store::state(&self.sessions.roots, self.uid).limits(id).unwrap()
     }
 
     /// Whether it is written down how linger was.
