@@ -17,6 +17,7 @@ pub(crate) struct Machine(TempDir);
 impl Machine {
     pub(crate) fn new() -> Self {
         let machine = Self(TempDir::new().unwrap());
+        machine.put_program("programs/findmnt", "false");
         for release in RELEASES {
             machine.put(&format!("usr/lib/slurm-spank-linger/{release}/spank_linger.so"), "");
         }
@@ -28,6 +29,17 @@ impl Machine {
     pub(crate) fn with_slurm(self, program: &str, says: &str, plugins: &str) -> Self {
         self.put_program(program, &format!("echo '{says}'"));
         self.put(&format!("{plugins}/auth_munge.so"), "");
+        self
+    }
+
+    /// With this kind of file system mounted there.
+    pub(crate) fn with_mount(self, kind: &str, at: &str) -> Self {
+        let at = self.path(at).display().to_string();
+        // Of findmnt's options the last is the path that is asked for.
+        let answer = format!(
+            "for path; do :; done; case $path in {at}*) echo '{kind} {at}' ;; *) echo ext4 / ;; esac"
+        );
+        self.put_program("programs/findmnt", &answer);
         self
     }
 
@@ -53,6 +65,8 @@ impl Machine {
     pub(crate) fn setup(&self, what: &str) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/setup");
         let mut setup = Command::new(script);
+        let programs = self.path("programs").display().to_string();
+        setup.env("PATH", [&programs, ":", &std::env::var("PATH").unwrap()].concat());
         let output = setup.arg(what).env("DPKG_ROOT", self.0.path()).env_remove("SLURM_CONF");
         let output = output.output().unwrap();
         assert!(output.status.success(), "{output:?}");

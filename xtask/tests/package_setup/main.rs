@@ -4,6 +4,7 @@
 mod machine;
 
 use std::fs;
+use std::process::Command;
 
 use machine::{ACTIVATION, DEBIAN, Machine};
 
@@ -79,6 +80,59 @@ fn a_missing_plugin_directory_is_said() {
     machine.put("etc/slurm/slurm.conf", "PluginDir=/nowhere\n");
     let said = machine.link();
     assert!(said.contains("set PluginDir in slurm.conf"), "{said}");
+}
+
+/// Show that a plugin directory that other hosts have too is neither linked into nor
+/// removed from, and that it is said, once, what does so.
+#[test]
+fn what_other_hosts_have_too_is_left_alone() {
+    for kind in ["nfs", "nfs4", "lustre", "gpfs", "cifs", "ceph", "beegfs_nodev", "fuse.sshfs"] {
+        let plugins = "opt/slurm/lib/slurm";
+        let machine = Machine::new()
+            .with_slurm("opt/slurm/sbin/slurmd", "slurm 24.11.5", plugins)
+            .with_mount(kind, "opt/slurm");
+        let link = machine.path(plugins).join("spank_linger.so").display().to_string();
+        let by_hand = format!("ln -sfn /usr/lib/slurm-spank-linger/24.11/spank_linger.so {link}");
+        let said = machine.link();
+        assert!(said.contains(&format!("is on {kind}, for other hosts too")), "{said}");
+        assert!(said.ends_with(&format!("run once: {by_hand}\n")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(machine.release_in(plugins), None);
+        assert!(Command::new("sh").args(["-c", &by_hand]).status().unwrap().success());
+        assert_eq!(machine.link(), "", "{kind}: it is done");
+        let said = machine.setup("remove");
+        assert!(said.ends_with(&format!("run once: rm {link}\n")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(machine.release_in(plugins).as_deref(), Some("24.11"));
+    }
+}
+
+/// Show that an activation that other hosts have too stays, for the same reason.
+#[test]
+fn an_activation_of_other_hosts_stays() {
+    let machine = Machine::debian("slurm 24.11.5").with_mount("nfs4", "etc/slurm");
+    machine.link();
+    machine.activate();
+    let said = machine.setup("remove");
+    let rm = format!("run once: rm {}\n", machine.path(ACTIVATION).display());
+    assert!(said.contains(&rm), "{said}");
+    assert!(!said.contains("is removed"), "{said}");
+    assert!(fs::symlink_metadata(machine.path(ACTIVATION)).is_ok());
+    assert_eq!(machine.release_in(DEBIAN), None);
+}
+
+/// Show that what is this host's alone is linked into and removed from: a disk, an
+/// overlay of an image, and a root on a network file system that has the package too.
+#[test]
+fn what_is_this_hosts_is_linked() {
+    let own = "usr/lib/x86_64-linux-gnu";
+    for (kind, at) in [("xfs", own), ("overlay", own), ("fuse.fuse-overlayfs", own), ("nfs4", "")] {
+        let machine = Machine::debian("slurm 24.11.5").with_mount(kind, at);
+        machine.link();
+        assert_eq!(machine.release_in(DEBIAN).as_deref(), Some("24.11"), "{kind}");
+        machine.setup("remove");
+        assert_eq!(machine.release_in(DEBIAN), None, "{kind}");
+    }
 }
 
 /// Show that a plugin that somebody has put there is neither replaced nor removed.
