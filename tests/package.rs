@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, missing_docs)]
 
 use cluster_tests::{
-    Batch, FILES, LIVE, N1, PLUGIN_DIR, QUICK, RESTART, fresh_node, package, skipped,
+    AtEnd, Batch, FILES, GO, LIVE, N1, PLUGIN_DIR, QUICK, RESTART, fresh_node, package, skipped,
 };
 
 /// slurmd's process.
@@ -93,4 +93,66 @@ fn it_follows_slurm() {
     N1.waits_until(&format!("[ \"$({PROCESS})\" != {slurmd} ]"));
     N1.settles();
     Batch::of("alice", LIVE).run().ok().says("running dir=/run/user/1001\n");
+}
+
+/// What the plugin writes down before it turns linger on for a job.
+const RECORDS: &str = r#"
+    umask 077; mkdir /var/lib/spank-linger
+    printf '{"version":1,"name":"alice","linger_before":false}' >/var/lib/spank-linger/1001
+    printf '{"version":1,"name":"dave","linger_before":true}' >/var/lib/spank-linger/1004"#;
+
+/// Show that after a power loss nobody lingers who did not before, and no session begins
+/// for it, on a node whose slurmd does not start; and that whoever lingered before does.
+#[test]
+fn a_power_loss_is_put_back_without_slurmd() {
+    let _end = fresh_node();
+    let before = N1.snapshot();
+    install();
+    let slurmd = AtEnd(format!(
+        "loginctl disable-linger alice dave; systemctl enable slurmd; {RESTART}; \
+         scontrol update nodename=n1 state=resume"
+    ));
+    N1.sh(&format!("set -e; {RECORDS}; loginctl enable-linger alice; systemctl disable slurmd"))
+        .ok();
+    // The worst moment: all that was changed is on the disk.
+    N1.sh("sync").ok();
+    N1.loses_power_without_slurmd();
+    let journal =
+        |unit: &str| N1.sh(&format!("journalctl --boot --quiet --unit={unit}")).ok().stdout;
+    let boot = journal("spank-linger-boot.service");
+    for done in ["uid 1001: does not linger", "uid 1004: lingers"] {
+        assert!(boot.contains(done), "{boot}");
+    }
+    assert_eq!(journal("user@1001.service"), "");
+    N1.waits_until("systemctl --quiet is-active user@1004.service");
+    let left = N1.sh("ls -A /var/lib/systemd/linger /run/spank-linger /var/lib/spank-linger");
+    assert_eq!(
+        left.ok().stdout,
+        "/run/spank-linger:\n\n/var/lib/spank-linger:\n\n/var/lib/systemd/linger:\ndave\n"
+    );
+    assert_eq!(N1.sh("systemctl is-active slurmd").stdout, "inactive\n");
+    drop(slurmd);
+    N1.settles();
+    N1.is_again(&before);
+}
+
+/// Show that what a job of this boot has written down is left alone when logind is started anew
+/// under it, which looks at the unit for a boot again.
+#[test]
+fn a_restart_of_logind_leaves_a_job_alone() {
+    const LOOKED_AT: &str =
+        "systemctl show spank-linger-boot --property=ConditionTimestampMonotonic --value";
+    let _end = fresh_node();
+    let before = N1.snapshot();
+    install();
+    activate(&format!("echo '{QUICK}' >"));
+    let job = Batch::of("alice", &format!("echo up; {GO}; {LIVE}")).start();
+    job.wait_says("up");
+    let during = N1.snapshot();
+    N1.sh("systemctl daemon-reload; systemctl restart systemd-logind").ok();
+    assert_ne!(N1.sh(LOOKED_AT).ok().stdout, "0\n", "the unit was not looked at");
+    assert_eq!(N1.snapshot(), during);
+    assert!(during.contains("/var/lib/spank-linger\n1001\n"), "{during}");
+    job.go_to_its_end().says("running dir=/run/user/1001");
+    N1.is_again(&before);
 }

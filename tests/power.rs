@@ -18,6 +18,18 @@ impl Node {
     /// # Panics
     /// When it does not come back.
     pub fn loses_power(self) {
+        self.loses_power_until("exec linger-node-ready 'idle|mixed|allocated|completing'");
+    }
+
+    /// The same of a node whose slurmd does not start: waits until all else has started.
+    ///
+    /// # Panics
+    /// When it does not come back.
+    pub fn loses_power_without_slurmd(self) {
+        self.loses_power_until("systemctl --quiet is-active multi-user.target");
+    }
+
+    fn loses_power_until(self, is_up: &str) {
         let before = self.sh(BOOT_ID).ok().stdout;
         // A moment later, as nobody would answer.
         self.sh("echo 1 >/proc/sys/kernel/sysrq\n\
@@ -25,10 +37,7 @@ impl Node {
             .ok();
         self.hang_up();
         let begin = Instant::now();
-        let is_back = format!(
-            "[ $({BOOT_ID}) != {} ] && exec linger-node-ready 'idle|mixed|allocated|completing'",
-            before.trim()
-        );
+        let is_back = format!("[ $({BOOT_ID}) != {} ] && {is_up}", before.trim());
         while !self.sh_within(30, &is_back).succeeded() {
             assert!(begin.elapsed() < BOOT, "{self} does not come back");
             sleep(Duration::from_secs(1));

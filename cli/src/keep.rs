@@ -32,7 +32,8 @@ pub(crate) fn end_at_shutdown(node: &Node, uid: u32) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn require_root(node: &Node) -> Result<(), String> {
+/// Leases are root's.
+pub(crate) fn require_root(node: &Node) -> Result<(), String> {
     tell_what_is_logged();
     if node.asked_by_root() { Ok(()) } else { Err("sweep: leases are root's to read".into()) }
 }

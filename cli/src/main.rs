@@ -2,6 +2,7 @@
 //! node, what is wrong with the way there, and a sweep of what was left.
 #![forbid(unsafe_code)]
 
+mod boot;
 mod doctor;
 mod keep;
 mod node;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         }
         Command::Sweep { kept: Some(uid), .. } => keep::end(&node, uid),
         Command::Sweep { kept_at_shutdown: Some(uid), .. } => keep::end_at_shutdown(&node, uid),
+        Command::Sweep { at_boot: true, .. } => boot::run(&node),
         Command::Sweep { dry_run, .. } => sweep::run(&node, dry_run),
         Command::Completions { shell } => {
             print!("{}", options::complete(shell));

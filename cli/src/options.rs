@@ -40,6 +40,9 @@ pub(crate) enum Command {
         /// The same at a shutdown, whenever it is; else nothing
         #[arg(long, value_name = "UID", conflicts_with_all = ["dry_run", "kept"])]
         kept_at_shutdown: Option<u32>,
+        /// Only put linger back after a power loss, before logind starts; else nothing
+        #[arg(long, conflicts_with_all = ["dry_run", "kept", "kept_at_shutdown"])]
+        at_boot: bool,
     },
     /// Print a completion script for a shell
     Completions {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod boot;
 mod budget;
 mod bus;
 mod closing;
@@ -46,6 +47,7 @@ mod text;
 mod user;
 pub mod view;
 
+pub use boot::{PutBack, put_back_at_boot};
 pub use containment::{Containment, Mark};
 pub use error::{Error, Problem, Result};
 pub use limits::{Confine, Limits};

@@ -35,7 +35,7 @@ mod lock;
 mod locked;
 mod record;
 mod state;
-pub(crate) use files::remove;
+pub(crate) use files::{remove, sync};
 pub(crate) use locked::{Locked, lock, try_lock};
 use record::Record;
 pub(crate) use state::{State, Together};

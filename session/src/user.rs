@@ -1,7 +1,12 @@
 //! A user's account, as logind knows it.
 
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
+use nix::libc::O_NOFOLLOW;
+
+use crate::crash;
 use crate::error::{Error, Problem, Result};
 use crate::live::check_manager;
 use crate::roots::Roots;
@@ -47,6 +52,16 @@ impl<'a> User<'a> {
     /// Turns linger off without logind, as an admin would have to.
     pub(crate) fn forget_linger(&self) -> Result<()> {
         store::remove(&self.linger_file())
+    }
+
+    /// Turns it on without logind, in whose way nothing is there yet.
+    pub(crate) fn write_linger(&self) -> Result<()> {
+        let (dir, flag) = (&self.roots.linger, self.linger_file());
+        crash::point();
+        fs::create_dir_all(dir).map_err(Error::file("make", dir))?;
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).mode(0o644).custom_flags(O_NOFOLLOW);
+        options.open(&flag).map(drop).map_err(Error::file("write", &flag))
     }
 
     pub(crate) fn linger_file(&self) -> PathBuf {

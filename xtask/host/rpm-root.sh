@@ -48,6 +48,8 @@ slurm 25.05.1
 plugins=/usr/lib/slurm-spank-linger
 rpm -i "$package"
 says '' 'without Slurm'
+unit=/usr/lib/systemd/system/systemd-logind.service.wants/spank-linger-boot.service
+[ -f "$root$unit" ] || { echo "$unit leads nowhere"; exit 1; }
 rpm -i "$top/24.11.5.rpm"
 says $plugins/24.11/spank_linger.so 'Slurm comes'
 rpm -U "$top/25.05.1.rpm"
@@ -59,5 +61,5 @@ says '' 'Slurm goes'
 rpm -i "$top/25.05.1.rpm"
 rpm -e slurm-spank-linger
 says '' 'the package goes'
-left=$(find "$top/upper" ! -type c ! -path "*/rpm-root*" -path '*linger*')
+left=$(find "$top/upper" ! -type c ! -path "*/rpm-root*" '(' -path '*linger*' -o -name '*.wants' ')')
 [ -z "$left" ] || { echo "left: $left"; exit 1; }

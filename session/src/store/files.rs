@@ -118,9 +118,13 @@ pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
 pub(super) fn write_to_disk<T: Serialize>(path: &Path, content: &T) -> Result<()> {
     replace(path, text_of(content), File::sync_all)?;
     crash::point();
-    let parent = path.parent().unwrap_or(path);
-    let synced = File::open(parent).and_then(|dir| dir.sync_all());
-    synced.map_err(Error::file("sync", parent))
+    sync(path.parent().unwrap_or(path))
+}
+
+/// What was made or removed in `dir` is on disk when this returns.
+pub(crate) fn sync(dir: &Path) -> Result<()> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(Error::file("sync", dir))
 }
 
 /// `finish`es the new file before it takes the place of the old one. One function for all that is

@@ -100,6 +100,11 @@ impl State {
         }
     }
 
+    /// Whether what is to be undone was written down since the boot.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        self.dir.join(UNDO).exists()
+    }
+
     /// Whether somebody has the user's lock now.
     pub(crate) fn is_locked(&self) -> bool {
         let dir = File::open(&self.dir);

@@ -15,8 +15,13 @@ use super::{NAME, VERSION, pack as run, write};
 use crate::{build, tools};
 
 /// Files for dpkg, and their modes.
-const CONTROL: [(&str, u32); 4] =
-    [("control", 0o644), ("triggers", 0o644), ("postinst", 0o755), ("prerm", 0o755)];
+const CONTROL: [(&str, u32); 5] = [
+    ("control", 0o644),
+    ("triggers", 0o644),
+    ("postinst", 0o755),
+    ("prerm", 0o755),
+    ("postrm", 0o755),
+];
 
 /// Packs the files into `directory`.
 ///

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::plugins::RELEASES;
-use super::stage::Stage;
+use super::stage::{STARTED_BY, Stage};
 use super::{NAME, VERSION, pack as run, write};
 use crate::{build, tools};
 
@@ -44,11 +44,13 @@ pub(crate) fn pack(stage: &Stage, directory: &Path) -> Result<PathBuf> {
     Ok(directory.join(format!("{NAME}-{VERSION}-1.{}.rpm", env::consts::ARCH)))
 }
 
-/// Every file, and the directories that are this package's alone. rpm compresses no man page by
+/// Every file and link, and the directories that are this package's alone, or no package's that is
+/// sure to be there. rpm compresses no man page by
 /// itself here.
 fn file_list(stage: &Stage) -> Result<String> {
-    let files = stage.find("-type f -printf '/%P\\n'")?;
-    let directories = stage.find(&format!("-type d -path '*/{NAME}*' -printf '%%dir /%P\\n'"))?;
+    let files = stage.find("! -type d -printf '/%P\\n'")?;
+    let own = format!("'(' -path '*/{NAME}*' -o -name '{STARTED_BY}' ')'");
+    let directories = stage.find(&format!("-type d {own} -printf '%%dir /%P\\n'"))?;
     let documents = |line: &str| {
         let kind = match line {
             _ if line.contains("/LICENSE-") => "%license ",

@@ -1,7 +1,7 @@
 //! The files of the packages, laid out as they will be on a machine.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,6 +39,13 @@ const COMPLETIONS: [(&str, &str); 4] = [
     ("zsh", "usr/share/zsh/vendor-completions/_spank-linger"),
 ];
 
+/// What puts linger back after a power loss, and where systemd finds units.
+const UNIT: &str = "packaging/systemd/spank-linger-boot.service";
+const UNITS: &str = "usr/lib/systemd/system";
+/// What starts it, wherever it is installed: that it is enabled needs no script, which a package of rpm
+/// would have to run under each release's own rules.
+pub(crate) const STARTED_BY: &str = "systemd-logind.service.wants";
+
 /// A directory with all files of a package, and nothing else.
 pub(crate) struct Stage {
     pub(crate) root: PathBuf,
@@ -58,6 +65,7 @@ impl Stage {
         stage.put_plugins(&built.join("libspank_linger.so"))?;
         if has_command() {
             stage.put_command(&built.join(COMMAND))?;
+            stage.put_unit(&build::checkout().join(UNIT))?;
         }
         // Whatever the umask is.
         stage.find("-type d -exec chmod 755 {} +")?;
@@ -94,6 +102,14 @@ impl Stage {
             let script = process::read(Command::new(built).args(["completions", shell]), PACK)?;
             self.put(Path::new(path), script.as_bytes(), 0o644)
         })
+    }
+
+    fn put_unit(&self, file: &Path) -> Result<()> {
+        self.put_checked_out(file, UNITS, 0o644)?;
+        let name = file.file_name().context("a unit has a name")?;
+        let directory = self.root.join(UNITS).join(STARTED_BY);
+        fs::create_dir_all(&directory)?;
+        Ok(symlink(Path::new("..").join(name), directory.join(name))?)
     }
 
     fn put(&self, path: &Path, content: &[u8], mode: u32) -> Result<()> {

@@ -16,6 +16,12 @@ const LOOK: Duration = Duration::from_secs(60);
 /// `rpm-root.sh` cannot do its work here.
 const IMPOSSIBLE: i32 = 77;
 
+/// The unit for a boot after a power loss, and the link by which systemd starts it.
+const UNIT: [&str; 2] = [
+    "/usr/lib/systemd/system/spank-linger-boot.service",
+    "/usr/lib/systemd/system/systemd-logind.service.wants/spank-linger-boot.service",
+];
+
 pub(crate) fn test(tally: &mut Tally) -> Result<()> {
     tally.check("builds for two releases differ in one word", dist::compare_two_builds)?;
     tally.check("the packages are whole", are_whole)?;
@@ -54,6 +60,11 @@ fn are_whole() -> Result<()> {
         let directory = format!("{file}/");
         let is_there = packed.lines().any(|packed| packed == file || packed == directory);
         ensure!(is_there, "{file} is in the .rpm alone");
+    }
+    for file in UNIT {
+        for files in [&packed, &listed] {
+            ensure!(files.lines().any(|line| line == file), "no {file} in {files}");
+        }
     }
     needs_no_newer_glibc(&rpm_says(&rpm, &["--requires"])?)?;
     let scripts = rpm_says(&rpm, &["--scripts", "--filetriggers"])?;

@@ -1,78 +1,12 @@
 //! What the packages' setup script does, on machines that are made up.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
+
+mod machine;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tempfile::TempDir;
-
-const RELEASES: [&str; 2] = ["24.11", "26.05"];
-const DEBIAN: &str = "usr/lib/x86_64-linux-gnu/slurm-wlm";
-const ACTIVATION: &str = "etc/slurm/plugstack.conf.d/linger.conf";
-
-/// A machine with the package's files.
-struct Machine(TempDir);
-
-impl Machine {
-    fn new() -> Self {
-        let machine = Self(TempDir::new().unwrap());
-        for release in RELEASES {
-            machine.put(&format!("usr/lib/slurm-spank-linger/{release}/spank_linger.so"), "");
-        }
-        machine.put("usr/share/slurm-spank-linger/linger.conf", "optional spank_linger.so\n");
-        machine
-    }
-
-    /// With a Slurm that says this of itself, and has plugins there.
-    fn with_slurm(self, program: &str, says: &str, plugins: &str) -> Self {
-        self.put(program, &format!("#!/bin/sh\necho '{says}'\n"));
-        fs::set_permissions(self.path(program), fs::Permissions::from_mode(0o755)).unwrap();
-        self.put(&format!("{plugins}/auth_munge.so"), "");
-        self
-    }
-
-    fn debian(says: &str) -> Self {
-        Self::new().with_slurm("usr/sbin/slurmd", says, DEBIAN)
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn put(&self, path: &str, content: &str) {
-        fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
-        fs::write(self.path(path), content).unwrap();
-    }
-
-    /// Runs the script, which never fails, and gives what it says.
-    fn setup(&self, what: &str) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/setup");
-        let mut setup = Command::new(script);
-        let output = setup.arg(what).env("DPKG_ROOT", self.0.path()).env_remove("SLURM_CONF");
-        let output = output.output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        assert!(output.stdout.is_empty(), "{output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
-
-    fn link(&self) -> String {
-        self.setup("link")
-    }
-
-    /// The release that the link in this directory is for.
-    fn release_in(&self, directory: &str) -> Option<String> {
-        let target = fs::read_link(self.path(directory).join("spank_linger.so")).ok()?;
-        let release = target.strip_prefix("/usr/lib/slurm-spank-linger").unwrap().parent()?;
-        Some(release.to_str()?.to_owned())
-    }
-
-    fn activate(&self) {
-        fs::create_dir_all(self.path(ACTIVATION).parent().unwrap()).unwrap();
-        symlink("/usr/share/slurm-spank-linger/linger.conf", self.path(ACTIVATION)).unwrap();
-    }
-}
+use machine::{ACTIVATION, DEBIAN, Machine};
 
 /// Show that the plugin for the installed release is linked where its plugins are,
 /// whoever packaged it, and that a submit host without slurmd has it too.
@@ -148,6 +82,59 @@ fn a_missing_plugin_directory_is_said() {
     assert!(said.contains("set PluginDir in slurm.conf"), "{said}");
 }
 
+/// Show that a plugin directory that other hosts have too is neither linked into nor
+/// removed from, and that it is said, once, what does so.
+#[test]
+fn what_other_hosts_have_too_is_left_alone() {
+    for kind in ["nfs", "nfs4", "lustre", "gpfs", "cifs", "ceph", "beegfs_nodev", "fuse.sshfs"] {
+        let plugins = "opt/slurm/lib/slurm";
+        let machine = Machine::new()
+            .with_slurm("opt/slurm/sbin/slurmd", "slurm 24.11.5", plugins)
+            .with_mount(kind, "opt/slurm");
+        let link = machine.path(plugins).join("spank_linger.so").display().to_string();
+        let by_hand = format!("ln -sfn /usr/lib/slurm-spank-linger/24.11/spank_linger.so {link}");
+        let said = machine.link();
+        assert!(said.contains(&format!("is on {kind}, for other hosts too")), "{said}");
+        assert!(said.ends_with(&format!("run once: {by_hand}\n")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(machine.release_in(plugins), None);
+        assert!(Command::new("sh").args(["-c", &by_hand]).status().unwrap().success());
+        assert_eq!(machine.link(), "", "{kind}: it is done");
+        let said = machine.setup("remove");
+        assert!(said.ends_with(&format!("run once: rm {link}\n")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(machine.release_in(plugins).as_deref(), Some("24.11"));
+    }
+}
+
+/// Show that an activation that other hosts have too stays, for the same reason.
+#[test]
+fn an_activation_of_other_hosts_stays() {
+    let machine = Machine::debian("slurm 24.11.5").with_mount("nfs4", "etc/slurm");
+    machine.link();
+    machine.activate();
+    let said = machine.setup("remove");
+    let rm = format!("run once: rm {}\n", machine.path(ACTIVATION).display());
+    assert!(said.contains(&rm), "{said}");
+    assert!(!said.contains("is removed"), "{said}");
+    assert!(fs::symlink_metadata(machine.path(ACTIVATION)).is_ok());
+    assert_eq!(machine.release_in(DEBIAN), None);
+}
+
+/// Show that what is this host's alone is linked into and removed from: a disk, an
+/// overlay of an image, and a root on a network file system that has the package too.
+#[test]
+fn what_is_this_hosts_is_linked() {
+    let own = "usr/lib/x86_64-linux-gnu";
+    for (kind, at) in [("xfs", own), ("overlay", own), ("fuse.fuse-overlayfs", own), ("nfs4", "")] {
+        let machine = Machine::debian("slurm 24.11.5").with_mount(kind, at);
+        machine.link();
+        assert_eq!(machine.release_in(DEBIAN).as_deref(), Some("24.11"), "{kind}");
+        machine.setup("remove");
+        assert_eq!(machine.release_in(DEBIAN), None, "{kind}");
+    }
+}
+
 /// Show that a plugin that somebody has put there is neither replaced nor removed.
 #[test]
 fn a_plugin_of_the_admins_is_left_alone() {
@@ -199,14 +186,58 @@ fn a_line_of_the_admins_is_named() {
     assert_eq!(machine.setup("remove"), "");
 }
 
-/// Show that sessions that are open are named, and that what they were opened from
+/// Show that sessions that are open are named with what ends them, also those of
+/// `session=manager`, of which /run alone knows, and that what they were opened from
 /// is kept.
 #[test]
 fn open_sessions_are_named_and_their_records_kept() {
     let machine = Machine::debian("slurm 24.11.5");
     machine.link();
-    machine.put("var/lib/spank-linger/1001", "{}");
+    for (file, record) in [
+        ("var/lib/spank-linger/1001", r#"{"version":1,"name":"a","linger_before":false}"#),
+        ("run/spank-linger/1001/undo", r#"{"version":1,"name":"a","linger_before":false}"#),
+        ("run/spank-linger/1001/slice", "{}"),
+        ("run/spank-linger/1001/7", "{}"),
+        (
+            "run/spank-linger/1002/undo",
+            r#"{"version":1,"name":"b","linger_before":false,"means":"manager"}"#,
+        ),
+        (
+            "run/spank-linger/1003/undo",
+            r#"{"version":1,"name":"c","linger_before":true,"means":"manager"}"#,
+        ),
+    ] {
+        machine.put(file, record);
+    }
     let said = machine.setup("remove");
-    assert!(said.contains("jobs still have a session here"), "{said}");
-    assert!(machine.path("var/lib/spank-linger/1001").exists());
+    for (uid, cure) in [
+        (1001, "loginctl disable-linger 1001; systemctl revert user-1001.slice;"),
+        (1002, "systemctl stop user@1002.service;"),
+        (1003, ""),
+    ] {
+        let said = said.lines().find(|line| line.contains(&format!("uid {uid}: "))).expect(&said);
+        assert!(
+            said.contains("jobs still have a session here, and nothing will close it"),
+            "{said}"
+        );
+        let removed = format!("rm -rf /run/spank-linger/{uid} /var/lib/spank-linger/{uid}");
+        let cure = [cure, &removed].join(" ");
+        assert!(said.ends_with(&format!("when they have ended: {}", cure.trim_start())), "{said}");
+    }
+    for kept in ["var/lib/spank-linger/1001", "run/spank-linger/1002/undo"] {
+        assert!(machine.path(kept).exists(), "{kept}");
+    }
+}
+
+/// Show that jobs without a session have nothing that is to be undone.
+#[test]
+fn a_lease_without_a_session_is_no_reason_to_stay() {
+    let machine = Machine::debian("slurm 24.11.5");
+    machine.link();
+    machine.put("run/spank-linger/1001/7", r#"{"version":1,"state":"declined"}"#);
+    machine.put("var/lib/spank-linger/.1001.new", "");
+    assert_eq!(machine.setup("remove"), "");
+    for gone in ["run/spank-linger", "var/lib/spank-linger"] {
+        assert!(!machine.path(gone).exists(), "{gone}");
+    }
 }
