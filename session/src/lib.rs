@@ -15,6 +15,7 @@ mod cpus;
 mod crash;
 mod decimal;
 mod devices;
+mod dying;
 mod ending;
 mod error;
 #[cfg(test)]
