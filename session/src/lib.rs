@@ -29,6 +29,7 @@ mod keeping;
 mod leftovers;
 mod limits;
 mod live;
+mod mounts;
 mod opening;
 mod processes;
 mod rest;
