@@ -46,7 +46,7 @@ pub(crate) fn undo_linger(
 /// Stops a manager that we have started, unless something else keeps it now.
 fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
     let uid = user.uid;
-    if !user.runtime_dir().exists() {
+    if !user.has_runtime_dir() {
         log::warn!(
             "uid {uid}: close session: it had ended before its jobs: with session=manager logind \
              stops it when the user logs out; session=linger keeps it"
@@ -87,7 +87,7 @@ pub(crate) fn wait_until_closed(
     if user.lingers()? {
         return Ok(Closed::Stays);
     }
-    if !user.runtime_dir().exists() {
+    if !user.has_runtime_dir() {
         return Ok(Closed::Gone);
     }
     let uid = user.uid;

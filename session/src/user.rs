@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Problem, Result};
+use crate::live::is_there;
 use crate::roots::Roots;
 use crate::store;
 
@@ -31,6 +32,12 @@ impl<'a> User<'a> {
 
     pub(crate) fn runtime_dir(&self) -> PathBuf {
         self.roots.runtime_dir(self.uid)
+    }
+
+    /// Whether there is something in its place: its file system is not asked, which
+    /// may be the user's.
+    pub(crate) fn has_runtime_dir(&self) -> bool {
+        is_there(&self.runtime_dir())
     }
 
     /// Whether the account is no more.
