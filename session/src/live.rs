@@ -110,9 +110,19 @@ pub(crate) fn is_there(dir: &Path) -> bool {
 /// # Errors
 /// That it has no process.
 pub fn check_manager(slice: &Path, uid: u32) -> Result<(), NotLive> {
-    let scope = slice.join(format!("user@{uid}.service/init.scope"));
+    let scope = scope(slice, uid);
     let processes = text(&scope.join("cgroup.procs"));
     require(processes.is_ok_and(|pids| !pids.is_empty()), &scope, "has no process")
+}
+
+/// The inode of its cgroup: a manager that begins anew has another.
+pub(crate) fn manager(slice: &Path, uid: u32) -> Option<u64> {
+    check_manager(slice, uid).ok()?;
+    fs::metadata(scope(slice, uid)).ok().map(|found| found.ino())
+}
+
+fn scope(slice: &Path, uid: u32) -> PathBuf {
+    slice.join(format!("user@{uid}.service/init.scope"))
 }
 
 fn require(holds: bool, path: &Path, problem: &'static str) -> Result<(), NotLive> {
