@@ -108,6 +108,8 @@ mod tests {
     use tempfile::TempDir;
 
     const UID: u32 = 7;
+    type Change = fn(&Node, u64);
+
     const STEP: Duration = Duration::from_millis(500);
 
     /// A node with a user whose processes a test makes up.
@@ -171,10 +173,10 @@ mod tests {
         node.process(8, (3, 4), 100);
         node.memory(1 << 30);
         let last = STEP * 20;
-        let changes: [&dyn Fn(&Node, u64); 3] = [
-            &|node, look| node.process(8, (3, 4 + look.min(20)), 100),
-            &|node, look| node.process(8, (3, 4), 100 - look.min(20)),
-            &|node, look| node.memory((1 << 30) - look.min(20)),
+        let changes: [Change; 3] = [
+            |node, look| node.process(8, (3, 4 + look.min(20)), 100),
+            |node, look| node.process(8, (3, 4), 100 - look.min(20)),
+            |node, look| node.memory((1 << 30) - look.min(20)),
         ];
         for change in changes {
             assert_eq!(node.waits(&[8], change), last + STANDSTILL);
