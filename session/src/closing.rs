@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::mounts;
 use crate::processes::processes;
 use crate::store::{Locked, Means, Undo};
 use crate::systemd::{Awaited, RECHECK, Systemd};
@@ -90,6 +91,7 @@ pub(crate) fn wait_until_closed(
     if !user.has_runtime_dir() {
         return Ok(Closed::Gone);
     }
+    mounts::uncover(&user.runtime_dir());
     let uid = user.uid;
     systemd.watch(uid, Awaited::End)?;
     let until = systemd.now() + grace + OVERHEAD;

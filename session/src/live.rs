@@ -73,7 +73,7 @@ fn require_tmpfs(dir: &Path, mount: Option<Mount>) -> Result<(), NotLive> {
         return require(false, dir, "is in a mount that /proc/self/mountinfo does not have");
     };
     require(point == dir, dir, NO_MOUNT)?;
-    if kind == "tmpfs" {
+    if kind == mounts::OF_SYSTEMD {
         return Ok(());
     }
     let kind: String = kind.chars().take(LONGEST_KIND).collect();

@@ -12,10 +12,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use nix::mount::{MntFlags, umount2};
 
 use crate::decimal::decimal;
 use crate::processes::printable;
 use crate::text::text;
+
+/// The file system of a runtime directory.
+pub(crate) const OF_SYSTEMD: &str = "tmpfs";
+
+/// As many as fusermount3 lets all users have together.
+const MOST: u32 = 1000;
 
 /// A mount (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +53,21 @@ pub(crate) fn mount_of(held: &File) -> io::Result<Option<Mount>> {
         }
     }
     Ok(None)
+}
+
+/// Takes off what a user has mounted over a directory of systemd's: that takes one
+/// mount off when the session ends, and cannot remove the directory under a second
+/// (systemd 257). A detached mount is not waited for, whoever is its daemon.
+pub(crate) fn uncover(dir: &Path) {
+    for _ in 0..MOST {
+        let mount = hold(dir).and_then(|held| mount_of(&held)).ok().flatten();
+        if mount.is_none_or(|mount| mount.point != dir || mount.kind == OF_SYSTEMD) {
+            return;
+        }
+        if let Err(error) = umount2(dir, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+            return log::debug!("unmount {}: {error}", dir.display());
+        }
+    }
 }
 
 /// The number of the mount, in what there is to say of a descriptor (Linux 3.15).
