@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::decimal::decimal;
 use crate::roots::Roots;
+use crate::set::Set;
 use crate::text::{bytes, text};
 
 /// For the kernel to get on with ending what was killed.
@@ -24,7 +25,7 @@ pub(crate) struct Dying<'a> {
     uid: u32,
     until: Instant,
     moved: Instant,
-    alive: Vec<i32>,
+    alive: Set<i32>,
     ticks: u64,
     /// What they, and the slice, have not yet given back, at the least.
     least: Held,
@@ -41,13 +42,13 @@ struct Held {
 impl<'a> Dying<'a> {
     pub(crate) fn starting(roots: &'a Roots, uid: u32, now: Instant) -> Self {
         let least = Held { pages: u64::MAX, memory: u64::MAX };
-        let (until, alive) = (now + LONGEST, Vec::new());
+        let (until, alive) = (now + LONGEST, Set::default());
         Self { roots, uid, until, moved: now, alive, ticks: 0, least }
     }
 
     /// Whether it is worth to wait on for these, which live: they get on with their
     /// end, or did so a moment ago.
-    pub(crate) fn goes_on(&mut self, now: Instant, alive: Vec<i32>) -> bool {
+    pub(crate) fn goes_on(&mut self, now: Instant, alive: Set<i32>) -> bool {
         if self.has_moved(alive) {
             self.moved = now;
         }
@@ -55,8 +56,7 @@ impl<'a> Dying<'a> {
     }
 
     /// Less memory counts, and not more: that is what others in the slice take.
-    fn has_moved(&mut self, mut alive: Vec<i32>) -> bool {
-        alive.sort_unstable();
+    fn has_moved(&mut self, alive: Set<i32>) -> bool {
         let ticks = alive.iter().filter_map(|pid| self.ticks(*pid)).sum();
         let held = self.held(&alive);
         let least = Held {
@@ -146,7 +146,7 @@ mod tests {
             let mut dying = Dying::starting(&self.roots, UID, began);
             loop {
                 change(self, looks);
-                if !dying.goes_on(now, pids.to_vec()) {
+                if !dying.goes_on(now, pids.iter().copied().collect()) {
                     return now - began;
                 }
                 (now, looks) = (now + STEP, looks + 1);
@@ -189,10 +189,10 @@ mod tests {
         let node = node();
         let began = Instant::now();
         let mut dying = Dying::starting(&node.roots, UID, began);
-        assert!(dying.goes_on(began, vec![9, 8]));
-        assert!(dying.goes_on(began + STEP * 3, vec![8]));
-        assert!(dying.goes_on(began + STEP * 6, vec![8]));
-        assert!(!dying.goes_on(began + STEP * 7, vec![8]));
+        assert!(dying.goes_on(began, [9, 8].into()));
+        assert!(dying.goes_on(began + STEP * 3, [8].into()));
+        assert!(dying.goes_on(began + STEP * 6, [8].into()));
+        assert!(!dying.goes_on(began + STEP * 7, [8].into()));
     }
 
     /// Show that nothing is waited for without end.

@@ -76,7 +76,7 @@ fn require_tmpfs(dir: &Path, mount: Option<Mount>) -> Result<(), NotLive> {
     if kind == mounts::OF_SYSTEMD {
         return Ok(());
     }
-    let kind: String = kind.chars().take(LONGEST_KIND).collect();
+    let kind = kind.get(..LONGEST_KIND).unwrap_or(&kind);
     let problem = format!("is covered by a file system of type {kind}").into();
     Err(NotLive { path: dir.to_owned(), problem })
 }

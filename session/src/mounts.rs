@@ -41,6 +41,8 @@ pub(crate) fn hold(dir: &Path) -> io::Result<File> {
 
 /// The mount that it is in; while it is held no other has that number. None where
 /// the mount is no more: only who holds it has it still.
+// Both of its callers would have it.
+#[inline(never)]
 pub(crate) fn mount_of(held: &File) -> io::Result<Option<Mount>> {
     let about = text(Path::new(&format!("/proc/self/fdinfo/{}", held.as_raw_fd())))?;
     let Some(id) = id_in(&about) else { return Ok(None) };
