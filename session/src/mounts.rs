@@ -5,8 +5,8 @@
 //! (EACCES) or waits for ever (`allow_root`), with the user's lock held. To take hold
 //! of a mount's root (O_PATH), and to ask /proc which one it is, need no answer.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -46,15 +46,10 @@ pub(crate) fn hold(dir: &Path) -> io::Result<File> {
 pub(crate) fn mount_of(held: &File) -> io::Result<Option<Mount>> {
     let about = text(Path::new(&format!("/proc/self/fdinfo/{}", held.as_raw_fd())))?;
     let Some(id) = id_in(&about) else { return Ok(None) };
-    // A user may have made thousands, with long names: read by lines.
-    let lines = BufReader::new(File::open("/proc/self/mountinfo")?).split(b'\n');
-    for line in lines {
-        let mount = mount_in(&String::from_utf8_lossy(&line?), id);
-        if mount.is_some() {
-            return Ok(mount);
-        }
-    }
-    Ok(None)
+    // Whatever its size: a user's mounts with long names, which need be no text, must not
+    // hide another's.
+    let mounts = fs::read("/proc/self/mountinfo")?;
+    Ok(String::from_utf8_lossy(&mounts).split('\n').find_map(|line| mount_in(line, id)))
 }
 
 /// Takes off what a user has mounted over a directory of systemd's: that takes one
