@@ -92,8 +92,9 @@ fn apart() -> Plan {
 /// What the prolog did not get may be there now, by another job of the user.
 /// Using it without a lease would have it vanish under this job.
 fn take_late(sessions: &Sessions, job: Job) -> Option<Plan> {
-    let dir = sessions.roots.runtime_dir(job.uid);
+    let (dir, slice) = (sessions.roots.runtime_dir(job.uid), sessions.roots.slice(job.uid));
     check_live(&dir, job.uid, Viewpoint::Root).ok()?;
+    check_manager(&slice, job.uid).ok()?;
     sessions.take(job, Moment::Step).ok().map(|()| Plan::Session)
 }
 

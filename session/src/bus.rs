@@ -172,8 +172,8 @@ impl Systemd for Bus<'_> {
         live::check(dir, uid, Viewpoint::Root)
     }
 
-    fn has_manager(&self, uid: u32) -> bool {
-        live::check_manager(&self.roots.slice(uid), uid).is_ok()
+    fn manager(&self, uid: u32) -> Option<u64> {
+        live::manager(&self.roots.slice(uid), uid)
     }
 
     fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {

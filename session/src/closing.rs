@@ -6,8 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::dying::Dying;
 use crate::error::{Error, Problem, Result};
-use crate::processes::processes;
+use crate::mounts;
+use crate::processes::{Process, processes};
 use crate::store::{Locked, Means, Undo};
 use crate::systemd::{Awaited, RECHECK, Systemd};
 use crate::user::User;
@@ -118,6 +120,7 @@ pub(crate) fn wait_until_closed(
 }
 
 fn wait(systemd: &mut impl Systemd, user: &User<'_>, grace: Duration) -> Result<Closed> {
+    mounts::uncover(&user.runtime_dir());
     let uid = user.uid;
     systemd.watch(uid, Awaited::End)?;
     let until = systemd.now() + grace + OVERHEAD;
@@ -130,10 +133,19 @@ fn wait(systemd: &mut impl Systemd, user: &User<'_>, grace: Duration) -> Result<
 
 fn kill(systemd: &mut impl Systemd, user: &User<'_>) -> Result<Closed> {
     systemd.kill_manager(user.uid)?;
-    let until = systemd.now() + OVERHEAD;
-    let closed = closed(systemd, user, until)?;
+    let mut dying = Dying::starting(user.roots, user.uid, systemd.now());
+    let left = || processes(user.roots, user.uid);
+    let pids = |left: &[Process]| left.iter().map(|process| process.pid).collect();
+    dying.goes_on(systemd.now(), pids(&left()));
+    let closed = loop {
+        let until = systemd.now() + OVERHEAD;
+        let (closed, left) = (closed(systemd, user, until)?, left());
+        if closed.is_some() || !dying.goes_on(systemd.now(), pids(&left)) {
+            break closed.ok_or_else(|| Error::still_alive(&left));
+        }
+    };
     systemd.forget_failure(user.uid)?;
-    closed.ok_or_else(|| still_there(user))
+    closed
 }
 
 /// Takes a session down whose user has turned linger on again. Nothing of theirs runs between the look at
@@ -172,9 +184,4 @@ fn closed(systemd: &mut impl Systemd, user: &User<'_>, until: Instant) -> Result
         let recheck = until.min(systemd.now() + RECHECK);
         systemd.changed(&format!("wait for the session of uid {uid} to end"), recheck)?;
     }
-}
-
-fn still_there(user: &User<'_>) -> Error {
-    let left = processes(user.roots, user.uid);
-    Error::still_alive(&left)
 }

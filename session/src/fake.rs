@@ -118,8 +118,8 @@ impl Systemd for Scripted {
         }
     }
 
-    fn has_manager(&self, _uid: u32) -> bool {
-        true
+    fn manager(&self, _uid: u32) -> Option<u64> {
+        Some(1)
     }
 
     fn set_linger(&mut self, _uid: u32, on: bool) -> Result<()> {

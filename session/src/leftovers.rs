@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::crash;
+use crate::dying::{self, Dying};
 use crate::processes::{Process, processes, send, whole_cgroups};
 use crate::roots::Roots;
 use crate::set::Set;
@@ -26,8 +27,8 @@ const SEARCH_AGAIN: Duration = Duration::from_millis(50);
 /// Podman repairs on its next call what it could not finish.
 pub(crate) const TIDY: Duration = Duration::from_secs(5);
 
-/// For the kernel to end what was killed.
-pub(crate) const DYING: Duration = Duration::from_secs(2);
+/// What it may take in all to die.
+pub(crate) const DYING: Duration = dying::LONGEST;
 
 /// What ends a container and keeps Podman's books.
 const CARETAKERS: [&str; 5] = ["conmon", "podman", "crun", "runc", "netavark"];
@@ -100,12 +101,13 @@ impl Ending<'_> {
     }
 
     fn kill_all(&self) -> Left {
-        let until = Instant::now() + DYING;
+        let mut dying = Dying::starting(self.roots, self.uid, Instant::now());
         loop {
             let mut alive = self.search();
             let found = alive.len();
             alive.retain(|process| !(self.spare_shared && is_shared(process)));
-            if alive.is_empty() || Instant::now() >= until {
+            let pids = alive.iter().map(|process| process.pid).collect();
+            if alive.is_empty() || !dying.goes_on(Instant::now(), pids) {
                 return Left { spared: alive.len() < found, alive };
             }
             self.kill(alive.iter());

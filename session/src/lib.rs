@@ -16,6 +16,7 @@ mod cpus;
 mod crash;
 mod decimal;
 mod devices;
+mod dying;
 mod ending;
 mod error;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod keeping;
 mod leftovers;
 mod limits;
 mod live;
+mod mounts;
 mod opening;
 mod processes;
 mod rest;

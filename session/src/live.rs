@@ -1,5 +1,6 @@
 //! Is the session usable now? Asked of the file system, as a task will see it.
 
+use std::borrow::Cow;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -9,13 +10,22 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
+use crate::mounts::{self, Mount};
 use crate::text::text;
+
+const NO_DIRECTORY: &str = "is not a directory";
+const NO_MOUNT: &str = "is not mounted: a leftover of an ended session";
+
+/// Of the type of a file system, which a user may have named: as much as a message
+/// has room for.
+const LONGEST_KIND: usize = 40;
 
 /// Whose eyes look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Viewpoint {
-    /// Root, before the job: look, and touch nothing that the user controls. What is
-    /// below a directory of theirs may lead anywhere, and keep root waiting there.
+    /// Root, before the job: look at the directory alone. What is below is the
+    /// user's, as what they mount over it: it may lead anywhere, and keep root
+    /// waiting there. That the bus is there, systemd's word stands for.
     Root,
     /// The user, in the job's own mount namespace: also connect to the bus.
     User,
@@ -26,7 +36,7 @@ pub enum Viewpoint {
 #[error("{} {problem}", path.display())]
 pub struct NotLive {
     path: PathBuf,
-    problem: &'static str,
+    problem: Cow<'static, str>,
 }
 
 impl NotLive {
@@ -38,23 +48,59 @@ impl NotLive {
 }
 
 /// Checks that `dir` is a live runtime directory of `uid`: a mount of its own,
-/// the user's, closed to others, with the bus and the manager's socket in it.
+/// the user's, closed to others; as the user also that the bus and the manager's
+/// socket are in it, and that the bus answers.
 ///
 /// # Errors
 /// The first thing that is missing or wrong, with its path.
 pub fn check(dir: &Path, uid: u32, seen_by: Viewpoint) -> Result<(), NotLive> {
-    let found = look(dir)?;
-    require(found.is_dir(), dir, "is not a directory")?;
-    require(found.uid() == uid, dir, "belongs to somebody else")?;
-    require(found.mode() & 0o777 == 0o700, dir, "is not closed to others (mode 0700)")?;
-    require(is_mount(dir, &found)?, dir, "is not mounted: a leftover of an ended session")?;
-    let bus = dir.join("bus");
-    require_socket(&bus)?;
-    if seen_by == Viewpoint::Root {
+    match seen_by {
+        Viewpoint::Root => check_as_root(dir, uid),
+        Viewpoint::User => check_as_user(dir, uid),
+    }
+}
+
+/// Only what is a tmpfs by the kernel's word is asked for its owner and mode: it
+/// answers by itself. What systemd mounts there is one.
+fn check_as_root(dir: &Path, uid: u32) -> Result<(), NotLive> {
+    let held = mounts::hold(dir).map_err(cannot_be_seen(dir))?;
+    require_tmpfs(dir, mounts::mount_of(&held).ok().flatten())?;
+    require_private(&held.metadata().map_err(cannot_be_seen(dir))?, dir, uid)
+}
+
+fn require_tmpfs(dir: &Path, mount: Option<Mount>) -> Result<(), NotLive> {
+    let Some(Mount { point, kind }) = mount else {
+        return require(false, dir, "is in a mount that /proc/self/mountinfo does not have");
+    };
+    require(point == dir, dir, NO_MOUNT)?;
+    if kind == mounts::OF_SYSTEMD {
         return Ok(());
     }
+    let kind = kind.get(..LONGEST_KIND).unwrap_or(&kind);
+    let problem = format!("is covered by a file system of type {kind}").into();
+    Err(NotLive { path: dir.to_owned(), problem })
+}
+
+fn check_as_user(dir: &Path, uid: u32) -> Result<(), NotLive> {
+    let found = look(dir)?;
+    require(found.is_dir(), dir, NO_DIRECTORY)?;
+    require_private(&found, dir, uid)?;
+    require(is_mount(dir, &found)?, dir, NO_MOUNT)?;
+    let bus = dir.join("bus");
+    require_socket(&bus)?;
     require_socket(&dir.join("systemd/private"))?;
     require(answers(&bus), &bus, "refuses connections")
+}
+
+fn require_private(found: &Metadata, dir: &Path, uid: u32) -> Result<(), NotLive> {
+    require(found.uid() == uid, dir, "belongs to somebody else")?;
+    require(found.mode() & 0o777 == 0o700, dir, "is not closed to others (mode 0700)")
+}
+
+/// Whether there is something in the place of a runtime directory, whatever it is:
+/// its file system is not asked.
+pub(crate) fn is_there(dir: &Path) -> bool {
+    mounts::hold(dir).map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
 }
 
 /// Checks that the manager of `uid` runs: one that was killed leaves its runtime
@@ -64,25 +110,40 @@ pub fn check(dir: &Path, uid: u32, seen_by: Viewpoint) -> Result<(), NotLive> {
 /// # Errors
 /// That it has no process.
 pub fn check_manager(slice: &Path, uid: u32) -> Result<(), NotLive> {
-    let scope = slice.join(format!("user@{uid}.service/init.scope"));
+    let scope = scope(slice, uid);
     let processes = text(&scope.join("cgroup.procs"));
     require(processes.is_ok_and(|pids| !pids.is_empty()), &scope, "has no process")
 }
 
+/// The inode of its cgroup: a manager that begins anew has another.
+pub(crate) fn manager(slice: &Path, uid: u32) -> Option<u64> {
+    check_manager(slice, uid).ok()?;
+    fs::metadata(scope(slice, uid)).ok().map(|found| found.ino())
+}
+
+fn scope(slice: &Path, uid: u32) -> PathBuf {
+    slice.join(format!("user@{uid}.service/init.scope"))
+}
+
 fn require(holds: bool, path: &Path, problem: &'static str) -> Result<(), NotLive> {
-    if holds { Ok(()) } else { Err(NotLive { path: path.to_owned(), problem }) }
+    if holds { Ok(()) } else { Err(NotLive { path: path.to_owned(), problem: problem.into() }) }
 }
 
 /// Does not follow a symbolic link: in the runtime directory the user decides
 /// where it leads.
 fn look(path: &Path) -> Result<Metadata, NotLive> {
-    fs::symlink_metadata(path).map_err(|error| NotLive {
+    fs::symlink_metadata(path).map_err(cannot_be_seen(path))
+}
+
+fn cannot_be_seen(path: &Path) -> impl FnOnce(io::Error) -> NotLive {
+    move |error| NotLive {
         path: path.to_owned(),
-        problem: match error.kind() {
+        problem: Cow::Borrowed(match error.kind() {
             io::ErrorKind::NotFound => "does not exist",
+            io::ErrorKind::NotADirectory => NO_DIRECTORY,
             _ => "cannot be read",
-        },
-    })
+        }),
+    }
 }
 
 fn require_socket(path: &Path) -> Result<(), NotLive> {
@@ -130,21 +191,61 @@ pub(crate) mod tests {
         nix::unistd::getuid().as_raw()
     }
 
-    /// Show that each thing a session needs is missed by name.
+    /// Show that each thing a session needs is missed by name, by root and by the
+    /// user.
     #[test]
     fn names_what_is_missing() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("1000");
-        assert_eq!(check(&dir, me(), Viewpoint::Root).unwrap_err().problem, "does not exist");
+        let missing = |seen_by, uid| check(&dir, uid, seen_by).unwrap_err().problem;
+        for seen_by in [Viewpoint::Root, Viewpoint::User] {
+            assert_eq!(missing(seen_by, me()), "does not exist");
+        }
+        fs::write(&dir, "").unwrap();
+        for seen_by in [Viewpoint::Root, Viewpoint::User] {
+            assert_eq!(missing(seen_by, me()), "is not a directory");
+        }
+        fs::remove_file(&dir).unwrap();
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        let open = check(&dir, me(), Viewpoint::Root).unwrap_err();
-        assert!(open.problem.contains("mode 0700"), "{open}");
-        let other = check(&dir, me() + 1, Viewpoint::Root).unwrap_err();
-        assert!(other.problem.contains("somebody else"), "{other}");
+        assert!(missing(Viewpoint::User, me()).contains("mode 0700"));
+        assert!(missing(Viewpoint::User, me() + 1).contains("somebody else"));
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
-        let leftover = check(&dir, me(), Viewpoint::Root).unwrap_err();
-        assert!(leftover.problem.contains("not mounted"), "{leftover}");
+        for seen_by in [Viewpoint::Root, Viewpoint::User] {
+            assert!(missing(seen_by, me()).contains("not mounted"));
+        }
+    }
+
+    /// Show that root takes nothing for a runtime directory but a tmpfs of its own
+    /// in that place, names what covers it, and only then looks whose it is.
+    #[test]
+    fn root_asks_no_file_system_of_the_users() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Path::new("/run/user/7");
+        let mount =
+            |point: &str, kind: &str| Some(Mount { point: point.into(), kind: kind.to_owned() });
+        let problem = |mount| require_tmpfs(dir, mount).unwrap_err().to_string();
+        assert_eq!(require_tmpfs(dir, mount("/run/user/7", "tmpfs")), Ok(()));
+        let covered = problem(mount("/run/user/7", "fuse.sshfs"));
+        assert_eq!(covered, "/run/user/7 is covered by a file system of type fuse.sshfs");
+        assert!(problem(mount("/run/user/7", &"x".repeat(4000))).len() < 100);
+        assert!(problem(mount("/run", "tmpfs")).contains("not mounted"));
+        assert!(problem(None).contains("mountinfo"));
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let found = fs::metadata(root.path()).unwrap();
+        assert_eq!(require_private(&found, root.path(), me()), Ok(()));
+        let other = require_private(&found, root.path(), me() + 1).unwrap_err();
+        assert!(other.problem.contains("somebody else"), "{other}");
+    }
+
+    /// Show that a directory is there until it is known not to be.
+    #[test]
+    fn what_cannot_be_seen_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(is_there(root.path()));
+        assert!(!is_there(&root.path().join("none")));
+        fs::write(root.path().join("file"), "").unwrap();
+        assert!(is_there(&root.path().join("file")));
     }
 
     /// Show that a socket file without a listener does not count as a bus.

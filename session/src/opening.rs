@@ -44,7 +44,6 @@ pub(crate) fn open(
     if is_open(systemd, opening)? {
         return Ok(Opened::Smoothly);
     }
-    state.begin_opening()?;
     systemd.watch(uid, Awaited::Start)?;
     if wait_out_closing(systemd, uid)?.manager.is_down() {
         // What systemd could not remove: 247 starts no manager above it.
@@ -60,8 +59,9 @@ pub(crate) fn open(
         require_linger(user)?;
     }
     let opened = start(systemd, uid, budget)?;
+    let manager = systemd.manager(uid);
     systemd.look(&dir, uid)?;
-    state.end_opening()?;
+    manager.map_or(Ok(()), |manager| state.put_manager(manager))?;
     Ok(opened)
 }
 
@@ -72,8 +72,8 @@ fn require_linger(user: &User<'_>) -> Result<()> {
 }
 
 /// A session that another job holds, while its user lingers, is taken down by
-/// nobody but an admin: its manager's cgroup and its bus tell enough, unless it is
-/// half-way up and the bus is the one before. For any other, systemd is asked.
+/// nobody but an admin: that its manager is still the one that was up tells enough.
+/// For any other, which may be half-way up, systemd is asked.
 fn is_open(systemd: &mut impl Systemd, opening: &Opening<'_>) -> Result<bool> {
     let Opening { user, state, means, is_shared } = *opening;
     let lingers = user.lingers()?;
@@ -81,8 +81,13 @@ fn is_open(systemd: &mut impl Systemd, opening: &Opening<'_>) -> Result<bool> {
     if !is_kept || systemd.look(&user.runtime_dir(), user.uid).is_err() {
         return Ok(false);
     }
-    let is_known = is_shared && lingers && !state.is_opening() && systemd.has_manager(user.uid);
-    Ok(is_known || systemd.units(user.uid)?.are_up())
+    let manager = systemd.manager(user.uid);
+    if is_shared && lingers && manager.is_some() && manager == state.manager() {
+        return Ok(true);
+    }
+    let is_up = systemd.units(user.uid)?.are_up();
+    manager.filter(|_| is_up).map_or(Ok(()), |manager| state.put_manager(manager))?;
+    Ok(is_up)
 }
 
 /// Writes down, before anything is changed, how linger was. A record that is

@@ -8,7 +8,7 @@
 //! /run/spank-linger/<uid>/<job>.keepers the processes that show that it is not over
 //! /run/spank-linger/<uid>/ended.audit   those of ended jobs that left something
 //! /run/spank-linger/<uid>/undo     a copy of what is to be undone
-//! /run/spank-linger/<uid>/opening  a session is being opened
+//! /run/spank-linger/<uid>/manager  the manager that systemd has said is up
 //! /run/spank-linger/<uid>/found    what ran in the session when it was found
 //! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
 //! /run/spank-linger/<uid>/kept     until when the session is kept, without a job
@@ -131,8 +131,8 @@ const SLICE: &str = "slice";
 /// A copy of what is to be undone, beside the leases.
 const UNDO: &str = "undo";
 
-/// There while a session is being opened, and after an attempt that did not end well.
-const OPENING: &str = "opening";
+/// The managers that systemd has said are up, the last one last.
+const MANAGER: &str = "manager";
 
 /// There while a session is kept; in it the seconds since boot until which it is.
 const KEPT: &str = "kept";

@@ -91,8 +91,8 @@ pub(crate) trait Systemd {
     /// Whether `dir` looks like a live runtime directory of `uid` to root.
     fn look(&mut self, dir: &Path, uid: u32) -> Result<(), NotLive>;
 
-    /// Whether the user's manager has a process, by its cgroup.
-    fn has_manager(&self, uid: u32) -> bool;
+    /// The user's manager by its cgroup, if it has a process: no other has that number.
+    fn manager(&self, uid: u32) -> Option<u64>;
 
     /// `login1.Manager.SetUserLinger`. Returns before anything has happened.
     fn set_linger(&mut self, uid: u32, on: bool) -> Result<()>;

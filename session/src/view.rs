@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::keepers::{Keeper, is_over};
 use crate::keeping::left;
 use crate::limits::Limits;
-use crate::live::{NotLive, Viewpoint, check, check_manager};
+use crate::live::{NotLive, Viewpoint, check, check_manager, is_there};
 use crate::role::Role;
 use crate::roots::Roots;
 use crate::set::Set;
@@ -162,6 +162,13 @@ pub fn lingers(roots: &Roots, name: &str) -> Result<bool> {
     flag.try_exists().map_err(Error::file("look at", &flag))
 }
 
+/// Whether there is something in the place of the user's runtime directory. For
+/// everybody, and without a word to a file system of the user's.
+#[must_use]
+pub fn has_runtime_dir(roots: &Roots, uid: u32) -> bool {
+    is_there(&roots.runtime_dir(uid))
+}
+
 /// Whether the session can be used, as `seen_by` finds it.
 ///
 /// # Errors
@@ -273,6 +280,7 @@ mod tests {
         assert_eq!(users(&roots).unwrap().into_iter().collect::<Vec<_>>(), [4712]);
         assert!(lingers(&roots, "DOM\\erin").unwrap() && !lingers(&roots, "erin").unwrap());
         assert!(check_session(&roots, 4712, Viewpoint::Root).is_err());
+        assert!(has_runtime_dir(&roots, 4712) && !has_runtime_dir(&roots, UID));
     }
 
     /// Show that linger before the first lease is told as it was written down.

@@ -67,8 +67,8 @@ const ROWS: &[Row] = &[
         name: "trixie",
         slurm: "24.11",
         has_old_libc: false,
-        // Memcheck, the polkit rule and Ansible are tried on this release alone.
-        packages: &["passt", "polkitd", "python3-apt", "valgrind"],
+        // File systems of users, Memcheck, the polkit rule and Ansible are tried on this release alone.
+        packages: &["fuse3", "passt", "polkitd", "python3-apt", "valgrind"],
         apt_options: &[],
         lines: &[],
     },

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use user_session::view;
+
 use super::Finding;
 use super::user::User;
 use crate::node::Node;
@@ -56,9 +58,10 @@ fn sets_cgroupfs(text: &str) -> Option<bool> {
     Some(value.contains("cgroupfs"))
 }
 
-/// In a job the plugin sets both variables, if the session is there.
+/// In a job the plugin sets both variables, if the session is there. Root looks at
+/// the directory, and not for the bus in it, which is the user's.
 fn chosen_in_a_job(node: &Node, user: &User, version: &str) -> Finding {
-    let is_there = node.roots.runtime_dir(user.uid).join("bus").exists();
+    let is_there = view::has_runtime_dir(&node.roots, user.uid);
     let when = if is_there { "in a job" } else { "in a job, once that has opened the session" };
     Finding::ok(CHECK, format!("{version} uses systemd {when}"))
 }

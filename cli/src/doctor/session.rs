@@ -47,7 +47,7 @@ impl Session {
             job,
             lingers: view::lingers(roots, &user.name).ok(),
             before: view::before(roots, uid).ok().flatten(),
-            is_there: dir.exists(),
+            is_there: view::has_runtime_dir(roots, uid),
             live: check_live(&dir, uid, seen_by),
             manager: check_manager(&roots.slice(uid), uid),
         }

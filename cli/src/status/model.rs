@@ -154,7 +154,7 @@ impl Session {
     fn of(node: &Node, uid: u32) -> Self {
         let seen_by = if uid == node.asker { Viewpoint::User } else { Viewpoint::Root };
         let problem = view::check_session(&node.roots, uid, seen_by).err();
-        let is_there = node.roots.runtime_dir(uid).exists();
+        let is_there = view::has_runtime_dir(&node.roots, uid);
         let state = match &problem {
             None => SessionState::Live,
             Some(_) if is_there => SessionState::Broken,

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::ops::Deref;
 
 use super::files::{any_number_in, append, make_private, remove, temporary, write, write_to_disk};
-use super::{FOUND, Found, KEPT, Lease, Marked, Means, OPENING, SLICE, State, UNDO, Undo, state};
+use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, Means, SLICE, State, UNDO, Undo, state};
 use crate::budget::Budget;
 use crate::crash;
 use crate::error::Result;
@@ -95,13 +95,9 @@ impl Locked {
         write(&self.dir.join(UNDO), undo)
     }
 
-    /// Notes that the session is being opened.
-    pub(crate) fn begin_opening(&self) -> Result<()> {
-        append(&self.dir.join(OPENING), &"")
-    }
-
-    pub(crate) fn end_opening(&self) -> Result<()> {
-        remove(&self.dir.join(OPENING))
+    /// Notes the manager that systemd says is up.
+    pub(crate) fn put_manager(&self, id: u64) -> Result<()> {
+        if self.manager() == Some(id) { Ok(()) } else { append(&self.dir.join(MANAGER), &id) }
     }
 
     /// Notes in the copy whether logind is being asked.

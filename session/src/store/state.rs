@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::files::{any_number_in, append, numbers_in, read, read_lines};
 use super::files::write;
 use super::record::Record;
-use super::{FOUND, Found, KEPT, Lease, Marked, OPENING, SLICE, UNDO, Undo};
+use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, UNDO, Undo};
 use crate::audit;
 use crate::decimal::decimal;
 use crate::error::Result;
@@ -111,9 +111,10 @@ impl State {
         matches!(dir.map(|dir| dir.try_lock()), Ok(Err(TryLockError::WouldBlock)))
     }
 
-    /// Whether an attempt to open the session has not ended well.
-    pub(crate) fn is_opening(&self) -> bool {
-        self.dir.join(OPENING).exists()
+    /// The manager that systemd has said is up. Of one that begins after it nobody
+    /// has said so.
+    pub(crate) fn manager(&self) -> Option<u64> {
+        decimal(text(&self.dir.join(MANAGER)).ok()?.lines().last()?)
     }
 
     /// Whether logind has been asked to turn linger on.

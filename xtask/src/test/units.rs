@@ -50,7 +50,7 @@ const ROWS: [Row; 10] = [
         &["symbols", "core", "contained", "leftovers", "command", "package", "policy", "keep"],
         &["beside", "users"],
     ),
-    (Part::Trixie, Suite::Trixie, 1, &["contract", "faults", "buses"], &[]),
+    (Part::Trixie, Suite::Trixie, 1, &["contract", "faults", "buses", "opponent"], &[]),
     (Part::Trixie, Suite::Trixie, 1, &["full", "load", "mixes"], &[]),
     (Part::Trixie, Suite::Trixie, 1, &["crashes"], &[]),
     (

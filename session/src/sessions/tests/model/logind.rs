@@ -47,6 +47,8 @@ pub(super) struct Logind {
     /// There is a timer that ends a keep.
     pub(super) is_guarded: bool,
     pub(super) asked: u32,
+    /// How many have begun.
+    pub(super) managers: u64,
     pub(super) began: Instant,
     pub(super) now: Instant,
     pub(super) roots: Roots,
@@ -69,6 +71,7 @@ impl Logind {
             is_frozen: false,
             is_guarded: false,
             asked: 0,
+            managers: 0,
             began: Instant::now(),
             now: Instant::now(),
             roots,
@@ -146,6 +149,7 @@ impl Logind {
 
     fn begin(&mut self) {
         self.manager = Manager::Starting;
+        self.managers += 1;
         fs::create_dir_all(self.roots.runtime_dir(self.uid)).unwrap();
         fs::create_dir_all(self.roots.slice(self.uid)).unwrap();
         self.loaded = Some(self.slice_now());
