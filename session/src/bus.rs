@@ -113,7 +113,7 @@ impl<'a> Bus<'a> {
     }
 
     fn late(&self, doing: &str) -> Error {
-        Problem::Late { doing: doing.into(), total: self.budget.total() }.into()
+        self.budget.late(doing, Instant::now())
     }
 
     fn call(
