@@ -51,7 +51,7 @@ const ROWS: [Row; 10] = [
         &["beside", "users"],
     ),
     (Part::Trixie, Suite::Trixie, 1, &["contract", "faults", "buses"], &[]),
-    (Part::Trixie, Suite::Trixie, 1, &["full", "load", "mixes"], &[]),
+    (Part::Trixie, Suite::Trixie, 1, &["full", "load", "mixes", "bounded"], &[]),
     (Part::Trixie, Suite::Trixie, 1, &["crashes"], &[]),
     (
         Part::Bookworm,
