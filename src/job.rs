@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use user_session::{Job, Lease, Moment, Sessions};
+use user_session::{Error, Job, Lease, Moment, Sessions};
 
 use crate::arguments::{Arguments, OnError};
 use crate::policy::{Request, Verdict, decide};
@@ -31,7 +31,7 @@ pub(crate) fn begin(
             log::info!("{job}: {tried}: done in {} ms", began.elapsed().as_millis());
             Ok(())
         }
-        Err(error) => report(arguments, &format!("{job}: {tried}: {error}")),
+        Err(error) => report(arguments, sessions, &format!("{job}: {tried}: {error}"), &error),
     }
 }
 
@@ -63,7 +63,9 @@ pub(crate) fn end(arguments: &Arguments, sessions: &Sessions, job: Job) -> Resul
             log::debug!("{job}: close session: done in {} ms", began.elapsed().as_millis());
             Ok(())
         }
-        Err(error) => report(arguments, &format!("{job}: close session: {error}")),
+        Err(error) => {
+            report(arguments, sessions, &format!("{job}: close session: {error}"), &error)
+        }
     }
 }
 
@@ -85,8 +87,14 @@ pub(crate) fn end_step(sessions: &Sessions, job: Job, id: u32) -> Result<(), Str
     sessions.end_step(job, id).map_err(|error| format!("{job}: end what a killed step left: {error}"))
 }
 
-fn report(arguments: &Arguments, line: &str) -> Result<(), String> {
-    if arguments.on_error == OnError::Drain {
+/// What a user can cause drains no node, whatever the site wants: the steps of the job fail for it.
+fn report(
+    arguments: &Arguments,
+    sessions: &Sessions,
+    line: &str,
+    error: &Error,
+) -> Result<(), String> {
+    if arguments.on_error == OnError::Drain && error.is_the_sites(&sessions.roots) {
         return Err(line.to_owned());
     }
     log::error!("{line}");
@@ -110,6 +118,8 @@ pub(crate) mod tests {
         }
         let this = std::process::id().to_string();
         std::fs::create_dir_all(roots.proc.join(&this)).unwrap();
+        std::fs::create_dir_all(&roots.cgroup).unwrap();
+        std::fs::write(roots.cgroup.join("cgroup.controllers"), "").unwrap();
         std::os::unix::fs::symlink(&this, roots.proc.join("self")).unwrap();
         let uid = nix::unistd::getuid().as_raw();
         let containment = Arguments::default().containment;
@@ -163,6 +173,14 @@ pub(crate) mod tests {
         end(&off, &sessions, job).unwrap();
         begin(&off, &sessions, job, &request(job, Wish::Yes), Moment::Prolog).unwrap();
         assert!(matches!(sessions.lease(job), Ok(None)));
+    }
+
+    /// Show that where nothing has left a step there is nothing to end.
+    #[test]
+    fn nothing_is_left_where_nothing_was() {
+        let (_dir, sessions, job) = node_without_bus();
+        assert_eq!(end_what_left(&sessions, job), Ok(()));
+        assert_eq!(end_step(&sessions, job, 7), Ok(()));
     }
 
     /// Show that what no prolog did is done by the first step, once.

@@ -9,7 +9,9 @@ use std::fs;
 use std::path::Path;
 
 use crate::decimal::decimal;
+use crate::keepers::{is_gone, sees_all};
 use crate::set::Set;
+use crate::store::files::numbers_in;
 use crate::text::text;
 
 /// What `sessionid` and `loginuid` hold as long as they are unset.
@@ -31,6 +33,38 @@ pub(crate) fn parse(text: &str) -> Option<u32> {
 pub(crate) fn list(text: &str) -> Set<u32> {
     let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     lines.filter_map(parse).collect()
+}
+
+/// A list of ids, as it is written.
+pub(crate) fn lines(ids: &[u32]) -> String {
+    ids.iter().fold(String::new(), |lines, id| lines + &format!("{id}\n"))
+}
+
+/// Of a list of ids, those that a process on the node bears: an id that nobody bears
+/// does not come back. None where that cannot be told.
+pub(crate) fn borne_of(list: &str, proc: &Path) -> Option<String> {
+    // What forks and ends between two looks into /proc may have been passed by.
+    let borne = [borne(proc)?, borne(proc)?];
+    let listed = self::list(list).into_iter();
+    let stay = listed.filter(|id| borne.iter().any(|ids| ids.contains(id)));
+    Some(lines(&stay.collect::<Vec<_>>()))
+}
+
+/// The ids that are borne on this node.
+fn borne(proc: &Path) -> Option<Set<u32>> {
+    let of = |pid: u32| text(&proc.join(format!("{pid}/sessionid")));
+    if !sees_all(proc) || of(std::process::id()).is_err() {
+        return None;
+    }
+    let mut found = Vec::new();
+    for pid in numbers_in(proc, usize::MAX).ok()? {
+        match of(pid) {
+            Ok(text) => found.extend(parse(text.trim())),
+            Err(error) if is_gone(&error) => {}
+            Err(_) => return None,
+        }
+    }
+    Some(found.into())
 }
 
 /// Gives this process, and what it starts from now on, an id of its own instead of `before`.

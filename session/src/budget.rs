@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::{Error, Problem};
+
 /// A deadline together with the duration it was made from, so that a message
 /// can name the setting an admin knows.
 #[derive(Clone, Copy, Debug)]
@@ -33,13 +35,14 @@ impl Budget {
         Self { usable: self.usable + more, ..self }
     }
 
-    /// The whole budget, as configured.
-    pub(crate) fn total(self) -> Duration {
-        self.total
-    }
-
     /// The instant at which it is used up.
     pub(crate) fn deadline(self) -> Instant {
         self.started + self.usable
+    }
+
+    /// That it was used up `now`, by what was going on.
+    pub(crate) fn late(self, doing: impl Into<String>, now: Instant) -> Error {
+        let waited = now.saturating_duration_since(self.started);
+        Problem::Late { doing: doing.into(), waited, total: self.total }.into()
     }
 }

@@ -14,6 +14,7 @@ use zbus::{Address, Connection, Message, MessageStream};
 use crate::budget::Budget;
 use crate::crash;
 use crate::error::{Error, Problem, Result, bus_cause};
+use crate::fault::nobody_answers;
 use crate::freezer;
 use crate::live::{self, NotLive, Viewpoint};
 use crate::roots::Roots;
@@ -55,6 +56,9 @@ const DAEMON: Object<'_> = Object {
     interface: "org.freedesktop.DBus",
 };
 
+/// The first thing that is tried.
+pub(crate) const CONNECT: &str = "connect to the system bus";
+
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
 /// D-Bus Specification, "Standard Interfaces".
@@ -93,7 +97,7 @@ impl<'a> Bus<'a> {
     /// The address is fixed: DBUS_SYSTEM_BUS_ADDRESS in a job's environment must
     /// not decide whom root talks to.
     fn connect(&self) -> Result<Link> {
-        let doing = "connect to the system bus";
+        let doing = CONNECT;
         let socket = UnixSocket::File(self.roots.system_bus.clone());
         let address = Address::new(Transport::Unix(Unix::new(socket)));
         let event_loop = EventLoop::new().map_err(|error| Error::bus(doing)(error.into()))?;
@@ -113,7 +117,7 @@ impl<'a> Bus<'a> {
     }
 
     fn late(&self, doing: &str) -> Error {
-        Problem::Late { doing: doing.into(), total: self.budget.total() }.into()
+        self.budget.late(doing, Instant::now())
     }
 
     fn call(
@@ -181,7 +185,8 @@ impl Systemd for Bus<'_> {
         let asked = format!("{uid}\n{on}\nfalse");
         match self.send(&doing, &LOGIND, "SetUserLinger", ("ubb", &asked))? {
             Err(error) if is_refusal(&error) => {
-                Err(Problem::Refused { doing, cause: bus_cause(&error) }.into())
+                let (cause, is_gone) = (bus_cause(&error), nobody_answers(&error));
+                Err(Problem::Refused { doing, cause, is_gone }.into())
             }
             reply => reply.map(drop).map_err(Error::bus(doing)),
         }

@@ -49,10 +49,7 @@ pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process
     let left = end_marked(sessions, job.uid, &ids);
     if left.spared {
         // For whoever ends the last job, if the session stays then.
-        state
-            .audit_ids(Marked::Job(job.id))?
-            .iter()
-            .try_for_each(|id| state.add_audit_id(Marked::Ended, *id))?;
+        state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(job.id))?)?;
     }
     Ok(left.alive)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use zbus::DBusError as _;
 
+use crate::fault::nobody_answers;
 use crate::live::NotLive;
 use crate::processes::Process;
 
@@ -56,6 +57,14 @@ pub enum Problem {
         /// The answer.
         cause: String,
     },
+    /// There is nobody on the system bus who could have answered, or no bus.
+    #[error("{doing}: {cause}")]
+    NoBus {
+        /// The attempt.
+        doing: String,
+        /// What became of it.
+        cause: String,
+    },
     /// The system bus, or what answers on it, refused, and so has not done it. After
     /// [`Problem::Bus`] it may have.
     #[error("{doing}: {cause}")]
@@ -64,12 +73,16 @@ pub enum Problem {
         doing: String,
         /// The answer.
         cause: String,
+        /// There is no logind to do it.
+        is_gone: bool,
     },
     /// The time ran out.
-    #[error("{doing}: no end within timeout={}", total.as_secs())]
+    #[error("{doing}: no end after {} s (timeout={})", waited.as_secs(), total.as_secs())]
     Late {
         /// What was going on when it did.
         doing: String,
+        /// Since the budget began.
+        waited: Duration,
         /// The whole budget.
         total: Duration,
     },
@@ -104,10 +117,12 @@ pub enum Problem {
         state: String,
     },
     /// SIGKILL did not end them: they hang in the kernel.
-    #[error("killed and still there: {}", names.join(", "))]
+    #[error("killed and still there: {}{}", names.join(", "), and_more(*more))]
     StillAlive {
-        /// Number, program and cgroup of each.
+        /// Number, program and cgroup of each, of the first [`MOST_NAMES`].
         names: Vec<String>,
+        /// How many more there are.
+        more: usize,
     },
     /// systemd says the session is up, and a look at it says it is not.
     #[error(transparent)]
@@ -150,7 +165,9 @@ impl Error {
 
     /// Names what outlived SIGKILL.
     pub(crate) fn still_alive(left: &[Process]) -> Self {
-        Problem::StillAlive { names: left.iter().map(ToString::to_string).collect() }.into()
+        let names: Vec<_> = left.iter().take(MOST_NAMES).map(ToString::to_string).collect();
+        let more = left.len() - names.len();
+        Problem::StillAlive { names, more }.into()
     }
 
     /// Names the attempt that the bus refused.
@@ -160,8 +177,19 @@ impl Error {
 
     #[inline(never)]
     fn of_bus(doing: String, error: &zbus::Error) -> Self {
-        Problem::Bus { doing, cause: bus_cause(error) }.into()
+        let cause = bus_cause(error);
+        match nobody_answers(error) {
+            true => Problem::NoBus { doing, cause }.into(),
+            false => Problem::Bus { doing, cause }.into(),
+        }
     }
+}
+
+/// A line of a log that names thousands of processes is read by nobody.
+const MOST_NAMES: usize = 10;
+
+fn and_more(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" and {more} more") }
 }
 
 /// The human part of a bus error: the reply's text without its error name.
@@ -172,5 +200,21 @@ pub(crate) fn bus_cause(error: &zbus::Error) -> String {
             standard.description().map_or_else(|| error.to_string(), ToOwned::to_owned)
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Show that a message names the first of many, and how many there are.
+    #[test]
+    fn ten_names_are_enough() {
+        let process = |pid| Process { pid, name: "sleep".into(), cgroup: "a".into() };
+        let said = |most| Error::still_alive(&(1..=most).map(process).collect::<Vec<_>>());
+        assert_eq!(said(1).to_string(), "killed and still there: pid 1 (sleep) in a");
+        let ten = said(10).to_string();
+        assert!(ten.ends_with(", pid 10 (sleep) in a"), "{ten}");
+        assert_eq!(said(47).to_string(), format!("{ten} and 37 more"));
     }
 }

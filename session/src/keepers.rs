@@ -49,9 +49,7 @@ impl Keeper {
     pub(crate) fn lives(&self, proc: &Path) -> bool {
         match stat(self.pid, proc) {
             Ok(text) => start_in(&text) == Some(self.start),
-            Err(error) => {
-                error.kind() != io::ErrorKind::NotFound && error.raw_os_error() != Some(ESRCH)
-            }
+            Err(error) => !is_gone(&error),
         }
     }
 
@@ -116,6 +114,29 @@ pub(crate) fn has_step(keepers: &[Keeper], proc: &Path) -> bool {
 pub(crate) fn is_apart(keepers: &[Keeper], proc: &Path) -> bool {
     let extern_step = keepers.iter().find(|keeper| keeper.role == Role::Extern);
     namespace(proc).is_none_or(|here| extern_step.is_some_and(|step| step.namespace != here))
+}
+
+/// Of a list of keepers, the lines that still tell something: not those of steps that
+/// are seen to be over. None where /proc does not show it.
+pub(crate) fn needed_of(list: &str, proc: &Path) -> Option<String> {
+    let here = namespace(proc)?;
+    let is_needed = |line: &&str| {
+        // A line that this version cannot read may be a later one's.
+        line.trim_end().parse().map_or(true, |keeper: Keeper| {
+            !keeper.is_step() || !keeper.is_seen_from(here) || keeper.lives(proc)
+        })
+    };
+    Some(list.split_inclusive('\n').filter(is_needed).collect())
+}
+
+/// Whether what /proc answers of a process is that there is none.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
+}
+
+/// Whether /proc shows all processes of the node.
+pub(crate) fn sees_all(proc: &Path) -> bool {
+    namespace(proc) == Some(INITIAL)
 }
 
 /// Whether /proc is of this process's own pid namespace.

@@ -21,6 +21,7 @@ mod ending;
 mod error;
 #[cfg(test)]
 mod fake;
+mod fault;
 mod freezer;
 mod hold;
 #[cfg(test)]

@@ -148,7 +148,7 @@ fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<Opened>
     let units = begin(systemd, uid)?;
     match settled(systemd, uid, units, budget.deadline())? {
         Some(units) => require_up(uid, units).map(|()| Opened::AfterHanging),
-        None => Err(Problem::Late { doing: starting(uid), total: budget.total() }.into()),
+        None => Err(budget.late(starting(uid), systemd.now())),
     }
 }
 

@@ -31,6 +31,7 @@ use crate::set::Set;
 use files::{numbers_in, temporary, unfinished_in};
 
 pub(crate) mod files;
+mod lists;
 mod lock;
 mod locked;
 mod record;
@@ -143,13 +144,13 @@ const FOUND: &str = "found";
 /// The user's state, not locked.
 pub(crate) fn state(roots: &Roots, uid: u32) -> State {
     let name = uid.to_string();
-    State { dir: roots.run.join(&name), undo: roots.lib.join(name) }
+    State { dir: roots.run.join(&name), undo: roots.lib.join(name), proc: roots.proc.clone() }
 }
 
 /// Whether there is neither a lease nor anything to undo, so that an epilog for
 /// a user we never served costs three system calls.
 pub(crate) fn is_unknown(roots: &Roots, uid: u32) -> bool {
-    let State { dir, undo } = state(roots, uid);
+    let State { dir, undo, .. } = state(roots, uid);
     let is_absent = |path: &Path| matches!(path.try_exists(), Ok(false));
     is_absent(&dir) && is_absent(&undo) && is_absent(&temporary(&undo))
 }

@@ -77,10 +77,8 @@ pub(crate) fn drop_earlier(sessions: &Sessions, state: &Locked, id: u32) -> Resu
 /// Drops a lease, and has the next epilog of the user end what the job left. On a full disk that is left
 /// to the end of the session: what is taken back needs no space.
 pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
-    for audit_id in state.audit_ids(Marked::Job(id))? {
-        let noted = state.add_audit_id(Marked::Ended, audit_id);
-        noted.unwrap_or_else(|error| log::warn!("{error}; what job {id} left stays for now"));
-    }
+    let noted = state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(id))?);
+    noted.unwrap_or_else(|error| log::warn!("{error}; what job {id} left stays for now"));
     state.remove(id)
 }
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// More than any file of ours, of /proc or of a cgroup that is read here holds:
-/// what a user can make longer ends there.
+/// More than any file of ours, of /proc or of a cgroup that is read here holds: what
+/// a user can make longer ends there, and a file of ours is not read.
 const MOST: u64 = 16 << 20;
 
 /// As much as most of them hold. /proc does not tell the size of its files, and
@@ -14,22 +14,30 @@ const USUAL: usize = 4096;
 
 /// The content of a file.
 pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    bytes_of(File::open(path)?)
+    first(File::open(path)?, MOST)
 }
 
 /// The content of a file that should be text.
 pub(crate) fn text(path: &Path) -> io::Result<String> {
-    whole(File::open(path)?)
+    as_text(bytes(path)?)
 }
 
-/// The content of an open file that should be text.
+/// The content of an open file of ours: all of it, or an error.
 pub(crate) fn whole(file: File) -> io::Result<String> {
-    String::from_utf8(bytes_of(file)?)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let content = first(file, MOST + 1)?;
+    if content.len() as u64 > MOST {
+        let problem = format!("more than {} MiB", MOST >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    as_text(content)
 }
 
-fn bytes_of(file: File) -> io::Result<Vec<u8>> {
+fn as_text(content: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(content).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn first(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::with_capacity(USUAL);
-    file.take(MOST).read_to_end(&mut content)?;
+    file.take(most).read_to_end(&mut content)?;
     Ok(content)
 }

@@ -90,7 +90,10 @@ fn late_answers_cost_no_more_than_the_timeout() {
     all.says("open session: done").says("prolog: exit 0").says("epilog: exit 0");
     let all = in_time(late, 15, contract_behind(late, "timeout=2", COLD));
     nothing_is_left(&all);
-    all.says("no end within timeout=2").says("prolog: exit 0").says("epilog: exit 0");
+    all.says(": no end after ")
+        .says(" s (timeout=2)")
+        .says("prolog: exit 0")
+        .says("epilog: exit 0");
 }
 
 /// Show that a systemd that only says yes is found out, and that nothing is left of

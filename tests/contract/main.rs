@@ -42,7 +42,7 @@ fn doing_it_twice_does_no_harm() {
 #[test]
 fn no_bus_can_hang_the_prolog() {
     for (bus, cause) in [
-        ("silent", "connect to the system bus: no end within timeout=3"),
+        ("silent", "connect to the system bus: no end after "),
         ("garbage", "connect to the system bus: "),
         ("promises", "start user@1001.service: it is inactive"),
     ] {

@@ -65,6 +65,6 @@ fn the_guide_quotes_the_sources() {
 /// Show that a message that nobody writes would be found.
 #[test]
 fn parts_are_what_does_not_differ() {
-    let parts = fixed_parts("start user@UID.service: it is STATE; no end within timeout=N");
-    assert_eq!(parts, ["start user@", ".service", "it is ", "; no end within timeout="]);
+    let parts = fixed_parts("start user@UID.service: it is STATE; no end after N s (timeout=N)");
+    assert_eq!(parts, ["start user@", ".service", "it is ", "; no end after ", " s (timeout="]);
 }

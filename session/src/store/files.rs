@@ -130,7 +130,7 @@ pub(crate) fn sync(dir: &Path) -> Result<()> {
 /// `finish`es the new file before it takes the place of the old one. One function for all that is
 /// written, or each would have a copy of it.
 #[inline(never)]
-fn replace(
+pub(super) fn replace(
     path: &Path,
     text: serde_json::Result<String>,
     finish: fn(&File) -> io::Result<()>,
@@ -157,8 +157,8 @@ fn replace(
         })
 }
 
-/// Adds a line. Needs no lock, and costs a step of a job of thousands no more than
-/// the first. The directory of a user without a lease is not made for it.
+/// Adds a line, of whoever holds the user's lock. The directory of a user without a
+/// lease is not made for it.
 pub(super) fn append(path: &Path, line: &dyn fmt::Display) -> Result<()> {
     let mut options = OpenOptions::new();
     let options = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW);
@@ -178,7 +178,7 @@ pub(super) fn read_lines(path: &Path) -> Result<String> {
     }
 }
 
-/// One name for each file is enough: its writer holds the user's lock.
+/// One name for each file is enough: its writer holds the user's lock, or the file's.
 pub(super) fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().display().to_string();
     path.with_file_name(format!(".{name}.new"))
@@ -195,7 +195,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 }
 
 /// The file names in `dir` that are numbers, job ids or uids: the first `most`.
-pub(super) fn numbers_in(dir: &Path, most: usize) -> Result<Set<u32>> {
+pub(crate) fn numbers_in(dir: &Path, most: usize) -> Result<Set<u32>> {
     first_in(dir, most, decimal)
 }
 

@@ -32,7 +32,7 @@ impl Deref for Locked {
 /// Takes the user's lock.
 pub(crate) fn lock(roots: &Roots, uid: u32, budget: Budget) -> Result<Locked> {
     let state = place(roots, uid)?;
-    let lock = super::lock::lock(&state.dir, budget)?;
+    let lock = super::lock::lock(&state, uid, budget)?;
     Ok(Locked::new(state, lock))
 }
 

@@ -3,14 +3,13 @@
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
-use super::files::{any_number_in, append, numbers_in, read, read_lines};
-use super::files::write;
+use super::files::{any_number_in, numbers_in, read, read_lines, write};
 use super::record::Record;
-use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, UNDO, Undo};
+use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, UNDO, Undo, lists};
 use crate::audit;
 use crate::decimal::decimal;
 use crate::error::Result;
-use crate::keepers::Keeper;
+use crate::keepers::{self, Keeper};
 use crate::limits::Limits;
 use crate::set::Set;
 use crate::slice::Capped;
@@ -36,6 +35,8 @@ pub(crate) enum Together {
 pub(crate) struct State {
     pub(super) dir: PathBuf,
     pub(super) undo: PathBuf,
+    /// proc(5), which tells of the processes that are noted.
+    pub(super) proc: PathBuf,
 }
 
 impl State {
@@ -159,7 +160,16 @@ impl State {
 
     /// Adds one, unless the user is unknown here.
     pub(crate) fn add_audit_id(&self, of: Marked, id: u32) -> Result<()> {
-        append(&self.audit_path(of), &id)
+        self.add_audit_ids(of, &[id])
+    }
+
+    /// Adds all at once: each time there may be a look at all of /proc.
+    pub(crate) fn add_audit_ids(&self, of: Marked, ids: &[u32]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let needed = |list: &str| audit::borne_of(list, &self.proc);
+        lists::add(&self.audit_path(of), &audit::lines(ids), &needed)
     }
 
     /// The jobs that have a lease of any kind.
@@ -182,7 +192,11 @@ impl State {
 
     /// Notes one more, of a job that has a lease.
     pub(crate) fn add_keeper(&self, job: u32, keeper: &Keeper) -> Result<()> {
-        if self.path(job).exists() { append(&self.keepers_path(job), keeper) } else { Ok(()) }
+        if !self.path(job).exists() {
+            return Ok(());
+        }
+        let needed = |list: &str| keepers::needed_of(list, &self.proc);
+        lists::add(&self.keepers_path(job), &format!("{keeper}\n"), &needed)
     }
 
     pub(super) fn path(&self, job: u32) -> PathBuf {

@@ -35,12 +35,12 @@ type Row = (Part, Suite, u8, &'static [&'static str], &'static [&'static str]);
 
 /// The longest first. Without `--all` each area is run once, `symbols` and `core` on every release: two
 /// emulated nodes then take three quarters of an hour on two cores, and all of it twice that.
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     (
         Part::Forky,
         Suite::Forky,
         1,
-        &["symbols", "core", "contained", "users", "beside", "odd", "odd_nodes"],
+        &["symbols", "core", "contained", "hold", "users", "beside", "odd", "odd_nodes"],
         &["leftovers", "command", "package", "policy", "keep"],
     ),
     (
@@ -51,13 +51,14 @@ const ROWS: [Row; 10] = [
         &["beside", "users"],
     ),
     (Part::Trixie, Suite::Trixie, 1, &["contract", "faults", "buses", "opponent"], &[]),
-    (Part::Trixie, Suite::Trixie, 1, &["full", "load", "mixes"], &[]),
+    (Part::Trixie, Suite::Trixie, 1, &["hold", "capped", "drains"], &[]),
+    (Part::Trixie, Suite::Trixie, 1, &["full", "load", "mixes", "bounded"], &[]),
     (Part::Trixie, Suite::Trixie, 1, &["crashes"], &[]),
     (
         Part::Bookworm,
         Suite::Bookworm,
         1,
-        &["symbols", "core", "contained"],
+        &["symbols", "core", "contained", "hold"],
         // What is beside the jobs is systemd's to keep.
         &["leftovers", "command", "users", "package", "policy", "keep"],
     ),
