@@ -1,6 +1,8 @@
 //! Work in a child that is root, whatever this process is at the time.
 #![allow(unsafe_code)]
 
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -27,9 +29,23 @@ pub(crate) fn as_root(longest: Duration, work: impl FnOnce() -> bool) -> Result<
         ForkResult::Parent { child } => end_of(child, longest + MARGIN),
         ForkResult::Child => {
             let is_root = seteuid(Uid::from_raw(0)).and(setegid(Gid::from_raw(0))).is_ok();
+            leave_step();
             // SAFETY: it only takes a number.
             unsafe { _exit(i32::from(!(is_root && work()))) }
         }
+    }
+}
+
+/// slurmd has everything in the step's cgroup killed each second while a job ends, but for slurmstepd itself
+/// (proctrack/cgroup, 24.11). Beside the jobs there is a cgroup of Slurm's for a slurmstepd that is ending.
+/// Where there is none nothing is killed so.
+fn leave_step() {
+    let listed = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let below = |line: &str| Some(line.strip_prefix("0::")?.split_once("slurmstepd.scope/")?.0.to_owned());
+    if let Some(scope) = listed.lines().find_map(below) {
+        let procs = format!("/sys/fs/cgroup{scope}slurmstepd.scope/system/cgroup.procs");
+        let moved = OpenOptions::new().write(true).open(procs).and_then(|mut to| to.write_all(b"0"));
+        moved.unwrap_or_else(|error| log::debug!("leave the step's cgroup: {error}"));
     }
 }
 
@@ -45,7 +61,8 @@ fn end_of(child: Pid, longest: Duration) -> Result<bool, String> {
                 let _ = kill(child, Signal::SIGKILL);
                 return Err(format!("not done in {} s, and killed", longest.as_secs()));
             }
-            Ok(status) => return Ok(status == WaitStatus::Exited(child, 0)),
+            Ok(WaitStatus::Exited(_, code)) => return Ok(code == 0),
+            Ok(status) => return Err(format!("its child ended with {status:?}")),
             Err(error) => return Err(format!("wait for its child: {error}")),
         }
     }

@@ -111,8 +111,12 @@ pub(crate) fn is_there(dir: &Path) -> bool {
 /// That it has no process.
 pub fn check_manager(slice: &Path, uid: u32) -> Result<(), NotLive> {
     let scope = scope(slice, uid);
-    let processes = text(&scope.join("cgroup.procs"));
-    require(processes.is_ok_and(|pids| !pids.is_empty()), &scope, "has no process")
+    let has_process = match text(&scope.join("cgroup.procs")) {
+        Ok(pids) => !pids.is_empty(),
+        // Where cgroups are not of version 2 it is elsewhere: that is not to say that it is gone.
+        Err(_) => !slice.ancestors().skip(1).any(|above| above.join("cgroup.controllers").exists()),
+    };
+    require(has_process, &scope, "has no process")
 }
 
 /// The inode of its cgroup: a manager that begins anew has another.

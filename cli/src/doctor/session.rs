@@ -214,7 +214,9 @@ mod tests {
     /// Show that each part that is missing under a job is named.
     #[test]
     fn what_is_missing_under_a_job_is_named() {
-        let made_up = node().with("/run/spank-linger/4711/12", LEASE);
+        let made_up = node()
+            .with("/run/spank-linger/4711/12", LEASE)
+            .with("/sys/fs/cgroup/cgroup.controllers", "memory");
         let session = Session::of(&made_up.node, &erin());
         let cure = "next step opens the session again";
         let found = session.runtime_dir(&made_up.node);

@@ -20,7 +20,8 @@ pub(super) fn checks(node: &Node) -> Vec<Finding> {
 
 fn cgroup(node: &Node) -> Finding {
     const CHECK: &str = "cgroup";
-    const CURE: &str = "boot with systemd.unified_cgroup_hierarchy=1";
+    const CURE: &str = "boot with systemd.unified_cgroup_hierarchy=1, or set confine=none for sessions \
+                        without limits";
     let Ok(listed) = fs::read_to_string(node.roots.cgroup.join("cgroup.controllers")) else {
         return Finding::fail(
             CHECK,

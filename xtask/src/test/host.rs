@@ -17,11 +17,7 @@ use crate::{bench, process};
 const BUILD: Duration = Duration::from_secs(2700);
 
 /// Bytes of a packaged plugin: it is read from a disk or the network by every slurmd, slurmstepd and srun.
-pub(super) const LARGEST: u64 = 1_200_000;
-
-/// And of one that is built by this machine's gcc, whose unwinder is in it: with that of gcc 14 it has
-/// 1,204,568, with that of gcc 12 under 1,200,000.
-const LARGEST_HERE: u64 = 1_210_000;
+pub(super) const LARGEST: u64 = 1_250_000;
 
 /// To load the plugin, and to panic.
 const PANIC: Duration = Duration::from_secs(60);
@@ -37,7 +33,7 @@ pub(crate) fn test(tally: &mut Tally) -> Result<()> {
     tally.check("lints", || run(&lints))?;
     tally.check("no release build can be killed by a test", crash_points_are_not_released)?;
     let built = || build::plugin(RELEASE);
-    tally.check("a release build is small", || is_small(&built()?, LARGEST_HERE))?;
+    tally.check("a release build is small", || is_small(&built()?, LARGEST))?;
     tally.check("a release build keeps a panic to itself", || keeps_a_panic(&built()?))?;
     packages::test(tally)?;
     tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;

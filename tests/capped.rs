@@ -1,0 +1,178 @@
+//! The cap does not depend on the session: a user with a job has what it may use, and no more.
+// Tests say what they expect by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use cluster_tests::{AtEnd, Batch, GO, LIVE, N1, QUICK, Started, as_user};
+
+/// What a job of 100 MB is held to.
+const CAP: &str = "104857600";
+
+/// Prints what the slice is held to and whether 300 MB can be used in a session that the user has made for
+/// themselves.
+const TRIES: &str = r"
+export XDG_RUNTIME_DIR=/run/user/$UID
+loginctl enable-linger
+until systemctl --user is-system-running --wait >/dev/null 2>&1; do sleep 0.3; done
+echo memory=$(cat /sys/fs/cgroup/user.slice/user-$UID.slice/memory.max)
+systemd-run --user --scope --quiet dd if=/dev/zero of=/dev/null bs=300M count=1 2>/dev/null; echo used=$?.
+";
+
+/// Linger is off again, and with it the session of whoever turned it on.
+fn without_linger() -> AtEnd {
+    AtEnd(
+        "loginctl disable-linger alice; for i in $(seq 100); do \
+            systemctl is-active --quiet user@1001 || exit 0; sleep 0.2; done"
+            .to_owned(),
+    )
+}
+
+/// Show that neither a session that was declined, nor one that its user has made fail, leaves the slice
+/// without a cap: linger brings a session that is held to the job.
+#[test]
+fn no_session_is_no_way_around_the_cap() {
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let spoilt = format!("rm $XDG_RUNTIME_DIR/bus; srun --overlap true; {TRIES}");
+    for (options, script) in [("--user-session=no", TRIES), ("", spoilt.as_str())] {
+        let end = without_linger();
+        let job = Batch::of("alice", script).with(&format!("--mem=100 {options}")).run();
+        drop(end);
+        let job = job.says("used=137.");
+        assert_eq!(job.value("memory="), CAP, "{options}: {job:#?}");
+        N1.is_again(&before);
+    }
+}
+
+/// Has a unit of alice's start with her manager.
+fn enabled(unit: &str, target: &str) -> AtEnd {
+    let dir = "~alice/.config/systemd/user";
+    N1.sh(&as_user(
+        "alice",
+        &format!(
+            "mkdir -p {dir}/{target}.wants; cat >{dir}/early.service <<'END'\n{unit}\nEND\n\
+             ln -s ../early.service {dir}/{target}.wants/"
+        ),
+    ))
+    .ok();
+    AtEnd(format!("rm -rf {dir}; rm -f /tmp/early"))
+}
+
+/// Show that before the job's limits are known the slice is held to a floor: a unit of the user's that starts
+/// with the session has little memory and opens no device that Slurm gives to jobs.
+#[test]
+fn before_the_first_step_there_is_a_floor() {
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+        ExecStart=sh -c '(: <>/dev/tty60) 2>/dev/null && echo opened. >>/tmp/early; \
+            dd if=/dev/zero of=/dev/null bs=600M count=1 2>/dev/null && echo used. >>/tmp/early; \
+            echo began. >>/tmp/early'";
+    let _end = enabled(unit, "default.target");
+    let prolog = "/root/slow-prolog";
+    N1.sh(&format!(
+        "printf '#!/bin/sh\\nsleep 3; cat /sys/fs/cgroup/user.slice/user-1001.slice/memory.max >/tmp/floor\\n' >{prolog}; \
+         chmod 755 {prolog}; usermod --append --groups tty alice"
+    ))
+    .ok();
+    let _files = AtEnd(format!("rm -f {prolog} /tmp/floor; gpasswd --delete alice tty"));
+    N1.with_slurm_conf(&[&format!("Prolog={prolog}")], || {
+        let job = Batch::of("alice", "cat /sys/fs/cgroup/user.slice/user-1001.slice/memory.max; systemctl --user is-active early")
+            .with("--mem=900");
+        let said = job.run();
+        assert!(said.stdout.starts_with("943718400\n"), "{said:#?}");
+        N1.is_again(&before);
+    });
+    let (floor, early) = (N1.sh("cat /tmp/floor").ok(), N1.sh("cat /tmp/early").ok());
+    let floor: u64 = floor.stdout.trim().parse().expect("a number of bytes");
+    assert!(floor <= 160 << 20, "{floor}");
+    early.says("began.").never_says("used.").never_says("opened.");
+}
+
+/// Show that what passes does not end a session under a running container: while the lock is held for too long
+/// a step that wants to cap goes without a session, and is told by whom; the next one has it.
+#[test]
+fn what_passes_ends_no_session() {
+    N1.configure("optional spank_linger.so log_level=debug timeout=3 grace=1");
+    let script = format!(
+        "podman run --detach --rm --name=long --network=none localhost/busybox sleep 9101; echo up\n{GO}\n\
+         srun --overlap bash -c '{LIVE}'; touch /tmp/tried.$SLURM_JOB_ID\n\
+         until [ -e /tmp/free.$SLURM_JOB_ID ]; do sleep 0.2; done; srun --overlap bash -c '{LIVE}'\n\
+         podman ps --format '{{{{.Names}}}}'"
+    );
+    let job = Batch::of("alice", &script).with("--mem=200").start();
+    job.wait_says("up");
+    let lives = N1.pid_of("sleep 9101").expect("it runs");
+    // Somebody has changed the slice, so that the step has to cap it.
+    N1.sh(&format!(
+        "systemctl set-property --runtime user-1001.slice MemoryMax=300M\n\
+         flock /run/spank-linger/1001 sh -c 'touch /tmp/go.{0}; until [ -e /tmp/tried.{0} ]; do sleep 0.2; done'\n\
+         touch /tmp/free.{0}",
+        job.0
+    ))
+    .ok();
+    job.wait_over();
+    let said = job.output();
+    let said = said.says("no user session on this node").says("wait for the lock of uid 1001, held by pid");
+    let said = said.says("running dir=/run/user/1001\n").says("long\n");
+    assert_eq!(said.stdout.matches("running dir=").count(), 1, "{said:#?} {lives}");
+    N1.sh(&format!("rm -f /tmp/tried.{0} /tmp/free.{0} /tmp/go.{0}", job.0)).ok();
+    N1.configure(QUICK);
+}
+
+/// Show that on a node without cgroup v2 a job is told what to do, and no session is opened without limits:
+/// not by the prolog, and not by a step.
+#[test]
+fn without_cgroups_of_version_2_there_is_no_session() {
+    const DROP_IN: &str = "/run/systemd/system/slurmd.service.d/v1.conf";
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let lines = ["ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "PrologFlags=Alloc"];
+    let reload = "systemctl daemon-reload";
+    N1.with_slurm_conf(&lines, || {
+        let _end = AtEnd(format!("rm -f {DROP_IN}; {reload}; systemctl restart slurmd"));
+        N1.sh(&format!(
+            "mkdir -p $(dirname {DROP_IN})\n\
+             printf '[Service]\\nTemporaryFileSystem=/sys/fs/cgroup\\nDelegate=no\\n' >{DROP_IN}\n\
+             {reload}; systemctl restart slurmd; journalctl --rotate --quiet"
+        ))
+        .ok();
+        N1.settles();
+        let since = N1.sh("date '+%F %T'").ok().stdout;
+        let job = Batch::of("alice", &format!("{LIVE}; srun bash -c '{LIVE}'")).run();
+        job.complains("no cgroup v2 at /sys/fs/cgroup").complains("confine=none").never_says("running");
+        let started = format!("journalctl --unit=user@1001 --since='{}' --grep=Started --quiet", since.trim());
+        assert_eq!(N1.sh(&started).stdout, "", "a session was opened");
+        N1.is_again(&before);
+    });
+}
+
+/// Jobs that begin at once.
+const MANY: usize = 48;
+
+/// Show that of many jobs of one user that begin at once none waits too long for the lock, and that who has it
+/// caps for those who wait.
+#[test]
+fn many_jobs_at_once_are_capped_together() {
+    N1.configure("optional spank_linger.so timeout=30 grace=1");
+    let before = N1.snapshot();
+    let monitor = "busctl --system --json=short monitor --match=member=SetUnitProperties >/tmp/calls 2>/dev/null & echo $! >/tmp/calls.pid";
+    let end = AtEnd("kill $(cat /tmp/calls.pid); rm -f /tmp/calls /tmp/calls.pid".to_owned());
+    N1.sh(&format!("truncate --size=0 /var/log/slurm/slurmd.log; {monitor}")).ok();
+    let job = Batch::of("alice", "until [ -e /tmp/go.all ]; do sleep 0.5; done").with(&format!("--mem=20 --array=1-{MANY}"));
+    let first: Started = job.start();
+    let all = format!("[ $(squeue --noheader --array --jobs={} --states=R | wc --lines) = {MANY} ]", first.0);
+    N1.waits_until(&all);
+    let cap = (MANY * 20 * 1024 * 1024).to_string();
+    N1.waits_for_slice(1001, "memory.max", &cap);
+    let calls = N1.sh("grep --count user-1001.slice /tmp/calls").stdout;
+    N1.sh("touch /tmp/go.all").ok();
+    first.wait_over();
+    N1.sh("rm /tmp/go.all").ok();
+    drop(end);
+    N1.is_again(&before);
+    let late = N1.sh("grep -E 'linger:.*(no end|error)' /var/log/slurm/slurmd.log").stdout;
+    assert_eq!(late, "", "somebody waited too long");
+    let calls: usize = calls.trim().parse().unwrap();
+    println!("{MANY} jobs at once: {calls} calls of SetUnitProperties");
+    assert!(calls > 0 && calls < MANY, "{calls} calls for {MANY} jobs");
+}
