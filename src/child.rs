@@ -41,10 +41,12 @@ pub(crate) fn as_root(longest: Duration, work: impl FnOnce() -> bool) -> Result<
 /// Where there is none nothing is killed so.
 fn leave_step() {
     let listed = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let below = |line: &str| Some(line.strip_prefix("0::")?.split_once("slurmstepd.scope/")?.0.to_owned());
+    let below =
+        |line: &str| Some(line.strip_prefix("0::")?.split_once("slurmstepd.scope/")?.0.to_owned());
     if let Some(scope) = listed.lines().find_map(below) {
         let procs = format!("/sys/fs/cgroup{scope}slurmstepd.scope/system/cgroup.procs");
-        let moved = OpenOptions::new().write(true).open(procs).and_then(|mut to| to.write_all(b"0"));
+        let moved =
+            OpenOptions::new().write(true).open(procs).and_then(|mut to| to.write_all(b"0"));
         moved.unwrap_or_else(|error| log::debug!("leave the step's cgroup: {error}"));
     }
 }

@@ -74,9 +74,7 @@ pub(crate) fn end(arguments: &Arguments, sessions: &Sessions, job: Job) -> Resul
 /// # Errors
 /// What could not be ended.
 pub(crate) fn end_what_left(sessions: &Sessions, job: Job) -> Result<(), String> {
-    sessions
-        .end_what_left(job)
-        .map_err(|error| format!("{job}: end what left its steps: {error}"))
+    sessions.end_what_left(job).map_err(|error| format!("{job}: end what left its steps: {error}"))
 }
 
 /// The end of a step whose task was killed: what it has in the session ends.
@@ -84,7 +82,9 @@ pub(crate) fn end_what_left(sessions: &Sessions, job: Job) -> Result<(), String>
 /// # Errors
 /// What could not be ended.
 pub(crate) fn end_step(sessions: &Sessions, job: Job, id: u32) -> Result<(), String> {
-    sessions.end_step(job, id).map_err(|error| format!("{job}: end what a killed step left: {error}"))
+    sessions
+        .end_step(job, id)
+        .map_err(|error| format!("{job}: end what a killed step left: {error}"))
 }
 
 /// What a user can cause drains no node, whatever the site wants: the steps of the job fail for it.

@@ -126,7 +126,8 @@ unsafe impl Plugin for Linger {
     fn task_exit(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
             let Some(step) = &mut self.step else { return Ok(()) };
-            step.was_killed |= ExitStatus::from_raw(spank.task_exit_status()?).signal() == Some(KILLED);
+            step.was_killed |=
+                ExitStatus::from_raw(spank.task_exit_status()?).signal() == Some(KILLED);
             Ok(())
         })
     }
@@ -147,9 +148,7 @@ unsafe impl Plugin for Linger {
             if !self.ends {
                 return Ok(());
             }
-            in_child(job, &sessions, "close session", || {
-                Ok(job::end(&arguments, &sessions, job)?)
-            })
+            in_child(job, &sessions, "close session", || Ok(job::end(&arguments, &sessions, job)?))
         })
     }
 
@@ -250,7 +249,9 @@ fn begin_extern_step(spank: &SpankHandle<'_>) -> Outcome {
 fn end_step(step: &Step) -> Outcome {
     let (Some(id), true) = (step.marked, step.was_killed) else { return Ok(()) };
     let (sessions, job) = (sessions(&step.arguments), step.job);
-    in_child(job, &sessions, "end what a killed step left", || Ok(job::end_step(&sessions, job, id)?))
+    in_child(job, &sessions, "end what a killed step left", || {
+        Ok(job::end_step(&sessions, job, id)?)
+    })
 }
 
 /// Whether Slurm ends the extern step when KillWait is over and not before: since 24.05
@@ -262,12 +263,7 @@ fn waits_for_others(spank: &SpankHandle<'_>) -> bool {
 }
 
 /// `work`, as [`as_root`] does it; what fails is in the log.
-fn in_child(
-    job: Job,
-    sessions: &Sessions,
-    doing: &str,
-    work: impl FnOnce() -> Outcome,
-) -> Outcome {
+fn in_child(job: Job, sessions: &Sessions, doing: &str, work: impl FnOnce() -> Outcome) -> Outcome {
     let work = || guarded(work).inspect_err(|error| log::error!("{error}")).is_ok();
     let done = as_root(sessions.longest_release(), work)
         .map_err(|error| format!("{job}: {doing}: {error}"))?;

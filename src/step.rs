@@ -40,9 +40,7 @@ pub(crate) fn plan(
         (Verdict::Ignore, _) => Plan::Ignore,
         (Verdict::Leave, _) => Plan::Decline,
         (Verdict::Serve, _) if sessions.is_apart(job) => apart(),
-        (_, Some(lease)) if lease.is_open() && wish != Wish::No => {
-            session(sessions, job)
-        }
+        (_, Some(lease)) if lease.is_open() && wish != Wish::No => session(sessions, job),
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
             take_late(sessions, job).unwrap_or_else(|| missing(sessions, job, cause, !told))
         }

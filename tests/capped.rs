@@ -112,7 +112,9 @@ fn what_passes_ends_no_session() {
     .ok();
     job.wait_over();
     let said = job.output();
-    let said = said.says("no user session on this node").says("wait for the lock of uid 1001, held by pid");
+    let said = said
+        .says("no user session on this node")
+        .says("wait for the lock of uid 1001, held by pid");
     let said = said.says("running dir=/run/user/1001\n").says("long\n");
     assert_eq!(said.stdout.matches("running dir=").count(), 1, "{said:#?} {lives}");
     N1.sh(&format!("rm -f /tmp/tried.{0} /tmp/free.{0} /tmp/go.{0}", job.0)).ok();
@@ -139,8 +141,13 @@ fn without_cgroups_of_version_2_there_is_no_session() {
         N1.settles();
         let since = N1.sh("date '+%F %T'").ok().stdout;
         let job = Batch::of("alice", &format!("{LIVE}; srun bash -c '{LIVE}'")).run();
-        job.complains("no cgroup v2 at /sys/fs/cgroup").complains("confine=none").never_says("running");
-        let started = format!("journalctl --unit=user@1001 --since='{}' --grep=Started --quiet", since.trim());
+        job.complains("no cgroup v2 at /sys/fs/cgroup")
+            .complains("confine=none")
+            .never_says("running");
+        let started = format!(
+            "journalctl --unit=user@1001 --since='{}' --grep=Started --quiet",
+            since.trim()
+        );
         assert_eq!(N1.sh(&started).stdout, "", "a session was opened");
         N1.is_again(&before);
     });
@@ -158,9 +165,13 @@ fn many_jobs_at_once_are_capped_together() {
     let monitor = "busctl --system --json=short monitor --match=member=SetUnitProperties >/tmp/calls 2>/dev/null & echo $! >/tmp/calls.pid";
     let end = AtEnd("kill $(cat /tmp/calls.pid); rm -f /tmp/calls /tmp/calls.pid".to_owned());
     N1.sh(&format!("truncate --size=0 /var/log/slurm/slurmd.log; {monitor}")).ok();
-    let job = Batch::of("alice", "until [ -e /tmp/go.all ]; do sleep 0.5; done").with(&format!("--mem=20 --array=1-{MANY}"));
+    let job = Batch::of("alice", "until [ -e /tmp/go.all ]; do sleep 0.5; done")
+        .with(&format!("--mem=20 --array=1-{MANY}"));
     let first: Started = job.start();
-    let all = format!("[ $(squeue --noheader --array --jobs={} --states=R | wc --lines) = {MANY} ]", first.0);
+    let all = format!(
+        "[ $(squeue --noheader --array --jobs={} --states=R | wc --lines) = {MANY} ]",
+        first.0
+    );
     N1.waits_until(&all);
     let cap = (MANY * 20 * 1024 * 1024).to_string();
     N1.waits_for_slice(1001, "memory.max", &cap);

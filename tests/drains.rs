@@ -43,8 +43,11 @@ fn a_manager_that_its_user_stops() {
 fn a_session_that_its_user_spoils() {
     N1.configure(DRAIN);
     let before = N1.snapshot();
-    for spoil in ["rm $XDG_RUNTIME_DIR/bus", "chmod 755 $XDG_RUNTIME_DIR", "systemctl --user exit; sleep 1"] {
-        let job = Batch::of("alice", &format!("{LIVE}; {spoil}; srun --overlap bash -c '{LIVE}'")).run();
+    for spoil in
+        ["rm $XDG_RUNTIME_DIR/bus", "chmod 755 $XDG_RUNTIME_DIR", "systemctl --user exit; sleep 1"]
+    {
+        let job =
+            Batch::of("alice", &format!("{LIVE}; {spoil}; srun --overlap bash -c '{LIVE}'")).run();
         job.says("running dir=/run/user/1001\n");
         is_not_drained(spoil);
         N1.is_again(&before);

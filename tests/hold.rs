@@ -21,7 +21,8 @@ const PROMPT_S: u32 = 20;
 fn with_pause_process(work: impl FnOnce()) {
     N1.configure(QUICK);
     let before = N1.snapshot();
-    let pauses = "podman run --rm --network=none localhost/busybox true; podman ps; echo up; sleep 1800";
+    let pauses =
+        "podman run --rm --network=none localhost/busybox true; podman ps; echo up; sleep 1800";
     let keeper = Batch::of("alice", pauses).with("--mem=100").start();
     keeper.wait_says("up");
     // Podman 3.0 calls it so on its command line, the others by their argument.
@@ -29,7 +30,9 @@ fn with_pause_process(work: impl FnOnce()) {
     work();
     keeper.cancel();
     N1.is_again(&before);
-    let books = Batch::of("alice", "podman ps --all --noheading --format '{{.ID}} {{.Status}}'").with("--mem=100").run();
+    let books = Batch::of("alice", "podman ps --all --noheading --format '{{.ID}} {{.Status}}'")
+        .with("--mem=100")
+        .run();
     assert_eq!(books.ok().never_says("level=").stdout, "", "Podman's books");
     N1.is_again(&before);
 }
@@ -138,7 +141,11 @@ fn a_signal_that_was_asked_for_reaches_the_container() {
     with_pause_process(|| {
         let [asked, warned] =
             ["", "--signal=TERM@60 --time=60"].map(|options| started(STEP, options));
-        N1.sh(&format!("scontrol update jobid={} endtime=now+70; scancel --signal=USR1 {}", warned.0, asked.0)).ok();
+        N1.sh(&format!(
+            "scontrol update jobid={} endtime=now+70; scancel --signal=USR1 {}",
+            warned.0, asked.0
+        ))
+        .ok();
         waits_for(asked, "got USR1", 1);
         ends_promptly(asked, &format!("scancel {}", asked.0));
         said(asked).says("got TERM");
@@ -204,11 +211,17 @@ fn the_cgroup_of_a_task_is_of_no_other_use() {
         find $own -type f -user alice | sed 's/^/file: /'; for file in $own/cgroup.procs $own/memory.max; do \
             (echo max >$file) 2>/dev/null && echo \"wrote $file.\"; done\n\
         case $own in /sys/fs/cgroup/system.slice/*/user/task_*) echo at home.;; esac";
-    let job = Batch::of("alice", &format!("{script}; srun bash -c '{}'", script.replace('\'', "'\\''"))).start();
+    let job =
+        Batch::of("alice", &format!("{script}; srun bash -c '{}'", script.replace('\'', "'\\''")))
+            .start();
     job.wait_over();
     let said = job.output().never_says("made.").never_says("file:").never_says("wrote");
     assert_eq!(said.stdout.matches("owner=alice.\n").count(), 2, "{said:#?}");
     assert_eq!(said.stdout.matches("at home.\n").count(), 2, "{said:#?}");
     N1.is_again(&before);
-    N1.sh(&format!("! ls -d /sys/fs/cgroup/system.slice/*slurmstepd.scope/job_{} 2>/dev/null", job.0)).ok();
+    N1.sh(&format!(
+        "! ls -d /sys/fs/cgroup/system.slice/*slurmstepd.scope/job_{} 2>/dev/null",
+        job.0
+    ))
+    .ok();
 }

@@ -104,7 +104,10 @@ impl Started {
 
     /// Waits until it has printed `text` so many times.
     pub fn wait_counts(self, text: &str, count: usize) {
-        let said = format!("$(grep --no-messages --only-matching '{text}' /tmp/out.{} | wc --lines)", self.0);
+        let said = format!(
+            "$(grep --no-messages --only-matching '{text}' /tmp/out.{} | wc --lines)",
+            self.0
+        );
         self.wait_for(&format!("[ {said} -ge {count} ]"));
     }
 

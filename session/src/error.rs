@@ -178,10 +178,10 @@ impl Error {
     #[inline(never)]
     fn of_bus(doing: String, error: &zbus::Error) -> Self {
         let cause = bus_cause(error);
-        match nobody_answers(error) {
-            true => Problem::NoBus { doing, cause }.into(),
-            false => Problem::Bus { doing, cause }.into(),
+        if nobody_answers(error) {
+            return Problem::NoBus { doing, cause }.into();
         }
+        Problem::Bus { doing, cause }.into()
     }
 }
 

@@ -85,7 +85,8 @@ impl Limits {
         let now = |file| read_limit(&slice.join(file)).ok().flatten().unwrap_or(0);
         let over = |least: Option<u64>, file| least.map(|least| least.saturating_add(now(file)));
         let memory = over(FLOOR.memory, "memory.current");
-        let (swap, tasks) = (over(FLOOR.swap, "memory.swap.current"), over(FLOOR.tasks, "pids.current"));
+        let (swap, tasks) =
+            (over(FLOOR.swap, "memory.swap.current"), over(FLOOR.tasks, "pids.current"));
         Self { memory, swap, tasks, ..FLOOR }
     }
 
@@ -187,7 +188,11 @@ pub(crate) fn is_unified(roots: &Roots) -> bool {
 /// # Errors
 /// That the node has no such hierarchy, with the cure.
 pub(crate) fn require_unified(roots: &Roots) -> Result<()> {
-    if is_unified(roots) { Ok(()) } else { Err(Problem::NoUnified { at: roots.cgroup.clone() }.into()) }
+    if is_unified(roots) {
+        Ok(())
+    } else {
+        Err(Problem::NoUnified { at: roots.cgroup.clone() }.into())
+    }
 }
 
 /// The cgroup of the job that this process belongs to. Found in /proc, because

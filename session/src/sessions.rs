@@ -224,7 +224,7 @@ pub(crate) fn take(
     state: &Locked,
     budget: Budget,
 ) -> Result<()> {
-    sweep(sessions, job.uid, state, false)?;
+    let has_swept = sweep(sessions, job.uid, state, false)?;
     let dropped = if moment.begins() { drop_earlier(sessions, state, job.id)? } else { None };
     let before = begin(state, job.id, dropped.is_some())?;
     note_process(sessions, state, job.id, moment)?;
@@ -237,8 +237,10 @@ pub(crate) fn take(
     };
     let is_shared = before.is_none() && state.is_held()?;
     end_keep(systemd, job.uid, state)?;
-    // Before anything of the user's can begin in it.
-    confine(systemd, sessions, job.uid, state)?;
+    // Before anything of the user's can begin in it. Where another job holds it that has been done.
+    if has_swept || dropped == Some(true) || !is_shared {
+        confine(systemd, sessions, job.uid, state)?;
+    }
     let opening = Opening { user: &user, state, means: sessions.means, is_shared };
     if open(systemd, &opening, undo, budget)? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);

@@ -139,8 +139,7 @@ impl Capped {
         }
         let Ok(kernel) = Limits::of_cgroup(slice) else { return false };
         let Limits { memory, swap, tasks, cpus, .. } = &self.set;
-        true
-            && (memory.is_none() || memory.map(page) == kernel.memory.map(page))
+        (memory.is_none() || memory.map(page) == kernel.memory.map(page))
             && (swap.is_none() || swap.map(page) == kernel.swap.map(page))
             && (tasks.is_none() || *tasks == kernel.tasks)
             && (cpus.is_none() || *cpus == kernel.cpus)

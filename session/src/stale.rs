@@ -158,10 +158,10 @@ fn sweep_all(
     for job in jobs_that_are_over(sessions, &state, false, usize::MAX)? {
         drop_unended(&state, job)?;
     }
-    match settle_swept(systemd, sessions, uid, &state, budget)? {
-        true => close(systemd, sessions, uid, &state),
-        false => Ok(()),
+    if settle_swept(systemd, sessions, uid, &state, budget)? {
+        close(systemd, sessions, uid, &state)?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

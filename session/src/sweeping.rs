@@ -124,11 +124,7 @@ pub(crate) fn settle_swept(
 }
 
 /// Waits for the end of a session that was settled, unless a job has come.
-pub(crate) fn see_the_end(
-    systemd: &mut impl Systemd,
-    sessions: &Sessions,
-    uid: u32,
-) -> Result<()> {
+pub(crate) fn see_the_end(systemd: &mut impl Systemd, sessions: &Sessions, uid: u32) -> Result<()> {
     match store::try_lock(&sessions.roots, uid)? {
         Some(state) if !state.is_held()? => close(systemd, sessions, uid, &state),
         _ => Ok(()),

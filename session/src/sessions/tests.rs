@@ -88,7 +88,6 @@ impl Node {
         let empty = |dir| fs::read_dir(dir).unwrap().next().is_none();
         empty(&self.roots.run) && empty(&self.roots.lib)
     }
-
 }
 
 /// What a first prolog asks when all goes well.

@@ -147,7 +147,8 @@ impl Node {
 fn who_turns_linger_on_again_is_taken_down() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    let again = [Ask::Units("active"), Ask::LoggedIn(false), Ask::Freeze, Ask::Linger(false), Ask::Kill];
+    let again =
+        [Ask::Units("active"), Ask::LoggedIn(false), Ask::Freeze, Ask::Linger(false), Ask::Kill];
     let script = [Ask::Watch, Ask::Linger(false), node.user_lingers_again(), Ask::Watch];
     let gone = [Ask::Units("failed"), Ask::Forget];
     node.release(1, script.into_iter().chain(again).chain(gone)).unwrap();
