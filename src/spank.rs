@@ -273,7 +273,8 @@ fn in_child(job: Job, sessions: &Sessions, doing: &str, work: impl FnOnce() -> O
 /// For each task, and what concerns all of them once: they were forked from one process.
 fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
     let (sessions, job) = (sessions(&step.arguments), step.job);
-    if step.plan == Plan::Session {
+    // Also without a session: who lingers has one of their own.
+    if step.plan != Plan::Ignore {
         let kept = sessions.keep_in_step(job, spank.task_pid()?);
         kept.unwrap_or_else(|error| log::error!("{job}: keep a task in its step: {error}"));
     }

@@ -13,47 +13,44 @@ box="podman run --rm --network=none --volume=$said:/said"
 image=localhost/busybox
 "#;
 
-/// Slurm's KillWait on the test nodes is 5 s: what is over later than this was not in Slurm's hold.
-const PROMPT_S: u32 = 20;
+/// Slurm's own is 30 s. With the 5 s of the test nodes an emulated Podman is killed as it removes a container.
+const KILL_WAIT: &str = "KillWait=15";
 
-/// A job of alice's that holds the session and has Podman's pause process in it: without one the first
+/// What is over later than this, in seconds, was not in Slurm's hold.
+const PROMPT_S: u32 = 30;
+
+/// With a job of alice's that holds the session and has Podman's pause process in it: without one the first
 /// Podman forks, and Slurm's child stays where it was.
 fn with_pause_process(work: impl FnOnce()) {
     N1.configure(QUICK);
     let before = N1.snapshot();
-    let pauses =
-        "podman run --rm --network=none localhost/busybox true; podman ps; echo up; sleep 1800";
-    let keeper = Batch::of("alice", pauses).with("--mem=100").start();
-    keeper.wait_says("up");
-    // Podman 3.0 calls it so on its command line, the others by their argument.
-    assert!(N1.sh("pgrep --uid alice --full 'podman|catatonit'").succeeded(), "no pause process");
-    work();
-    keeper.cancel();
-    N1.is_again(&before);
-    let books = Batch::of("alice", "podman ps --all --noheading --format '{{.ID}} {{.Status}}'")
-        .with("--mem=100")
-        .run();
-    assert_eq!(books.ok().never_says("level=").stdout, "", "Podman's books");
+    N1.with_slurm_conf(&[KILL_WAIT], || {
+        let pauses = "podman run --rm --network=none localhost/busybox true; echo up; sleep 1800";
+        let keeper = Batch::of("alice", pauses).with("--mem=100").start();
+        keeper.wait_says("up");
+        assert!(N1.sh("pgrep --uid alice 'podman|catatonit'").succeeded(), "no pause process");
+        work();
+        keeper.cancel();
+        N1.is_again(&before);
+    });
+    let list = "podman ps --all --noheading --format '{{.ID}} {{.Status}}'";
+    let books = Batch::of("alice", list).with("--mem=100").run().ok();
+    assert_eq!(books.never_says("level=").stdout, "", "Podman's books");
     N1.is_again(&before);
 }
 
-fn traps(script: &str) -> Batch {
-    Batch::of("alice", &format!("{TRAPS}{script}")).with("--mem=150")
+fn started(script: &str, options: &str) -> Started {
+    Batch::of("alice", &format!("{TRAPS}{script}")).with(&format!("--mem=150 {options}")).start()
 }
 
 /// A container.
 const STEP: &str = "srun $box $image sh -c \"$traps\"";
 
-fn started(script: &str, options: &str) -> Started {
-    let job = traps(script).with(options).start();
-    waits_for(job, "inside", 1);
-    job
-}
-
-/// Waits until its containers have said that so often.
+/// Waits until a job's containers have said that so often.
 fn waits_for(job: Started, text: &str, count: usize) {
     let file = format!("/tmp/said.{}", job.0);
-    N1.waits_until(&format!("[ \"$(grep --no-messages --count '{text}' {file})\" -ge {count} ]"));
+    let said = format!("\"$(grep --no-messages --count '{text}' {file})\"");
+    N1.waits_until(&format!("[ {said} -ge {count} ]"));
 }
 
 /// What the job's containers said, and then the job.
@@ -77,35 +74,43 @@ fn ends_promptly(job: Started, act: &str) {
     assert!(took <= PROMPT_S, "took {took} s: {said:#?}{:#?}", job.output());
 }
 
-/// Show that scancel reaches a container that is a step's task, that is the batch script itself, and each
-/// of a step's tasks.
+/// Show that what Slurm sends reaches the container of a `podman run` that Slurm started itself: scancel of
+/// the job and of a step, a signal, a warning before the time limit, the limit, a requeue; as a step's task,
+/// as each of two, and as the batch script.
 #[test]
-fn scancel_reaches_the_container() {
+fn signals_reach_the_container() {
     with_pause_process(|| {
-        for (script, count) in [
-            (STEP, 1),
-            ("exec $box $image sh -c \"$traps\"", 1),
-            ("srun --ntasks=2 --overcommit $box $image sh -c \"$traps\"", 2),
-        ] {
-            let job = traps(script).start();
+        let two = "srun --ntasks=2 --overcommit $box $image sh -c \"$traps\"";
+        let first = "srun $box $image sh -c 'echo inside >>/said; exec sleep 8001'; echo next=$?.";
+        let stepped = format!("{first}; {GO}\n{STEP}; echo then=$?.");
+        let cancelled = [(STEP, 1), ("exec $box $image sh -c \"$traps\"", 1), (two, 2)];
+        let cancelled = cancelled.map(|(script, count)| (started(script, ""), script, count));
+        let [stepped, late] =
+            [stepped.as_str(), STEP].map(|script| started(script, "--no-requeue"));
+        let [again, warned] =
+            ["--requeue", "--signal=TERM@60 --time=60"].map(|options| started(STEP, options));
+        for job in [stepped, late, again, warned] {
+            waits_for(job, "inside", 1);
+        }
+        // Slurm looks at limits every 30 s.
+        N1.sh(&format!("scontrol update jobid={} endtime=now+70", warned.0)).ok();
+        for (job, script, count) in cancelled {
             waits_for(job, "inside", count);
+            N1.sh(&format!(
+                "scancel --signal=USR1 {0}.0 || scancel --signal=USR1 --batch {0}",
+                job.0
+            ))
+            .ok();
+            waits_for(job, "got USR1", count);
             ends_promptly(job, &format!("scancel {}", job.0));
             let said = said(job);
             assert_eq!(said.stdout.matches("got TERM").count(), count, "{script}: {said:#?}");
             assert_eq!(job.state(), "CANCELLED", "{script}");
         }
-    });
-}
-
-/// Show that the time limit and a requeue reach it.
-#[test]
-fn the_end_that_slurm_sets_reaches_the_container() {
-    with_pause_process(|| {
-        let [late, again] = ["--no-requeue", "--requeue"].map(|options| started(STEP, options));
         ends_promptly(again, &format!("scontrol requeue {}", again.0));
         again.cancel();
         said(again).says("got TERM");
-        // Slurm looks at limits every 30 s.
+        is_cancelled_by_its_steps(stepped);
         let limit = format!(
             "scontrol update jobid={0} endtime=now+1; \
              until squeue --noheader --jobs={0} --states=CG,TO | grep --quiet .; do sleep 0.2; done",
@@ -114,45 +119,23 @@ fn the_end_that_slurm_sets_reaches_the_container() {
         ends_promptly(late, &limit);
         assert_eq!(late.state(), "TIMEOUT");
         said(late).says("got TERM");
-    });
-}
-
-/// Show that a step is cancelled alone: Slurm kills its task, and the container ends with it, while the script
-/// goes on. And that Podman's exit status is the step's.
-#[test]
-fn a_step_is_cancelled_alone() {
-    with_pause_process(|| {
-        let first = "srun $box $image sh -c 'echo inside >>/said; exec sleep 8001'; echo next=$?.";
-        let job = started(&format!("{first}; {GO}\n{STEP}; echo then=$?."), "");
-        N1.sh(&format!("scancel {}.0", job.0)).ok();
-        job.wait_says("next=137.");
-        N1.sees_the_end_of("sleep 8001");
-        job.go();
-        waits_for(job, "inside", 2);
-        ends_promptly(job, &format!("scancel --signal=TERM {}.1", job.0));
-        assert_eq!(job.state(), "COMPLETED");
-        said(job).says("got TERM").says("then=3.");
-    });
-}
-
-/// Show that a signal that a user asks for reaches the container, at once and before the time limit.
-#[test]
-fn a_signal_that_was_asked_for_reaches_the_container() {
-    with_pause_process(|| {
-        let [asked, warned] =
-            ["", "--signal=TERM@60 --time=60"].map(|options| started(STEP, options));
-        N1.sh(&format!(
-            "scontrol update jobid={} endtime=now+70; scancel --signal=USR1 {}",
-            warned.0, asked.0
-        ))
-        .ok();
-        waits_for(asked, "got USR1", 1);
-        ends_promptly(asked, &format!("scancel {}", asked.0));
-        said(asked).says("got TERM");
-        waits_for(warned, "got TERM", 1);
         warned.wait_over();
-        assert_eq!(warned.state(), "FAILED", "Podman ends with 3: {:?}", said(warned));
+        assert_eq!(warned.state(), "FAILED", "Podman ends with 3");
+        said(warned).says("got TERM");
     });
+}
+
+/// Slurm kills the task of a step that is cancelled alone: the container ends with it, and the script goes on.
+/// The exit status of another step is Podman's.
+fn is_cancelled_by_its_steps(job: Started) {
+    N1.sh(&format!("scancel {}.0", job.0)).ok();
+    job.wait_says("next=137.");
+    N1.sees_the_end_of("sleep 8001");
+    job.go();
+    waits_for(job, "inside", 2);
+    ends_promptly(job, &format!("scancel --signal=TERM {}.1", job.0));
+    assert_eq!(job.state(), "COMPLETED");
+    said(job).says("got TERM").says("then=3.");
 }
 
 /// Show that a container on a terminal hears the signal, and ends with its job.
@@ -187,17 +170,18 @@ fn a_task_that_moves_itself_ends_with_its_job() {
     }
     N1.configure(QUICK);
     let before = N1.snapshot();
-    for (number, script) in [
+    let jobs = [
         (8101, "exec systemd-run --user --scope --quiet sleep 8101"),
         (8102, "srun systemd-run --user --scope --quiet sleep 8102"),
         (8103, "exec systemd-run --user --scope --quiet sh -c 'trap \"\" TERM; exec sleep 8103'"),
-    ] {
-        let job = Batch::of("alice", script).start();
+    ]
+    .map(|(number, script)| (number, Batch::of("alice", script).start()));
+    for (number, job) in jobs {
         N1.waits_until(&format!("pgrep --full '^([^ ]*/)?sleep {number}$'"));
         ends_promptly(job, &format!("scancel {}", job.0));
-        assert!(!N1.runs(&format!("sleep {number}")), "{script}");
-        N1.is_again(&before);
+        assert!(!N1.runs(&format!("sleep {number}")), "{:?}", job.output());
     }
+    N1.is_again(&before);
 }
 
 /// Show that the cgroup of a task is the user's to have and of no use to them: nothing is made in it, no file

@@ -283,9 +283,11 @@ pub(crate) fn give_up(
     budget: Budget,
 ) -> Result<()> {
     let state = store::lock(&sessions.roots, job.uid, budget)?;
-    // On a full disk a lease cannot be changed, and can be removed.
-    let noted = state.put(job.id, &Lease::Failed { cause, told: false });
-    noted.or_else(|_| state.remove(job.id))?;
+    if !matches!(state.lease(job.id), Ok(Some(Lease::Declined))) {
+        // On a full disk a lease cannot be changed, and can be removed.
+        let noted = state.put(job.id, &Lease::Failed { cause, told: false });
+        noted.or_else(|_| state.remove(job.id))?;
+    }
     if !state.is_held()? {
         let put_back = put_back(systemd, sessions, job.uid, &state)?;
         if let Some((user, undo)) = put_back {

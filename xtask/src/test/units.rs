@@ -40,8 +40,8 @@ const ROWS: [Row; 11] = [
         Part::Forky,
         Suite::Forky,
         1,
-        &["symbols", "core", "contained", "hold", "users", "beside", "odd", "odd_nodes"],
-        &["leftovers", "command", "package", "policy", "keep"],
+        &["symbols", "core", "contained", "users", "beside", "odd", "odd_nodes"],
+        &["hold", "leftovers", "command", "package", "policy", "keep"],
     ),
     (
         Part::Trixie,
@@ -58,9 +58,9 @@ const ROWS: [Row; 11] = [
         Part::Bookworm,
         Suite::Bookworm,
         1,
-        &["symbols", "core", "contained", "hold"],
+        &["symbols", "core", "contained"],
         // What is beside the jobs is systemd's to keep.
-        &["leftovers", "command", "users", "package", "policy", "keep"],
+        &["hold", "leftovers", "command", "users", "package", "policy", "keep"],
     ),
     (
         Part::Bullseye,
