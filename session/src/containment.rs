@@ -71,21 +71,21 @@ impl Sessions {
     /// # Errors
     /// As [`Sessions::confine`].
     pub fn keep_confined(&self, job: Job) -> Result<()> {
-        let is_right = || {
-            let state = store::state(&self.roots, job.uid);
-            let Together::Limits(wanted) = state.together()? else { return Ok(true) };
-            let wanted = wanted.only(self.containment.confine);
-            let slice = self.roots.slice(job.uid);
-            Ok(match state.capped() {
-                Some(capped) => capped.is_right(&wanted, &slice),
-                None => wanted == Limits::default(),
-            })
-        };
-        match is_right() {
+        match self.is_capped(job.uid) {
             Ok(true) => Ok(()),
             Ok(false) => self.cap(job).or_else(|error| self.fail(job, error)),
             Err(error) => self.fail(job, error),
         }
+    }
+
+    fn is_capped(&self, uid: u32) -> Result<bool> {
+        let state = store::state(&self.roots, uid);
+        let Together::Limits(wanted) = state.together()? else { return Ok(true) };
+        let wanted = wanted.only(self.containment.confine);
+        Ok(match state.capped() {
+            Some(capped) => capped.is_right(&wanted, &self.roots.slice(uid)),
+            None => wanted == Limits::default(),
+        })
     }
 
     /// Whether the session is held to limits where `job` has some: the end of all
@@ -160,9 +160,11 @@ pub(crate) fn hold(
     job: Job,
     budget: Budget,
 ) -> Result<()> {
-    let state = store::lock(&sessions.roots, job.uid, budget)?;
-    if matches!(state.lease(job.id), Ok(None)) {
-        return Ok(());
+    let is_done = || sessions.is_capped(job.uid).unwrap_or(false);
+    match store::lock_unless(&sessions.roots, job.uid, budget, is_done)? {
+        Some(state) if !matches!(state.lease(job.id), Ok(None)) => {
+            confine(systemd, sessions, job.uid, &state)
+        }
+        _ => Ok(()),
     }
-    confine(systemd, sessions, job.uid, &state)
 }

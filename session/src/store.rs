@@ -37,7 +37,7 @@ mod locked;
 mod record;
 mod state;
 pub(crate) use files::{remove, sync};
-pub(crate) use locked::{Locked, lock, try_lock};
+pub(crate) use locked::{Locked, lock, lock_unless, try_lock};
 use record::Record;
 pub(crate) use state::{State, Together};
 

@@ -22,11 +22,23 @@ use crate::text::{bytes, text};
 /// prolog waits here while an epilog of the same user closes, about 300 ms.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
-/// Locks the directory of the user's state, which is made if need be.
-pub(super) fn lock(state: &State, uid: u32, budget: Budget) -> Result<File> {
-    loop {
+/// So often who waits looks whether what the lock is for has been done by who has it.
+const LOOK_EVERY: u32 = 10;
+
+/// Locks the directory of the user's state, which is made if need be. Not, where who has it
+/// meanwhile does what it is for: of hundreds that wait some would have none in their time.
+pub(super) fn lock_unless(
+    state: &State,
+    uid: u32,
+    budget: Budget,
+    is_done: impl Fn() -> bool,
+) -> Result<Option<File>> {
+    for round in 0_u32.. {
         if let Some(lock) = try_lock(&state.dir)? {
-            return Ok(lock);
+            return Ok(Some(lock));
+        }
+        if round % LOOK_EVERY == 0 && is_done() {
+            break;
         }
         let now = Instant::now();
         if now >= budget.deadline() {
@@ -36,6 +48,7 @@ pub(super) fn lock(state: &State, uid: u32, budget: Budget) -> Result<File> {
         }
         sleep(LOCK_RETRY);
     }
+    Ok(None)
 }
 
 /// The same without waiting.

@@ -31,9 +31,23 @@ impl Deref for Locked {
 
 /// Takes the user's lock.
 pub(crate) fn lock(roots: &Roots, uid: u32, budget: Budget) -> Result<Locked> {
+    loop {
+        if let Some(locked) = lock_unless(roots, uid, budget, || false)? {
+            return Ok(locked);
+        }
+    }
+}
+
+/// The same, unless who has it does what it is for.
+pub(crate) fn lock_unless(
+    roots: &Roots,
+    uid: u32,
+    budget: Budget,
+    is_done: impl Fn() -> bool,
+) -> Result<Option<Locked>> {
     let state = place(roots, uid)?;
-    let lock = super::lock::lock(&state, uid, budget)?;
-    Ok(Locked::new(state, lock))
+    let lock = super::lock::lock_unless(&state, uid, budget, is_done)?;
+    Ok(lock.map(|lock| Locked::new(state, lock)))
 }
 
 /// The same, unless somebody else has it.
