@@ -15,6 +15,9 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setegid, seteuid};
 /// waitpid(2) has no deadline, so it is asked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// It kills once a second.
+const AGAIN: u32 = 5;
+
 /// For what has no deadline of its own in the work: the look-up of a name.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -22,7 +25,22 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// it shuts X11 forwarding down, and the process has the user's effective ids for
 /// that. A child is out of that thread's reach. Answers with whether it did it.
 /// One that takes much longer than `longest` is killed.
-pub(crate) fn as_root(longest: Duration, work: impl FnOnce() -> bool) -> Result<bool, String> {
+pub(crate) fn as_root(longest: Duration, work: impl Fn() -> bool) -> Result<bool, String> {
+    let mut ended = once(longest, &work)?;
+    // In the moment before it has left the step's cgroup slurmd may have killed it.
+    for _ in 0..AGAIN {
+        if !matches!(ended, WaitStatus::Signaled(_, Signal::SIGKILL, _)) {
+            break;
+        }
+        ended = once(longest, &work)?;
+    }
+    match ended {
+        WaitStatus::Exited(_, code) => Ok(code == 0),
+        ended => Err(format!("its child ended with {ended:?}")),
+    }
+}
+
+fn once(longest: Duration, work: impl Fn() -> bool) -> Result<WaitStatus, String> {
     // SAFETY: the handlers of the C library and of Slurm's log leave their locks usable in
     // the child, which ends without running anything else of this process.
     match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {
@@ -51,7 +69,7 @@ fn leave_step() {
     }
 }
 
-fn end_of(child: Pid, longest: Duration) -> Result<bool, String> {
+fn end_of(child: Pid, longest: Duration) -> Result<WaitStatus, String> {
     let until = Instant::now() + longest;
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
@@ -63,8 +81,7 @@ fn end_of(child: Pid, longest: Duration) -> Result<bool, String> {
                 let _ = kill(child, Signal::SIGKILL);
                 return Err(format!("not done in {} s, and killed", longest.as_secs()));
             }
-            Ok(WaitStatus::Exited(_, code)) => return Ok(code == 0),
-            Ok(status) => return Err(format!("its child ended with {status:?}")),
+            Ok(ended) => return Ok(ended),
             Err(error) => return Err(format!("wait for its child: {error}")),
         }
     }
@@ -78,11 +95,12 @@ mod tests {
     #[test]
     fn no_child_is_waited_for_for_ever() {
         let killed = Err("not done in 1 s, and killed".to_owned());
-        let cases = [(Duration::ZERO, 30, Ok(true)), (Duration::from_secs(60), 1, killed)];
+        let cases = [(Duration::ZERO, 30, Ok(0)), (Duration::from_secs(60), 1, killed)];
         for (takes, longest, end) in cases {
             // SAFETY: the child only sleeps.
             match unsafe { fork() }.unwrap() {
                 ForkResult::Parent { child } => {
+                    let end = end.map(|code| WaitStatus::Exited(child, code));
                     assert_eq!(end_of(child, Duration::from_secs(longest)), end);
                 }
                 ForkResult::Child => {

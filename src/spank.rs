@@ -263,8 +263,8 @@ fn waits_for_others(spank: &SpankHandle<'_>) -> bool {
 }
 
 /// `work`, as [`as_root`] does it; what fails is in the log.
-fn in_child(job: Job, sessions: &Sessions, doing: &str, work: impl FnOnce() -> Outcome) -> Outcome {
-    let work = || guarded(work).inspect_err(|error| log::error!("{error}")).is_ok();
+fn in_child(job: Job, sessions: &Sessions, doing: &str, work: impl Fn() -> Outcome) -> Outcome {
+    let work = || guarded(&work).inspect_err(|error| log::error!("{error}")).is_ok();
     let done = as_root(sessions.longest_release(), work)
         .map_err(|error| format!("{job}: {doing}: {error}"))?;
     if done { Ok(()) } else { Err(String::new().into()) }

@@ -11,7 +11,7 @@ const CAP: &str = "104857600";
 /// themselves.
 const TRIES: &str = r"
 export XDG_RUNTIME_DIR=/run/user/$UID
-loginctl enable-linger
+loginctl enable-linger $(id -un)
 until systemctl --user is-system-running --wait >/dev/null 2>&1; do sleep 0.3; done
 echo memory=$(cat /sys/fs/cgroup/user.slice/user-$UID.slice/memory.max)
 systemd-run --user --scope --quiet dd if=/dev/zero of=/dev/null bs=300M count=1 2>/dev/null; echo used=$?.

@@ -64,7 +64,7 @@ fn a_session_that_its_user_spoils() {
 fn linger_that_is_turned_on_again() {
     N1.configure(DRAIN);
     let before = N1.snapshot();
-    let again = "while :; do loginctl enable-linger; done";
+    let again = "while :; do loginctl enable-linger alice; done";
     let script = format!(
         "systemd-run --user --quiet sh -c 'trap \"\" TERM; {again}'\n\
          systemd-run --user --scope --quiet setsid --fork sh -c 'trap \"\" TERM; {again}'; sleep 2; echo up"
