@@ -9,6 +9,7 @@
 //! - `silent`: accepts connections and says nothing.
 //! - `garbage`: answers what is no D-Bus.
 
+use std::collections::HashMap;
 use std::env;
 use std::fs::{self, File};
 use std::io;
@@ -20,7 +21,7 @@ use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use zbus::message::Type;
 use zbus::names::OwnedInterfaceName;
-use zbus::{Connection, Guid, Message, MessageStream, OwnedObjectPath};
+use zbus::{Connection, Guid, Message, MessageStream, OwnedObjectPath, Variant};
 
 const SOCKET: &str = "/run/dbus/system_bus_socket";
 
@@ -87,7 +88,11 @@ async fn answer(connection: &Connection, machine: &mut Machine, call: &Message) 
         }
         "Get" => {
             println!("Get");
-            connection.reply(&header, &zbus::Variant::from(machine.user_state())).await?;
+            connection.reply(&header, &Variant::from(machine.user_state())).await?;
+        }
+        "GetAll" => {
+            println!("GetAll");
+            connection.reply(&header, &free_slice()).await?;
         }
         other => {
             println!("{other}");
@@ -95,6 +100,18 @@ async fn answer(connection: &Connection, machine: &mut Machine, call: &Message) 
         }
     }
     machine.report(connection).await
+}
+
+/// The properties of a slice without limits.
+fn free_slice() -> HashMap<&'static str, Variant<'static>> {
+    let numbers = ["MemoryMax", "MemorySwapMax", "TasksMax"];
+    let numbers = numbers.map(|name| (name, Variant::from(u64::MAX)));
+    let others = [
+        ("AllowedCPUs", Variant::from(Vec::<u8>::new())),
+        ("DevicePolicy", Variant::from("auto")),
+        ("DeviceAllow", Variant::from(Vec::<(String, String)>::new())),
+    ];
+    numbers.into_iter().chain(others).collect()
 }
 
 /// The node that the two daemons pretend to run.

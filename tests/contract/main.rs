@@ -19,9 +19,9 @@ fn a_prolog_and_an_epilog_ask_for_what_they_need() {
     let all = contract("works", "", "stepd prolog; ls /var/lib/systemd/linger; stepd epilog").ok();
     let all = all.says("open session: done").says("prolog: exit 0\nalice\n").says("epilog: exit 0");
     let (_, asked) = all.stdout.split_once("asked:\n").expect("the bus was asked");
-    let opens = "Subscribe\nListUnitsByNames\nSetUserLinger 1001 true\nListUnitsByNames\n";
+    let opens = "GetAll\nSetUnitProperties\nSubscribe\nListUnitsByNames\nSetUserLinger 1001 true\nListUnitsByNames\n";
     let starts = "StartUnit\nListUnitsByNames\n";
-    let epilog = "Subscribe\nSetUserLinger 1001 false\nListUnitsByNames\n";
+    let epilog = "Subscribe\nSetUserLinger 1001 false\nListUnitsByNames\nSetUnitProperties\n";
     assert_eq!(asked, format!("listening\n{opens}{starts}{epilog}"));
 }
 
@@ -34,7 +34,7 @@ fn doing_it_twice_does_no_harm() {
     assert_eq!(all.stdout.matches("exit 0").count(), 5, "{all:?}");
     assert_eq!(all.stdout.matches("SetUserLinger 1001 true").count(), 1, "{all:?}");
     assert_eq!(all.stdout.matches("SetUserLinger 1001 false").count(), 1, "{all:?}");
-    assert!(all.stdout.ends_with("ListUnitsByNames\n"), "something is left: {all:?}");
+    assert!(all.stdout.ends_with("SetUnitProperties\n"), "something is left: {all:?}");
 }
 
 /// Show that a bus that is silent, or talks nonsense, or only promises, costs no
