@@ -23,4 +23,6 @@ mod child;
 #[cfg(not(test))]
 mod log_bridge;
 #[cfg(not(test))]
+mod running;
+#[cfg(not(test))]
 mod spank;

@@ -12,8 +12,8 @@ use user_session::{Job, Mark, Moment, Role, Roots, Sessions};
 
 use crate::arguments::{self, Arguments, OnError};
 use crate::child::as_root;
-use crate::host::Host;
 use crate::policy::{OPTION, Request, Wish};
+use crate::running::Running;
 use crate::step::Plan;
 use crate::task::Task;
 use crate::{job, log_bridge, step, task};
@@ -318,25 +318,4 @@ fn wish(spank: &SpankHandle<'_>) -> Wish {
         log::warn!("{problem}; going on as if it were not given");
         Wish::None
     })
-}
-
-/// The running step, for the decisions.
-struct Running<'a, 'b>(&'a SpankHandle<'b>);
-
-impl Host for Running<'_, '_> {
-    fn env(&self, name: &str) -> Option<String> {
-        self.0.getenv_os(name).ok()?.map(|value| value.to_string_lossy().into_owned())
-    }
-
-    fn set_env(&mut self, name: &str, value: &str) -> Result<(), String> {
-        self.0.setenv(name, value, true).map_err(|error| format!("set {name}: {error}"))
-    }
-
-    fn unset_env(&mut self, name: &str) -> Result<(), String> {
-        self.0.unsetenv(name).map_err(|error| format!("unset {name}: {error}"))
-    }
-
-    fn tell(&mut self, line: &str) {
-        slurm_spank::slurm_spank_log(line);
-    }
 }

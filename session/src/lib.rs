@@ -22,6 +22,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod fault;
+mod floor;
 mod freezer;
 mod hold;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::cpus::CpuSet;
 use crate::decimal::decimal;
 use crate::devices::{self, Devices};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Result};
+use crate::floor::require_unified;
 use crate::roots::Roots;
 use crate::text::text;
 
@@ -63,33 +64,7 @@ impl Confine {
     }
 }
 
-/// What a user's manager and its bus need to come up, and what is enough for them: before it is known what
-/// the first job may use, no unit of the user's gets more, nor a device that it could keep open.
-const FLOOR: Limits = Limits {
-    memory: Some(FLOOR_MEMORY),
-    swap: Some(0),
-    tasks: Some(FLOOR_TASKS),
-    cpus: None,
-    denied: Devices::EMPTY,
-    closed: true,
-};
-/// Bytes: Debian's manager and bus have 10 to 25 MB (systemd 247 to 262).
-const FLOOR_MEMORY: u64 = 128 << 20;
-/// Processes and threads: a program in Go begins with a dozen of them.
-const FLOOR_TASKS: u64 = 128;
-
 impl Limits {
-    /// What a slice is held to before any of its user's jobs has begun. What is there already, as the login of
-    /// a user who lingers, is not ended for it, and gets no more.
-    pub(crate) fn floor(slice: &Path) -> Self {
-        let now = |file| read_limit(&slice.join(file)).ok().flatten().unwrap_or(0);
-        let over = |least: Option<u64>, file| least.map(|least| least.saturating_add(now(file)));
-        let memory = over(FLOOR.memory, "memory.current");
-        let (swap, tasks) =
-            (over(FLOOR.swap, "memory.swap.current"), over(FLOOR.tasks, "pids.current"));
-        Self { memory, swap, tasks, ..FLOOR }
-    }
-
     /// Reads the limits of the job that this process belongs to. In the process
     /// of a job without a cgroup of its own, nothing is limited.
     ///
@@ -179,22 +154,6 @@ impl Limits {
     }
 }
 
-/// Whether the node has the one hierarchy of cgroups in which limits are read and set (cgroups(7), "Cgroups
-/// version 2"). With version 1, and on a hybrid of both (EL 8's default), a job's limits are elsewhere.
-pub(crate) fn is_unified(roots: &Roots) -> bool {
-    roots.cgroup.join("cgroup.controllers").exists()
-}
-
-/// # Errors
-/// That the node has no such hierarchy, with the cure.
-pub(crate) fn require_unified(roots: &Roots) -> Result<()> {
-    if is_unified(roots) {
-        Ok(())
-    } else {
-        Err(Problem::NoUnified { at: roots.cgroup.clone() }.into())
-    }
-}
-
 /// The cgroup of the job that this process belongs to. Found in /proc, because
 /// its name differs: `job_42` up to Slurm 25.05, later a SLUID as
 /// `s379M7XY33FH00`; what they share is their parent, the slurmstepd scope.
@@ -216,7 +175,7 @@ pub(crate) fn job_in(listed: &str) -> Option<&str> {
 
 /// A limit of a cgroup: `max`, or a number (cgroup v2, Documentation/admin-guide).
 /// Without its controller the file is not there, and nothing is limited.
-fn read_limit(file: &Path) -> Result<Option<u64>> {
+pub(crate) fn read_limit(file: &Path) -> Result<Option<u64>> {
     read(file)?.map_or(Ok(None), |text| limit(file, &text))
 }
 

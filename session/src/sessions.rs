@@ -13,9 +13,9 @@ use crate::ending::{
     time_to_end_leftovers,
 };
 use crate::error::Result;
+use crate::floor::require_unified;
 use crate::keepers::{Keeper, is_apart, is_over};
 use crate::keeping::end_keep;
-use crate::limits::require_unified;
 use crate::live::check_manager;
 use crate::opening::{Opened, Opening, open};
 use crate::processes::{Process, processes};
