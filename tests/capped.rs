@@ -2,7 +2,7 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{AtEnd, Batch, GO, LIVE, N1, QUICK, Started, as_user};
+use cluster_tests::{AtEnd, Batch, GO, LIVE, N1, QUICK, Started, as_user, many};
 
 /// What a job of 100 MB is held to.
 const CAP: &str = "104857600";
@@ -153,27 +153,26 @@ fn without_cgroups_of_version_2_there_is_no_session() {
     });
 }
 
-/// Jobs that begin at once. Slurm gives none less than 30 MB (MinRAMSpace in cgroup.conf).
-const MANY: usize = 48;
-
 /// Show that of many jobs of one user that begin at once none waits too long for the lock, and that who has it
 /// caps for those who wait.
 #[test]
 fn many_jobs_at_once_are_capped_together() {
+    // Slurm gives none less than 30 MB (MinRAMSpace in cgroup.conf).
+    let count = many(16, 48);
     N1.configure("optional spank_linger.so timeout=60 grace=1");
     let before = N1.snapshot();
     let monitor = "busctl --system --json=short monitor --match=member=SetUnitProperties >/tmp/calls 2>/dev/null & echo $! >/tmp/calls.pid";
     let end = AtEnd("kill $(cat /tmp/calls.pid); rm -f /tmp/calls /tmp/calls.pid".to_owned());
     N1.sh(&format!("truncate --size=0 /var/log/slurm/slurmd.log; {monitor}")).ok();
     let job = Batch::of("alice", "until [ -e /tmp/go.all ]; do sleep 0.5; done")
-        .with(&format!("--mem=30 --array=1-{MANY}"));
+        .with(&format!("--mem=30 --array=1-{count}"));
     let first: Started = job.start();
     let all = format!(
-        "[ $(squeue --noheader --array --jobs={} --states=R | wc --lines) = {MANY} ]",
+        "[ $(squeue --noheader --array --jobs={} --states=R | wc --lines) = {count} ]",
         first.0
     );
     N1.waits_until(&all);
-    let cap = (MANY * 30 * 1024 * 1024).to_string();
+    let cap = (count * 30 * 1024 * 1024).to_string();
     N1.waits_for_slice(1001, "memory.max", &cap);
     let calls = N1.sh("grep --count user-1001.slice /tmp/calls").stdout;
     N1.sh("touch /tmp/go.all").ok();
@@ -183,7 +182,7 @@ fn many_jobs_at_once_are_capped_together() {
     N1.is_again(&before);
     let late = N1.sh("grep -E 'linger:.*(no end|error)' /var/log/slurm/slurmd.log").stdout;
     assert_eq!(late, "", "somebody waited too long");
-    let calls: usize = calls.trim().parse().unwrap();
-    println!("{MANY} jobs at once: {calls} calls of SetUnitProperties");
-    assert!(calls > 0 && calls < MANY, "{calls} calls for {MANY} jobs");
+    let calls: u32 = calls.trim().parse().unwrap();
+    println!("{count} jobs at once: {calls} calls of SetUnitProperties");
+    assert!(calls > 0 && calls < count, "{calls} calls for {count} jobs");
 }
