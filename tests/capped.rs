@@ -92,7 +92,8 @@ fn before_the_first_step_there_is_a_floor() {
 /// a step that wants to cap goes without a session, and is told by whom; the next one has it.
 #[test]
 fn what_passes_ends_no_session() {
-    N1.configure("optional spank_linger.so log_level=debug timeout=3 grace=1");
+    N1.configure(QUICK);
+    let before = N1.snapshot();
     let script = format!(
         "podman run --detach --rm --name=long --network=none localhost/busybox sleep 9101; echo up\n{GO}\n\
          srun --overlap bash -c '{LIVE}'; touch /tmp/tried.$SLURM_JOB_ID\n\
@@ -101,7 +102,9 @@ fn what_passes_ends_no_session() {
     );
     let job = Batch::of("alice", &script).with("--mem=200").start();
     job.wait_says("up");
-    let lives = N1.pid_of("sleep 9101").expect("it runs");
+    N1.waits_until("pgrep --full '^([^ ]*/)?sleep 9101$'");
+    let lives = N1.pid_of("sleep 9101");
+    N1.put_line("optional spank_linger.so log_level=debug timeout=3 grace=1");
     // Somebody has changed the slice, so that the step has to cap it.
     N1.sh(&format!(
         "systemctl set-property --runtime user-1001.slice MemoryMax=300M\n\
@@ -116,9 +119,10 @@ fn what_passes_ends_no_session() {
         .says("no user session on this node")
         .says("wait for the lock of uid 1001, held by pid");
     let said = said.says("running dir=/run/user/1001\n").says("long\n");
-    assert_eq!(said.stdout.matches("running dir=").count(), 1, "{said:#?} {lives}");
+    assert_eq!(said.stdout.matches("running dir=").count(), 1, "{said:#?} {lives:?}");
     N1.sh(&format!("rm -f /tmp/tried.{0} /tmp/free.{0} /tmp/go.{0}", job.0)).ok();
     N1.configure(QUICK);
+    N1.is_again(&before);
 }
 
 /// Show that on a node without cgroup v2 a job is told what to do, and no session is opened without limits:
@@ -126,14 +130,18 @@ fn what_passes_ends_no_session() {
 #[test]
 fn without_cgroups_of_version_2_there_is_no_session() {
     const DROP_IN: &str = "/run/systemd/system/slurmd.service.d/v1.conf";
+    const CONF: &str = "/etc/slurm/cgroup.conf";
     N1.configure(QUICK);
     let before = N1.snapshot();
     let lines = ["ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "PrologFlags=Alloc"];
     let reload = "systemctl daemon-reload";
     N1.with_slurm_conf(&lines, || {
-        let _end = AtEnd(format!("rm -f {DROP_IN}; {reload}; systemctl restart slurmd"));
+        let _end = AtEnd(format!(
+            "mv {CONF}.before {CONF}; rm -f {DROP_IN}; {reload}; systemctl restart slurmd"
+        ));
         N1.sh(&format!(
-            "mkdir -p $(dirname {DROP_IN})\n\
+            "cp {CONF} {CONF}.before; echo CgroupPlugin=disabled >{CONF}\n\
+             mkdir -p $(dirname {DROP_IN})\n\
              printf '[Service]\\nTemporaryFileSystem=/sys/fs/cgroup\\nDelegate=no\\n' >{DROP_IN}\n\
              {reload}; systemctl restart slurmd; journalctl --rotate --quiet"
         ))

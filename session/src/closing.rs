@@ -161,6 +161,8 @@ fn take_down(systemd: &mut impl Systemd, user: &User<'_>, state: &Locked) -> Res
     let frozen = systemd.freeze(uid);
     frozen.unwrap_or_else(|error| log::debug!("uid {uid}: close session: {error}"));
     systemd.set_linger(uid, false)?;
+    // logind would let the directory of a manager that was killed be (systemd 257).
+    systemd.stop_manager(uid)?;
     let closed = kill(systemd, user)?;
     state.remove_kept()?;
     Ok(closed)

@@ -147,8 +147,14 @@ impl Node {
 fn who_turns_linger_on_again_is_taken_down() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    let again =
-        [Ask::Units("active"), Ask::LoggedIn(false), Ask::Freeze, Ask::Linger(false), Ask::Kill];
+    let again = [
+        Ask::Units("active"),
+        Ask::LoggedIn(false),
+        Ask::Freeze,
+        Ask::Linger(false),
+        Ask::Stop,
+        Ask::Kill,
+    ];
     let script = [Ask::Watch, Ask::Linger(false), node.user_lingers_again(), Ask::Watch];
     let gone = [Ask::Units("failed"), Ask::Forget];
     node.release(1, script.into_iter().chain(again).chain(gone)).unwrap();
@@ -163,7 +169,7 @@ fn who_cannot_be_taken_down_is_named() {
     node.take(1, OPENS).unwrap();
     let again = [Ask::Units("active"), Ask::LoggedIn(false), Ask::Freeze, Ask::Linger(false)];
     let script = [Ask::Watch, Ask::Linger(false), node.user_lingers_again(), Ask::Watch];
-    let gone = [node.user_lingers_again(), Ask::Kill, Ask::Units("failed"), Ask::Forget];
+    let gone = [node.user_lingers_again(), Ask::Stop, Ask::Kill, Ask::Units("failed"), Ask::Forget];
     let error = node.release(1, script.into_iter().chain(again).chain(gone)).unwrap_err();
     assert!(error.to_string().contains("somebody turns it on again"), "{error}");
     assert!(!node.is_clean());
