@@ -17,14 +17,14 @@ struct Bound {
 /// Beside another job of the user's: files tell all. A tenth over what Debian 13 with Slurm 24.11 needs.
 const WARM: [Bound; 2] = [
     Bound { callback: "prolog", syscalls: 124, instructions: 387_000, calls: &[] },
-    Bound { callback: "epilog", syscalls: 186, instructions: 540_000, calls: &[] },
+    Bound { callback: "epilog", syscalls: 172, instructions: 490_000, calls: &[] },
 ];
 
 /// Without one; about a quarter over, as systemd may take longer and is asked again then.
 const COLD: [Bound; 2] = [
     Bound {
         callback: "prolog",
-        syscalls: 378,
+        syscalls: 400,
         instructions: 2_640_000,
         calls: &[
             "Hello",
@@ -40,7 +40,7 @@ const COLD: [Bound; 2] = [
     Bound {
         callback: "epilog",
         syscalls: 475,
-        instructions: 1_800_000,
+        instructions: 1_500_000,
         calls: &[
             "Hello",
             "Subscribe",
