@@ -95,7 +95,7 @@ fn what_passes_ends_no_session() {
     N1.configure(QUICK);
     let before = N1.snapshot();
     let script = format!(
-        "podman run --detach --rm --name=long --network=none localhost/busybox sleep 9101; echo up\n{GO}\n\
+        "podman run --detach --rm --replace --name=long --network=none localhost/busybox sleep 9101; echo up\n{GO}\n\
          srun --overlap bash -c '{LIVE}'; touch /tmp/tried.$SLURM_JOB_ID\n\
          until [ -e /tmp/free.$SLURM_JOB_ID ]; do sleep 0.2; done; srun --overlap bash -c '{LIVE}'\n\
          podman ps --format '{{{{.Names}}}}'"
