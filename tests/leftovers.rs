@@ -35,9 +35,8 @@ fn a_container_ends_with_its_job_and_with_no_other() {
              sleep {seconds} && echo up\n{GO}\n"
         )
     };
-    // crun of Debian 12 may not enter a container from Slurm's cgroup, plugin or not.
-    let is_old = std::env::var("LINGER_SLURM_VERSION").is_ok_and(|release| release == "22.05");
-    let in_scope = if is_old { "systemd-run --user --scope --quiet " } else { "" };
+    // From a task's own cgroup, where Podman stays, no process can be moved into a container's.
+    let in_scope = "systemd-run --user --scope --quiet ";
     let after = "podman exec yours echo exec works\n\
         exited() { podman ps --all --format '{{.Names}}: {{.Status}}' | grep '^mine: Exited'; }\n\
         for i in $(seq 50); do exited && break; sleep 0.2; done\n\
