@@ -22,9 +22,6 @@ use crate::sessions::{Job, Sessions};
 use crate::store;
 use crate::text::text;
 
-/// How a step's cgroup lies below its job's: `step_0/user/task_0` (cgroup/v2, Slurm 22.05 to 26.05).
-const BELOW_JOB: usize = 3;
-
 impl Sessions {
     /// Gives `job`'s user the directory of the cgroup that task `pid` is in: none of the files in it, and
     /// nothing can be made below. To be called in a process of the job, before the task's program begins.
@@ -71,13 +68,14 @@ impl Sessions {
     }
 }
 
-/// The cgroup of a task of the job whose cgroup is `job`, by the task's /proc/PID/cgroup.
+/// The cgroup of a task of the job whose cgroup is `job`, by the task's /proc/PID/cgroup: below the job's it
+/// is `step_0/user/task_0` (cgroup/v2, Slurm 22.05 to 26.05).
 fn task_in<'a>(job: &str, listed: &'a str) -> Option<&'a Path> {
+    use Component::Normal;
     let line = listed.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let below = Path::new(line).strip_prefix(job).ok()?;
-    let names: Vec<_> = below.components().collect();
-    let is_task = matches!(names[..], [Component::Normal(_), Component::Normal(user), Component::Normal(_)] if user == "user");
-    (is_task && names.len() == BELOW_JOB).then_some(Path::new(line))
+    let below: Vec<_> = Path::new(line).strip_prefix(job).ok()?.components().collect();
+    let is_task = matches!(below[..], [Normal(_), Normal(user), Normal(_)] if user == "user");
+    is_task.then_some(Path::new(line))
 }
 
 /// By a descriptor, in which nothing that the user does changes what is given. That nothing can be made
