@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use crate::{AtEnd, N1, RESTART};
 
-/// All files of the node but what changes by itself; of a link, where it leads to.
+/// All files of the node but what changes by itself; of a link, where it leads to. dpkg remembers each package
+/// that has something to do after its removal, and no file.
 pub const FILES: &str = "find /etc /usr /opt /var/lib /root -xdev \
     ! -path '/var/lib/systemd/*' ! -path '/var/lib/dpkg/*' ! -path '/var/lib/apt/*' \
     ! -path '/etc/slurm/plugstack.conf.d' ! -path '/var/lib' ! -path '/var/lib/logrotate*' \
-    -printf '%p %M %u %s %l\\n' | sort; dpkg-query --list 'slurm*'";
+    -printf '%p %M %u %s %l\\n' | sort; \
+    dpkg-query --show --showformat='${db:Status-Status} ${Package} ${Version}\n' 'slurm*' | \
+    grep ^installed";
 
 /// Slurm's plugin directory.
 pub const PLUGIN_DIR: &str = "dirname $(find /usr/lib -name task_cgroup.so)";
