@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use cluster_tests::{AtEnd, Batch, GO, N1, QUICK, RESTART};
+use cluster_tests::{AtEnd, Batch, GO, N1, QUICK, RESTART, epilog_of, hears};
 
 /// Whom to kill, and at which of its points (session/src/crash.rs).
 const ORDER: &str = "/run/linger-crash";
@@ -97,7 +97,8 @@ fn an_epilog_killed_anywhere_is_repaired() {
     each_point(15, |number| {
         let job = Batch::of("alice", "setsid --fork sleep 7001; echo up; sleep 900").start();
         job.wait_says("up");
-        let wait = "until [ -z \"$(squeue --noheader)\" ]; do sleep 0.3; done";
+        let hears = hears("slurmd", &epilog_of(&job.0.to_string()));
+        let wait = format!("while {hears}; [ -n \"$(squeue --noheader)\" ]; do :; done");
         let was_killed = killed_at("epilog", number, &format!("scancel {}; {wait}", job.0));
         N1.sh("scontrol update nodename=n1 state=resume");
         N1.sh(&next).ok();
@@ -117,13 +118,17 @@ fn a_step_killed_anywhere_leaves_nothing() {
     let before = N1.snapshot();
     for (role, least) in [("extern", 4), ("step", 1)] {
         each_point(least, |number| {
+            let end = epilog_of("$id");
+            let ends = hears("slurmd", &end);
             let run = format!(
                 "cd /; id=$(sbatch --parsable --uid=bob --output=/dev/null --wrap='sleep 1'); \
-                over() {{ [ -z \"$(squeue --noheader)\" ]; }}; until over || [ -e $done ]; do sleep 0.3; done; \
-                over || scancel $id; for i in $(seq 20); do over && break; sleep 0.3; done; over || {{ \
+                over() {{ [ -z \"$(squeue --noheader)\" ]; }}; \
+                until [ -e $done ] || tail --bytes=50000 /var/log/slurm/slurmd.log | \
+                    grep --quiet --extended-regexp '{end}'; do pause 0.3; done; \
+                over || scancel $id; for i in 1 2; do over && break; {ends}; done; over || {{ \
                 pkill -KILL -x slurmd; {RESTART}; \
                 for state in down resume; do scontrol update nodename=n1 reason=test state=$state; done; \
-                until over; do sleep 0.3; done; {RESTART}; }} 2>/dev/null"
+                until over; do pause 0.5; done; {RESTART}; }} 2>/dev/null"
             );
             let was_killed = killed_at(role, number, &format!("done={ORDER}.done; {run}"));
             N1.settles();

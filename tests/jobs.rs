@@ -3,8 +3,9 @@
 use crate::watch::WAIT;
 use crate::{N1, Output, as_user};
 
-/// In a job's script: wait until the test says [`Started::go`].
-pub const GO: &str = "until [ -e /tmp/go.$SLURM_JOB_ID ]; do sleep 0.2; done";
+/// In a job's script: wait until the test says [`Started::go`]. It starts no program meanwhile, as `pause` does not.
+pub const GO: &str =
+    "exec {idle}<> <(:); until [ -e /tmp/go.$SLURM_JOB_ID ]; do read -rt 0.2 -u $idle; done";
 
 /// Exits as job $id did: with its code, or as a shell tells of a signal.
 const EXIT_CODE: &str = "\
@@ -12,6 +13,20 @@ const EXIT_CODE: &str = "\
         code=${code#ExitCode=}; signal=${code#*:}; code=${code%:*}; \
         [ $signal = 0 ] || code=$((128 + signal)); \
         [ $code -le $worst ] || worst=$code; done; exit $worst";
+
+/// Waits until a log of Slurm's says that, or a few seconds, and leaves the node's CPUs to the job: squeue
+/// takes a quarter of a second of an emulated one's.
+pub fn hears(log: &str, regex: &str) -> String {
+    format!(
+        "{{ timeout 5 tail --bytes=50000 --follow /var/log/slurm/{log}.log | \
+         grep --quiet --max-count=1 --extended-regexp '{regex}'; }} 2>/dev/null; pause 0.1"
+    )
+}
+
+/// What slurmd's log says at the end of a job, as a shell has its id.
+pub fn epilog_of(job: &str) -> String {
+    format!("completed epilog for .*\\b'{job}'\\b|\\b'{job}'\\b.*epilog failed")
+}
 
 /// A batch job to be submitted on n1.
 #[derive(Clone, Debug)]
@@ -54,11 +69,12 @@ impl Batch {
     pub fn run_within(&self, seconds: u32) -> Output {
         let submit = self.submit("--parsable --output=/tmp/run.%j.out --error=/tmp/run.%j.err");
         let submit = as_user(&self.user, &submit);
+        let ends = hears("slurmctld", "JobId='$id' done");
         N1.sh_within(
             seconds,
             &format!(
                 "why=$(mktemp); id=$({submit}) 2>$why || {{ cat $why >&2; exit 1; }}\n\
-                 while squeue --noheader --jobs=$id --states=PD,CF,R | grep --quiet .; do sleep 0.5; done\n\
+                 while {ends}; squeue --noheader --jobs=$id --states=PD,CF,R | grep --quiet .; do :; done\n\
                  cat /tmp/run.$id.out; cat $why /tmp/run.$id.err >&2; rm -f $why /tmp/run.$id.*\n\
                  {EXIT_CODE}"
             ),
@@ -97,7 +113,8 @@ impl Started {
     /// Waits until it has printed `text`.
     pub fn wait_says(self, text: &str) {
         self.wait_for(&format!(
-            "grep --quiet --no-messages --fixed-strings '{text}' /tmp/out.{}",
+            "timeout 5 tail --lines=+1 --follow=name --retry /tmp/out.{} 2>/dev/null | \
+             grep --quiet --max-count=1 --fixed-strings '{text}'",
             self.0
         ));
     }
@@ -154,12 +171,13 @@ impl Started {
 
     fn wait_state(self, state: &str) {
         let ask = format!("squeue --noheader --jobs={} --format=%T 2>/dev/null", self.0);
-        self.wait_for(&format!("[ \"$({ask})\" = '{state}' ]"));
+        let ends = hears("slurmd", &epilog_of(&self.0.to_string()));
+        self.wait_for(&format!("{{ {ends}; [ \"$({ask})\" = '{state}' ]; }}"));
     }
 
     fn wait_for(self, condition: &str) {
         N1.sh(&format!(
-            "{WAIT} {condition} && exit 0; sleep 0.3; done; squeue; \
+            "{WAIT} {condition} && exit 0; pause 0.3; done; squeue; \
              grep --extended-regexp 'equeu|missing|drain' /var/log/slurm/slurmctld.log | tail; \
              cat /tmp/out.{}; exit 1",
             self.0

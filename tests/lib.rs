@@ -20,11 +20,13 @@ mod served;
 mod watch;
 
 pub use fresh::{FILES, PLUGIN_DIR, fresh_node, package};
-pub use jobs::{Batch, GO, Started};
+pub use jobs::{Batch, GO, Started, epilog_of, hears};
 pub use login::Login;
 pub use output::Output;
 pub use sections::sections;
 pub use served::{LIVE, alice_is_served, forgetful, leaves_nothing};
+
+use watch::PAUSE;
 
 use std::env;
 use std::fmt;
@@ -72,7 +74,7 @@ impl Node {
     /// # Panics
     /// When there is no node to run it on.
     pub fn sh_within(self, seconds: u32, script: &str) -> Output {
-        self.feed(seconds, &["bash", "-s"], script.as_bytes())
+        self.feed(seconds, &["bash", "-s"], format!("{PAUSE}{script}").as_bytes())
     }
 
     fn feed(self, seconds: u32, command: &[&str], input: &[u8]) -> Output {

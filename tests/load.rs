@@ -32,16 +32,19 @@ for number in $(seq "$jobs"); do
     if [ $((RANDOM % 10)) = 0 ]; then scancel "$id"; cancelled=$((cancelled + 1)); touch /tmp/load/$id.cancelled; fi
     mend
 done
-while [ -n "$(squeue --noheader)" ]; do mend; sleep 0.3; done
+while [ -n "$(squeue --noheader)" ]; do mend; done
 "#;
 
-/// Kills one prolog in twenty of those it meets, and lets the held jobs go on.
+/// Kills one prolog in twenty of those it meets in a second, and lets the held jobs go on.
 const MEND: &str = r#"
 mend() {
-    for pid in $(pgrep --full 'slurmstepd spank prolog'); do
-        case $killed in *" $pid "*) continue ;; esac
-        killed="$killed$pid "; met=$((met + 1))
-        [ $((met % 20)) != 10 ] || { kill -KILL "$pid"; kills=$((kills + 1)); }
+    for moment in 1 2 3; do
+        for pid in $(pgrep --full 'slurmstepd spank prolog'); do
+            case $killed in *" $pid "*) continue ;; esac
+            killed="$killed$pid "; met=$((met + 1))
+            [ $((met % 20)) != 10 ] || { kill -KILL "$pid"; kills=$((kills + 1)); }
+        done
+        pause 0.2
     done
     sinfo --noheader --format=%T | grep --invert-match --quiet drain || scontrol update nodename=n1 state=resume
     squeue --noheader --states=PD --format='%A %r' | sed -n 's/ .*held$//p' |

@@ -7,7 +7,7 @@ use std::env;
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cluster_tests::{N1, QUICK, many};
+use cluster_tests::{N1, QUICK, epilog_of, hears, many};
 use hostile_input::Random;
 
 /// Repeats a run that failed: the number that it printed.
@@ -45,8 +45,11 @@ fn mix(random: &mut Random) -> String {
              sleep 0.{pause}; {{ {end}; }} 2>/dev/null"
         );
     }
-    let wait = "for i in $(seq 300); do [ -z \"$(squeue --noheader)\" ] && exit 0; sleep 0.2; done; squeue; exit 1";
-    script + wait
+    let last = hears("slurmd", &epilog_of("$job"));
+    script
+        + &format!(
+            "while [ $SECONDS -lt 200 ]; do {last}; [ -z \"$(squeue --noheader)\" ] && exit 0; done; squeue; exit 1"
+        )
 }
 
 /// Show that random mixes of jobs in a row leave the node as it was.

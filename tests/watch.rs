@@ -8,6 +8,10 @@ use crate::{Node, Output};
 /// What a node may take to be as before, when its jobs are over.
 const SETTLING: Duration = Duration::from_secs(120);
 
+/// Has a script of root's pause without starting a program, on which an emulated node spends 40 ms.
+pub(crate) const PAUSE: &str =
+    "pause() { [ -n \"$idle\" ] || exec {idle}<> <(:); read -rt $1 -u $idle || :; }\n";
+
 /// A loop of a script that ends before the script is ended.
 pub(crate) const WAIT: &str = "while [ $SECONDS -lt 200 ]; do";
 
@@ -16,8 +20,8 @@ impl Node {
     /// users' processes, their IPC objects, and what their slices may use.
     pub fn snapshot(self) -> String {
         // `proctrack/linuxproc` finds nothing that was forked away, so Slurm does not end this.
-        let lost = if self.slurm() == "20.11" { "podman pause" } else { "" };
-        self.sh(&format!("lost='{lost}'{SNAPSHOT}")).ok().stdout
+        let lost = if self.slurm() == "20.11" { "podman pause" } else { "none" };
+        self.sh(&format!("lost='{lost}'; {NAMES}names{SNAPSHOT}")).ok().stdout
     }
 
     /// Waits until the node is as in `before`: for Slurm a job is over a moment
@@ -27,6 +31,8 @@ impl Node {
     /// When it is not after two minutes.
     pub fn is_again(self, before: &str) {
         let start = Instant::now();
+        let names = before.lines().take(PLACES).collect::<Vec<_>>().join("\n");
+        self.sh(&format!("{NAMES}{WAIT} [ \"$(names)\" = '{names}' ] && break; pause 0.2; done"));
         let mut now = self.snapshot();
         while now != before && start.elapsed() < SETTLING {
             sleep(Duration::from_millis(500));
@@ -42,7 +48,7 @@ impl Node {
 
     /// The same, and fails not by itself when it does not.
     pub fn waits(self, condition: &str) -> Output {
-        self.sh(&format!("{WAIT} {condition} && exit 0; sleep 0.2; done; exit 1"))
+        self.sh(&format!("{WAIT} {condition} && exit 0; pause 0.2; done; exit 1"))
     }
 
     /// The process with that command line, whatever the path of its program.
@@ -60,7 +66,7 @@ impl Node {
     pub fn sees_the_end_of(self, command: &str) {
         let gone = format!("! {} >/dev/null", pgrep(command));
         let left = "systemd-cgls --no-pager /user.slice";
-        self.sh(&format!("{WAIT} {gone} && exit 0; sleep 0.2; done; {left}; exit 1")).ok();
+        self.sh(&format!("{WAIT} {gone} && exit 0; pause 0.4; done; {left}; exit 1")).ok();
     }
 
     /// The kernel's view of a user's slice; nothing if there is no such file.
@@ -72,7 +78,7 @@ impl Node {
     pub fn waits_for_slice(self, uid: u32, file: &str, value: &str) {
         let path = format!("{}/{file}", slice(uid));
         self.sh(&format!(
-            "{WAIT} [ \"$(cat {path})\" = '{value}' ] && exit 0; sleep 0.2; done; \
+            "{WAIT} [ \"$(cat {path})\" = '{value}' ] && exit 0; pause 0.2; done; \
              grep . {path}; exit 1"
         ))
         .ok();
@@ -87,25 +93,35 @@ fn slice(uid: u32) -> String {
     format!("/sys/fs/cgroup/user.slice/user-{uid}.slice")
 }
 
+/// The names in each place that a job must not change, each place on a line. It starts no program.
+const NAMES: &str = "\
+    shopt -s nullglob dotglob\n\
+    names() { for dir in /var/lib/systemd/linger /run/user /run/spank-linger /var/lib/spank-linger; do\n\
+        if cd $dir 2>/dev/null; then echo $dir: *; else echo $dir:; fi; done; cd /; }\n";
+
+/// The lines of `NAMES`.
+const PLACES: usize = 4;
+
 /// logind keeps a user 10 s longer than the session, so it is not asked. A user who lingers keeps
 /// what their manager started for itself. Podman's lock in /dev/shm is left by a job without a
-/// session, too.
+/// session, too. It is taken hundreds of times in a run: one question to systemd, and no ps.
 const SNAPSHOT: &str = r#"
-    for dir in /var/lib/systemd/linger /run/user /run/spank-linger /var/lib/spank-linger; do
-        echo $dir; ls -A $dir; done
-    systemctl list-units --all --plain --no-legend 'user@*' 'user-runtime-dir@*' |
-        awk '$3 == "active" {print $1}'
+    systemctl show 'user@*' 'user-runtime-dir@*' user-1001.slice user-1002.slice user-1003.slice user-1004.slice \
+        --property=Id,ActiveState,MemoryMax,MemoryHigh,MemorySwapMax,TasksMax,AllowedCPUs,DevicePolicy,DeviceAllow |
+        awk -v RS= '/slice/ {sub(/ActiveState=[a-z]*/, ""); print} !/slice/ && /ActiveState=active/'
     for control in /run/systemd/system.control /etc/systemd/system.control; do
         [ ! -d $control ] || find $control -type f -path '*/user-*' -print -exec grep = {} + | sort
     done
-    systemctl show user-1001.slice user-1002.slice user-1003.slice user-1004.slice \
-        --property=Id,MemoryMax,MemoryHigh,MemorySwapMax,TasksMax,AllowedCPUs,DevicePolicy,DeviceAllow
     (cd /sys/fs/cgroup/user.slice &&
         grep -v '^max$' user-100[1-4].slice/memory.max user-100[1-4].slice/memory.swap.max) 2>/dev/null
-    ps -eo uid=,comm= | awk -v lost="$lost" '
-        $2 " " $3 == lost {next}
-        $2 ~ /^(systemd|\(sd-pam\)|dbus-daemon|dbus-broker.*)$/ {next}
-        $1 >= 1001 && $1 <= 1004 || $1 >= 100000 && $1 < 362144' | sort
+    for process in /proc/[0-9]*; do
+        name= user=0
+        while read -r key value more; do
+            case $key in Name:) name="$value${more:+ $more}";; Uid:) user=${more%%[!0-9]*}; break;; esac
+        done 2>/dev/null <$process/status
+        ((user >= 1001 && user <= 1004 || user >= 100000 && user < 362144)) || continue
+        case $name in "$lost"|systemd|'(sd-pam)'|dbus-daemon|dbus-broker*) ;; *) echo $user $name;; esac
+    done | sort
     grep --extended-regexp ' 100[1-4] ' /proc/sysvipc/shm /proc/sysvipc/sem /proc/sysvipc/msg
     find /dev/shm -type f -uid +1000 ! -name 'libpod_rootless_lock_*' -printf '%U %f\n' | sort
 "#;
