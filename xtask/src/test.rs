@@ -5,10 +5,13 @@ mod matrix;
 mod nodes;
 mod packages;
 mod tally;
+mod times;
 mod units;
 
+use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -17,11 +20,12 @@ use crate::{build, marks};
 use matrix::Matrix;
 use nodes::NodeTests;
 use tally::Tally;
+use times::{Clock, Times};
 use units::{Part, Unit};
 
 /// Nodes at work at a time: an emulated one has one core at most. The compiler has what they leave. A third
 /// had four jobs that begin at once take longer than two minutes.
-const WORKERS: usize = 2;
+const WORKERS: u8 = 2;
 
 /// What to test; by default every area once, and on each release what releases differ in.
 #[derive(Args)]
@@ -38,7 +42,8 @@ pub struct Options {
     /// Only node tests whose name contains this.
     #[arg(long)]
     name: Option<String>,
-    /// Put what was tested on which release into README.md's table: areas in which nothing failed.
+    /// Put what was tested on which release into README.md's table, and what it took into docs/times.json:
+    /// areas in which nothing failed.
     #[arg(long, requires = "all", conflicts_with = "name")]
     write: bool,
 }
@@ -55,6 +60,8 @@ struct Run {
     tally: Tally,
     /// That on nodes, once more.
     matrix: Matrix,
+    /// What it took.
+    times: Times,
 }
 
 /// Runs the tests and prints `N passed, N failed, N skipped` last.
@@ -62,29 +69,49 @@ struct Run {
 /// # Errors
 /// A test failed, or could not be run.
 pub fn run(options: &Options) -> Result<()> {
-    let mut all = Run::default();
-    let is_wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
+    let clock = Clock::start();
     let units = units::of(options.all, &options.area)?;
-    let queue = Mutex::new(units.iter().filter(|unit| is_wanted(unit.part)));
+    let units: Vec<_> = units.iter().filter(|unit| options.wants(unit.part)).collect();
+    let done = run_all(options, &units);
+    let done = done.map(|run| (run.tally, report(options, run, &clock)));
+    let (tally, reported) = done?;
+    println!("\n{tally}");
+    reported?;
+    if tally.failed > 0 {
+        bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+/// The host's part and every unit, beside each other.
+fn run_all(options: &Options, units: &[&Unit]) -> Result<Run> {
+    let mut all = Run::default();
+    let queue = Mutex::new(units.iter().copied());
     thread::scope(|scope| {
-        let has_host = is_wanted(Part::Host) && options.area.is_empty();
+        let has_host = options.wants(Part::Host) && options.area.is_empty();
         let host = has_host.then(|| scope.spawn(test_host));
-        let workers = [(); WORKERS].map(|()| scope.spawn(|| work(&queue, options)));
-        host.into_iter().chain(workers).try_for_each(|worker| {
+        let workers = (0..WORKERS).map(|_| scope.spawn(|| work(&queue, options)));
+        // All begin before one is waited for.
+        let workers: Vec<_> = host.into_iter().chain(workers).collect();
+        workers.into_iter().try_for_each(|worker| {
             let run = worker.join().map_err(|_| anyhow!("a worker of the tests panicked"))?;
             run.map(|run| all.add(run))
         })
     })?;
-    let Run { tally, matrix } = all;
+    Ok(all)
+}
+
+/// Prints, and writes if that is asked for, all but the closing line.
+fn report(options: &Options, run: Run, clock: &Clock) -> Result<()> {
+    let Run { matrix, mut times, .. } = run;
+    clock.stop(&mut times);
     if !matrix.is_empty() {
         println!("\n{}", matrix.markdown());
     }
+    print!("\n{}", times.report());
+    times.save(options.write)?;
     if options.write {
         write(matrix)?;
-    }
-    println!("\n{tally}");
-    if tally.failed > 0 {
-        bail!("{} failed", tally.failed);
     }
     Ok(())
 }
@@ -102,12 +129,40 @@ impl Run {
     fn add(&mut self, other: Self) {
         self.tally.add(other.tally);
         self.matrix.add(other.matrix);
+        self.times.add(other.times);
+    }
+
+    /// A check of the host's part.
+    fn check(&mut self, what: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+        let began = Instant::now();
+        self.tally.check(what, check)?;
+        self.times.note_step(what, began.elapsed());
+        Ok(())
+    }
+
+    fn skip(&mut self, what: &str, reason: &str) {
+        self.tally.skip(what, reason);
+    }
+
+    /// Tests of the host's part.
+    fn cargo_test(&mut self, what: &str, tests: &mut Command, timeout: Duration) -> Result<()> {
+        let ran = self.tally.cargo_test("", tests, timeout)?;
+        self.times.note_step(what, ran.took);
+        Ok(())
+    }
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
     }
 }
 
 fn test_host() -> Result<Run> {
     let mut run = Run::default();
-    host::test(&mut run.tally)?;
+    let began = Instant::now();
+    host::test(&mut run)?;
+    run.times.note_host(began.elapsed(), run.tally);
     Ok(run)
 }
 
@@ -116,7 +171,7 @@ fn work<'a>(queue: &Mutex<impl Iterator<Item = &'a Unit>>, options: &Options) ->
     let mut run = Run::default();
     let next = || queue.lock().map_or(None, |mut queue| queue.next());
     while let Some(unit) = next() {
-        NodeTests { unit, all: options.all, name: options.name.as_deref() }.run(&mut run)?;
+        NodeTests { unit, options }.run(&mut run)?;
     }
     Ok(run)
 }
