@@ -20,7 +20,7 @@ use crate::{build, marks};
 use matrix::Matrix;
 use nodes::NodeTests;
 use tally::Tally;
-use times::{Clock, Times};
+use times::{Clock, Left, Times};
 use units::{Part, Unit};
 
 /// Nodes at work at a time: an emulated one has one core at most. The compiler has what they leave. A third
@@ -86,11 +86,14 @@ pub fn run(options: &Options) -> Result<()> {
 /// The host's part and every unit, beside each other.
 fn run_all(options: &Options, units: &[&Unit]) -> Result<Run> {
     let mut all = Run::default();
+    // What a part of an area takes is not known.
+    let earlier = if options.name.is_some() { Times::default() } else { Times::recorded()? };
+    let left = Left::of(earlier, units, 1, WORKERS);
     let queue = Mutex::new(units.iter().copied());
     thread::scope(|scope| {
         let has_host = options.wants(Part::Host) && options.area.is_empty();
         let host = has_host.then(|| scope.spawn(test_host));
-        let workers = (0..WORKERS).map(|_| scope.spawn(|| work(&queue, options)));
+        let workers = (0..WORKERS).map(|_| scope.spawn(|| work(&queue, options, &left)));
         // All begin before one is waited for.
         let workers: Vec<_> = host.into_iter().chain(workers).collect();
         workers.into_iter().try_for_each(|worker| {
@@ -167,11 +170,15 @@ fn test_host() -> Result<Run> {
 }
 
 /// Tests unit after unit, until none is left.
-fn work<'a>(queue: &Mutex<impl Iterator<Item = &'a Unit>>, options: &Options) -> Result<Run> {
+fn work<'a>(
+    queue: &Mutex<impl Iterator<Item = &'a Unit>>,
+    options: &Options,
+    left: &Left,
+) -> Result<Run> {
     let mut run = Run::default();
     let next = || queue.lock().map_or(None, |mut queue| queue.next());
     while let Some(unit) = next() {
-        NodeTests { unit, options }.run(&mut run)?;
+        NodeTests { unit, options, left }.run(&mut run)?;
     }
     Ok(run)
 }

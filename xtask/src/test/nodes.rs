@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::times::Laps;
+use super::times::{Laps, Left};
 use super::{Options, Run, Unit};
 use crate::cluster::{self, Cluster};
 use crate::suite::Suite;
@@ -20,6 +20,8 @@ const PART: Duration = Duration::from_secs(4800);
 pub(crate) struct NodeTests<'a> {
     pub(crate) unit: &'a Unit,
     pub(crate) options: &'a Options,
+    /// What all units have left.
+    pub(crate) left: &'a Left,
 }
 
 /// Nodes that are up, and what tests are to put there.
@@ -39,7 +41,9 @@ type Built = (PathBuf, PathBuf, Option<PathBuf>);
 impl NodeTests<'_> {
     /// Runs them; what goes wrong before a test begins counts as a failure.
     pub(crate) fn run(&self, run: &mut Run) -> Result<()> {
-        if let Err(error) = self.on_nodes(run) {
+        let outcome = self.on_nodes(run);
+        self.left.end_unit(self.unit);
+        if let Err(error) = outcome {
             interrupt::check()?;
             run.tally.fail(&format!("node tests on {}", self.unit.suite.name()), &error);
         }
@@ -61,9 +65,11 @@ impl NodeTests<'_> {
     /// Runs an area once.
     fn area(&self, target: &str, files: &Files, run: &mut Run) -> Result<()> {
         let suite = self.unit.suite;
+        println!("==> {}{target} …{}", self.label(), self.left.forecast(self.unit));
         let mut cargo = self.cargo(target);
         cargo.envs(files.iter().map(|(name, file)| (name, file)));
         let ran = run.tally.cargo_test(self.label(), &mut cargo, PART)?;
+        self.left.end(suite, target);
         run.times.note(suite, target, &ran);
         run.matrix.note(suite, target, ran.counted);
         Ok(())
