@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
-use clap::Args;
+use clap::{Args, value_parser};
 
 use crate::{build, marks};
 use matrix::Matrix;
@@ -46,6 +46,10 @@ pub struct Options {
     /// areas in which nothing failed.
     #[arg(long, requires = "all", conflicts_with = "name")]
     write: bool,
+    /// Run the areas so many times on the same nodes, without a boot between, and say how often a test failed.
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..))]
+    #[arg(requires = "area", conflicts_with = "write")]
+    repeat: u16,
 }
 
 /// What the table in README.md is made of: a run may have one release only.
@@ -88,7 +92,7 @@ fn run_all(options: &Options, units: &[&Unit]) -> Result<Run> {
     let mut all = Run::default();
     // What a part of an area takes is not known.
     let earlier = if options.name.is_some() { Times::default() } else { Times::recorded()? };
-    let left = Left::of(earlier, units, 1, WORKERS);
+    let left = Left::of(earlier, units, usize::from(options.repeat), WORKERS);
     let queue = Mutex::new(units.iter().copied());
     thread::scope(|scope| {
         let has_host = options.wants(Part::Host) && options.area.is_empty();
@@ -112,6 +116,9 @@ fn report(options: &Options, run: Run, clock: &Clock) -> Result<()> {
         println!("\n{}", matrix.markdown());
     }
     print!("\n{}", times.report());
+    if options.repeat > 1 {
+        print!("\nRuns one after the other:\n{}", times.repeated());
+    }
     times.save(options.write)?;
     if options.write {
         write(matrix)?;
@@ -185,7 +192,28 @@ fn work<'a>(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// Show that only areas that are named can be repeated, and that their counts get into no table.
+    #[test]
+    fn what_is_repeated_is_named() {
+        let parse = |line: &str| Line::try_parse_from(line.split(' '));
+        let repeated = parse("test --repeat 5 --area core --area hold").ok().unwrap().options;
+        assert_eq!((repeated.repeat, repeated.area.len()), (5, 2));
+        assert_eq!(parse("test").ok().unwrap().options.repeat, 1);
+        for bad in ["--repeat 5", "--repeat 0 --area core", "--repeat 2 --area core --all --write"]
+        {
+            assert!(parse(&format!("test {bad}")).is_err(), "{bad}");
+        }
+    }
 
     /// Show that the table has its place: an hour of tests ends with writing it.
     #[test]

@@ -58,7 +58,9 @@ impl NodeTests<'_> {
         let (suite, targets) = (self.unit.suite, self.unit.targets.join(", "));
         println!("==> testing {} with {} node(s): {targets}", suite.name(), self.unit.nodes);
         run.matrix.ask(&cluster)?;
-        self.unit.targets.iter().try_for_each(|target| self.area(target, &files, run))?;
+        for _ in 0..self.options.repeat {
+            self.unit.targets.iter().try_for_each(|target| self.area(target, &files, run))?;
+        }
         cluster.down()
     }
 

@@ -29,6 +29,12 @@ impl Times {
         head + &parts.concat()
     }
 
+    /// How often which test failed in areas that were run again and again.
+    pub(crate) fn repeated(&self) -> String {
+        let lines = self.all_areas().map(|(name, area)| area.failures(&name));
+        lines.collect::<Vec<_>>().concat()
+    }
+
     fn all_areas(&self) -> impl Iterator<Item = (String, &Area)> {
         self.areas.iter().flat_map(|(suite, areas)| {
             areas.iter().map(|(name, area)| (format!("{} {name}", suite.name()), area))
@@ -68,6 +74,25 @@ impl Times {
             Row { seconds: lap.seconds, name, more }
         };
         longest_first(self.host.steps.0.iter().map(row).collect())
+    }
+}
+
+impl Area {
+    /// How often which test failed in it.
+    fn failures(&self, name: &str) -> String {
+        let mut failures =
+            self.tests.iter().map(|(name, test)| (name.clone(), test.failed)).collect::<Vec<_>>();
+        let named: u32 = failures.iter().map(|(_, failed)| failed).sum();
+        // A compiler's error, or an area that did not end in time.
+        failures.push(("cargo test".to_owned(), self.tally.failed.saturating_sub(named)));
+        failures.retain(|(_, failed)| *failed > 0);
+        let head = format!("{name}, {} runs:", self.runs);
+        if failures.is_empty() {
+            return head + " nothing failed\n";
+        }
+        let lines =
+            failures.iter().map(|(test, failed)| format!("\n  {test} failed {failed} times"));
+        head + &lines.collect::<String>() + "\n"
     }
 }
 
@@ -162,5 +187,31 @@ mod tests {
     #[test]
     fn what_was_not_run_is_not_told() {
         assert_eq!(Times::default().report(), "The run took 0 s.\n");
+    }
+
+    /// Show that it is counted how often a test failed, that what failed without a test's name is no
+    /// less, and that runs of an area add up.
+    #[test]
+    fn repeated_areas_tell_what_failed() {
+        let mut times = Times::default();
+        for has_failed in [true, false, true] {
+            times.note(
+                Suite::Forky,
+                "core",
+                &ran(10, &[("good", 1, false), ("bad", 2, has_failed)]),
+            );
+            times.note(Suite::Forky, "hold", &ran(10, &[("held", 1, false)]));
+        }
+        let mut broken = ran(1, &[]);
+        broken.counted.tally.failed = 1;
+        times.note(Suite::Forky, "core", &broken);
+        let told = "forky core, 4 runs:\n  bad failed 2 times\n  cargo test failed 1 times\n\
+            forky hold, 3 runs: nothing failed\n";
+        assert_eq!(times.repeated(), told);
+        assert!(
+            times.report().contains("forky core     31 s  7 tests in 4 runs"),
+            "{}",
+            times.report()
+        );
     }
 }
