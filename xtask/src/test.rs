@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check there is, and one closing line.
 
 mod host;
+mod keep;
 mod matrix;
 mod nodes;
 mod packages;
@@ -50,6 +51,9 @@ pub struct Options {
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..))]
     #[arg(requires = "area", conflicts_with = "write")]
     repeat: u16,
+    /// The nodes stay up after the run, also a failed one: those of one unit, chosen with --only and --area.
+    #[arg(long)]
+    keep_node: bool,
 }
 
 /// What the table in README.md is made of: a run may have one release only.
@@ -76,8 +80,14 @@ pub fn run(options: &Options) -> Result<()> {
     let clock = Clock::start();
     let units = units::of(options.all, &options.area)?;
     let units: Vec<_> = units.iter().filter(|unit| options.wants(unit.part)).collect();
+    if options.keep_node {
+        keep::check(&units)?;
+    }
     let done = run_all(options, &units);
     let done = done.map(|run| (run.tally, report(options, run, &clock)));
+    if options.keep_node {
+        keep::say(&units);
+    }
     let (tally, reported) = done?;
     println!("\n{tally}");
     reported?;

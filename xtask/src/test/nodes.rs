@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::times::{Laps, Left};
-use super::{Options, Run, Unit};
+use super::{Options, Run, Unit, keep};
 use crate::cluster::{self, Cluster};
 use crate::suite::Suite;
 use crate::{ansible, build, dist, interrupt, vm};
@@ -61,16 +61,19 @@ impl NodeTests<'_> {
         for _ in 0..self.options.repeat {
             self.unit.targets.iter().try_for_each(|target| self.area(target, &files, run))?;
         }
-        cluster.down()
+        if self.options.keep_node { Ok(()) } else { cluster.down() }
     }
 
     /// Runs an area once.
     fn area(&self, target: &str, files: &Files, run: &mut Run) -> Result<()> {
-        let suite = self.unit.suite;
+        let Unit { part, suite, .. } = *self.unit;
         println!("==> {}{target} …{}", self.label(), self.left.forecast(self.unit));
         let mut cargo = self.cargo(target);
         cargo.envs(files.iter().map(|(name, file)| (name, file)));
         let ran = run.tally.cargo_test(self.label(), &mut cargo, PART)?;
+        for again in keep::again(part, target, self.options.all, &ran) {
+            println!("again alone, on a node that stays up: {again}");
+        }
         self.left.end(suite, target);
         run.times.note(suite, target, &ran);
         run.matrix.note(suite, target, ran.counted);
@@ -115,8 +118,8 @@ impl NodeTests<'_> {
     }
 
     fn nodes(&self) -> cluster::Options {
-        let nodes = self.unit.nodes;
-        cluster::Options { nodes, beside: true, ..cluster::Options::default() }
+        let (nodes, stay) = (self.unit.nodes, self.options.keep_node);
+        cluster::Options { nodes, stay, beside: true, name: None }
     }
 
     fn build_crashing(&self) -> Result<Option<PathBuf>> {
