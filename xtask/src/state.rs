@@ -36,6 +36,13 @@ impl State {
         self.write("cluster", &format!("{} {nodes}\n", suite.name()))
     }
 
+    /// Whether a cluster of that name runs, or is about to.
+    pub(crate) fn is_up(name: &str) -> Result<bool> {
+        let state = Self::of(name)?;
+        let _lock = lock()?;
+        Ok(state.directory.exists() && state.in_use(name))
+    }
+
     /// End the machines of a cluster that stayed, and forget it.
     pub(crate) fn end(name: &str) -> Result<()> {
         let state = Self::of(name)?;

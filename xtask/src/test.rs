@@ -1,27 +1,32 @@
 //! `cargo xtask test`: every check there is, and one closing line.
 
 mod host;
+mod keep;
 mod matrix;
 mod nodes;
 mod packages;
 mod tally;
+mod times;
 mod units;
 
+use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
-use clap::Args;
+use clap::{Args, value_parser};
 
 use crate::{build, marks};
 use matrix::Matrix;
 use nodes::NodeTests;
 use tally::Tally;
+use times::{Clock, Left, Times};
 use units::{Part, Unit};
 
 /// Nodes at work at a time: an emulated one has one core at most. The compiler has what they leave. A third
 /// had four jobs that begin at once take longer than two minutes.
-const WORKERS: usize = 2;
+const WORKERS: u8 = 2;
 
 /// What to test; by default every area once, and on each release what releases differ in.
 #[derive(Args)]
@@ -38,9 +43,17 @@ pub struct Options {
     /// Only node tests whose name contains this.
     #[arg(long)]
     name: Option<String>,
-    /// Put what was tested on which release into README.md's table: areas in which nothing failed.
+    /// Put what was tested on which release into README.md's table, and what it took into docs/times.json:
+    /// areas in which nothing failed.
     #[arg(long, requires = "all", conflicts_with = "name")]
     write: bool,
+    /// Run the areas so many times on the same nodes, without a boot between, and say how often a test failed.
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..))]
+    #[arg(requires = "area", conflicts_with = "write")]
+    repeat: u16,
+    /// The nodes stay up after the run, also a failed one: those of one unit, chosen with --only and --area.
+    #[arg(long)]
+    keep_node: bool,
 }
 
 /// What the table in README.md is made of: a run may have one release only.
@@ -55,6 +68,8 @@ struct Run {
     tally: Tally,
     /// That on nodes, once more.
     matrix: Matrix,
+    /// What it took.
+    times: Times,
 }
 
 /// Runs the tests and prints `N passed, N failed, N skipped` last.
@@ -62,29 +77,61 @@ struct Run {
 /// # Errors
 /// A test failed, or could not be run.
 pub fn run(options: &Options) -> Result<()> {
-    let mut all = Run::default();
-    let is_wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
+    let clock = Clock::start();
     let units = units::of(options.all, &options.area)?;
-    let queue = Mutex::new(units.iter().filter(|unit| is_wanted(unit.part)));
+    let units: Vec<_> = units.iter().filter(|unit| options.wants(unit.part)).collect();
+    if options.keep_node {
+        keep::check(&units)?;
+    }
+    let done = run_all(options, &units);
+    let done = done.map(|run| (run.tally, report(options, run, &clock)));
+    if options.keep_node {
+        keep::say(&units);
+    }
+    let (tally, reported) = done?;
+    println!("\n{tally}");
+    reported?;
+    if tally.failed > 0 {
+        bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+/// The host's part and every unit, beside each other.
+fn run_all(options: &Options, units: &[&Unit]) -> Result<Run> {
+    let mut all = Run::default();
+    // What a part of an area takes is not known.
+    let earlier = if options.name.is_some() { Times::default() } else { Times::recorded()? };
+    let left = Left::of(earlier, units, usize::from(options.repeat), WORKERS);
+    let queue = Mutex::new(units.iter().copied());
     thread::scope(|scope| {
-        let has_host = is_wanted(Part::Host) && options.area.is_empty();
+        let has_host = options.wants(Part::Host) && options.area.is_empty();
         let host = has_host.then(|| scope.spawn(test_host));
-        let workers = [(); WORKERS].map(|()| scope.spawn(|| work(&queue, options)));
-        host.into_iter().chain(workers).try_for_each(|worker| {
+        let workers = (0..WORKERS).map(|_| scope.spawn(|| work(&queue, options, &left)));
+        // All begin before one is waited for.
+        let workers: Vec<_> = host.into_iter().chain(workers).collect();
+        workers.into_iter().try_for_each(|worker| {
             let run = worker.join().map_err(|_| anyhow!("a worker of the tests panicked"))?;
             run.map(|run| all.add(run))
         })
     })?;
-    let Run { tally, matrix } = all;
+    Ok(all)
+}
+
+/// Prints, and writes if that is asked for, all but the closing line.
+fn report(options: &Options, run: Run, clock: &Clock) -> Result<()> {
+    let Run { matrix, mut times, .. } = run;
+    clock.stop(&mut times);
     if !matrix.is_empty() {
         println!("\n{}", matrix.markdown());
     }
+    print!("\n{}", times.report());
+    if options.repeat > 1 {
+        print!("\nRuns one after the other:\n{}", times.repeated());
+    }
+    times.save(options.write)?;
     if options.write {
         write(matrix)?;
-    }
-    println!("\n{tally}");
-    if tally.failed > 0 {
-        bail!("{} failed", tally.failed);
     }
     Ok(())
 }
@@ -102,28 +149,81 @@ impl Run {
     fn add(&mut self, other: Self) {
         self.tally.add(other.tally);
         self.matrix.add(other.matrix);
+        self.times.add(other.times);
+    }
+
+    /// A check of the host's part.
+    fn check(&mut self, what: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+        let began = Instant::now();
+        self.tally.check(what, check)?;
+        self.times.note_step(what, began.elapsed());
+        Ok(())
+    }
+
+    fn skip(&mut self, what: &str, reason: &str) {
+        self.tally.skip(what, reason);
+    }
+
+    /// Tests of the host's part.
+    fn cargo_test(&mut self, what: &str, tests: &mut Command, timeout: Duration) -> Result<()> {
+        let ran = self.tally.cargo_test("", tests, timeout)?;
+        self.times.note_step(what, ran.took);
+        Ok(())
+    }
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
     }
 }
 
 fn test_host() -> Result<Run> {
     let mut run = Run::default();
-    host::test(&mut run.tally)?;
+    let began = Instant::now();
+    host::test(&mut run)?;
+    run.times.note_host(began.elapsed(), run.tally);
     Ok(run)
 }
 
 /// Tests unit after unit, until none is left.
-fn work<'a>(queue: &Mutex<impl Iterator<Item = &'a Unit>>, options: &Options) -> Result<Run> {
+fn work<'a>(
+    queue: &Mutex<impl Iterator<Item = &'a Unit>>,
+    options: &Options,
+    left: &Left,
+) -> Result<Run> {
     let mut run = Run::default();
     let next = || queue.lock().map_or(None, |mut queue| queue.next());
     while let Some(unit) = next() {
-        NodeTests { unit, all: options.all, name: options.name.as_deref() }.run(&mut run)?;
+        NodeTests { unit, options, left }.run(&mut run)?;
     }
     Ok(run)
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// Show that only areas that are named can be repeated, and that their counts get into no table.
+    #[test]
+    fn what_is_repeated_is_named() {
+        let parse = |line: &str| Line::try_parse_from(line.split(' '));
+        let repeated = parse("test --repeat 5 --area core --area hold").ok().unwrap().options;
+        assert_eq!((repeated.repeat, repeated.area.len()), (5, 2));
+        assert_eq!(parse("test").ok().unwrap().options.repeat, 1);
+        for bad in ["--repeat 5", "--repeat 0 --area core", "--repeat 2 --area core --all --write"]
+        {
+            assert!(parse(&format!("test {bad}")).is_err(), "{bad}");
+        }
+    }
 
     /// Show that the table has its place: an hour of tests ends with writing it.
     #[test]

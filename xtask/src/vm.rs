@@ -98,7 +98,8 @@ pub fn run(task: Task) -> Result<()> {
     }
 }
 
-fn build(suite: Suite) -> Result<()> {
+/// Sees to it that a node's image is there.
+pub(crate) fn build(suite: Suite) -> Result<()> {
     tools::ensure_all()?;
     Image::ensure(&Cache::open()?, suite).map(drop)
 }

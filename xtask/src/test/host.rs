@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
-use super::packages;
-use super::tally::Tally;
+use super::{Run, packages};
 use crate::build::{self, RELEASE};
 use crate::{bench, process};
 
@@ -24,20 +23,19 @@ const PANIC: Duration = Duration::from_secs(60);
 
 /// Beside the nodes: what they compile is done before the lints, which have a directory of their own.
 /// Who builds in the same one waits.
-pub(crate) fn test(tally: &mut Tally) -> Result<()> {
-    tally.check("formatting", || run(&["fmt", "--all", "--check"]))?;
-    for mut tests in [unit_tests(), hostile_input()] {
-        tally.cargo_test("", &mut tests, BUILD)?;
-    }
+pub(super) fn test(checks: &mut Run) -> Result<()> {
+    checks.check("formatting", || run(&["fmt", "--all", "--check"]))?;
+    checks.cargo_test("unit tests", &mut unit_tests(), BUILD)?;
+    checks.cargo_test("hostile input", &mut hostile_input(), BUILD)?;
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
-    tally.check("lints", || run(&lints))?;
-    tally.check("no release build can be killed by a test", crash_points_are_not_released)?;
+    checks.check("lints", || run(&lints))?;
+    checks.check("no release build can be killed by a test", crash_points_are_not_released)?;
     let built = || build::plugin(RELEASE);
-    tally.check("a release build is small", || is_small(&built()?, LARGEST))?;
-    tally.check("a release build keeps a panic to itself", || keeps_a_panic(&built()?))?;
-    packages::test(tally)?;
-    tally.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
-    missing_release_is_named(tally)
+    checks.check("a release build is small", || is_small(&built()?, LARGEST))?;
+    checks.check("a release build keeps a panic to itself", || keeps_a_panic(&built()?))?;
+    packages::test(checks)?;
+    checks.check("a bad SLURM_VERSION is named", bad_release_is_named)?;
+    missing_release_is_named(checks)
 }
 
 fn unit_tests() -> Command {
@@ -114,15 +112,15 @@ fn bad_release_is_named() -> Result<()> {
 }
 
 /// A machine with Slurm's headers or slurmd needs no variable.
-fn missing_release_is_named(tally: &mut Tally) -> Result<()> {
+fn missing_release_is_named(checks: &mut Run) -> Result<()> {
     let what = "a build with no Slurm release to be found is refused";
     let headers = ["/usr/include/slurm/slurm_version.h", "/usr/include/slurm/slurm.h"];
     let slurmd = Command::new("slurmd").arg("-V").output().is_ok();
     if slurmd || headers.iter().any(|header| Path::new(header).exists()) {
-        tally.skip(what, "Slurm is installed on this machine, and the build asks it");
+        checks.skip(what, "Slurm is installed on this machine, and the build asks it");
         return Ok(());
     }
-    tally.check(what, || {
+    checks.check(what, || {
         let output = check_with(|cargo| cargo.env_remove("SLURM_VERSION"))?;
         require_refusal(&output, "Set SLURM_VERSION to the major.minor")
     })

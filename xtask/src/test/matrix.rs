@@ -187,7 +187,7 @@ fn cell(counted: &Counted, reasons: &[&str]) -> String {
 }
 
 /// The file of an area's tests, seen from the README.
-fn place(area: &str) -> String {
+pub(super) fn place(area: &str) -> String {
     let file = format!("tests/{area}.rs");
     if build::checkout().join(&file).exists() { file } else { format!("tests/{area}/main.rs") }
 }

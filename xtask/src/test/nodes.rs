@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Run, Unit};
-use crate::cluster::{Cluster, Options};
+use super::times::{Laps, Left};
+use super::{Options, Run, Unit, keep};
+use crate::cluster::{self, Cluster};
 use crate::suite::Suite;
-use crate::{ansible, build, dist, interrupt};
+use crate::{ansible, build, dist, interrupt, vm};
 
 /// The longest target takes 13 minutes on two cores.
 const PART: Duration = Duration::from_secs(4800);
@@ -18,10 +19,9 @@ const PART: Duration = Duration::from_secs(4800);
 /// Which tests run on which nodes.
 pub(crate) struct NodeTests<'a> {
     pub(crate) unit: &'a Unit,
-    /// Whether tests that can be long are.
-    pub(crate) all: bool,
-    /// Only tests whose name contains this.
-    pub(crate) name: Option<&'a str>,
+    pub(crate) options: &'a Options,
+    /// What all units have left.
+    pub(crate) left: &'a Left,
 }
 
 /// Nodes that are up, and what tests are to put there.
@@ -32,13 +32,18 @@ struct Prepared {
     command: Option<PathBuf>,
 }
 
+/// What the tests are to put on the nodes or to run, by the variables that name it to them.
+type Files = Vec<(&'static str, PathBuf)>;
+
 /// The plugin for a release and for another, and the command if it is asked for.
 type Built = (PathBuf, PathBuf, Option<PathBuf>);
 
 impl NodeTests<'_> {
     /// Runs them; what goes wrong before a test begins counts as a failure.
     pub(crate) fn run(&self, run: &mut Run) -> Result<()> {
-        if let Err(error) = self.on_nodes(run) {
+        let outcome = self.on_nodes(run);
+        self.left.end_unit(self.unit);
+        if let Err(error) = outcome {
             interrupt::check()?;
             run.tally.fail(&format!("node tests on {}", self.unit.suite.name()), &error);
         }
@@ -46,22 +51,43 @@ impl NodeTests<'_> {
     }
 
     fn on_nodes(&self, run: &mut Run) -> Result<()> {
-        let prepared = self.prepare()?;
+        let mut laps = Laps::default();
+        let ready = self.ready(&mut laps);
+        run.times.note_nodes(self.unit, laps);
+        let (cluster, files) = ready?;
         let (suite, targets) = (self.unit.suite, self.unit.targets.join(", "));
         println!("==> testing {} with {} node(s): {targets}", suite.name(), self.unit.nodes);
-        run.matrix.ask(&prepared.cluster)?;
-        let files = self.files(&prepared)?;
-        for &target in &self.unit.targets {
-            let mut cargo = self.cargo(target);
-            cargo.envs(files.iter().map(|(name, file)| (name, file)));
-            let counted = run.tally.cargo_test(self.label(), &mut cargo, PART)?;
-            run.matrix.note(suite, target, counted);
+        run.matrix.ask(&cluster)?;
+        for _ in 0..self.options.repeat {
+            self.unit.targets.iter().try_for_each(|target| self.area(target, &files, run))?;
         }
-        prepared.cluster.down()
+        if self.options.keep_node { Ok(()) } else { cluster.down() }
     }
 
-    /// What the tests are to put on the nodes or to run, by the variables that name it to them.
-    fn files(&self, prepared: &Prepared) -> Result<Vec<(&'static str, PathBuf)>> {
+    /// Runs an area once.
+    fn area(&self, target: &str, files: &Files, run: &mut Run) -> Result<()> {
+        let Unit { part, suite, .. } = *self.unit;
+        println!("==> {}{target} …{}", self.label(), self.left.forecast(self.unit));
+        let mut cargo = self.cargo(target);
+        cargo.envs(files.iter().map(|(name, file)| (name, file)));
+        let ran = run.tally.cargo_test(self.label(), &mut cargo, PART)?;
+        for again in keep::again(part, target, self.options.all, &ran) {
+            println!("again alone, on a node that stays up: {again}");
+        }
+        self.left.end(suite, target);
+        run.times.note(suite, target, &ran);
+        run.matrix.note(suite, target, ran.counted);
+        Ok(())
+    }
+
+    /// Nodes that are up, and the files to test with.
+    fn ready(&self, laps: &mut Laps) -> Result<(Cluster, Files)> {
+        let prepared = self.prepare(laps)?;
+        let files = laps.time("files", || self.files(&prepared))?;
+        Ok((prepared.cluster, files))
+    }
+
+    fn files(&self, prepared: &Prepared) -> Result<Files> {
         let has = |target| self.unit.targets.contains(&target);
         let mut files = vec![
             ("LINGER_SSH_CONFIG", prepared.cluster.ssh_config().to_path_buf()),
@@ -79,17 +105,26 @@ impl NodeTests<'_> {
     }
 
     /// One at a time: builds share a directory, and a fresh machine gets its tools.
-    fn prepare(&self) -> Result<Prepared> {
+    fn prepare(&self, laps: &mut Laps) -> Result<Prepared> {
         static PREPARING: Mutex<()> = Mutex::new(());
-        let _preparing = PREPARING.lock();
-        let slurm = self.unit.suite.slurm();
-        let (plugin, other, command) = self.build()?;
-        let is_killed = self.unit.targets.contains(&"crashes");
-        let crash = is_killed.then(|| build::crashing_plugin(slurm)).transpose()?;
-        let options = Options { nodes: self.unit.nodes, beside: true, ..Options::default() };
-        let cluster = Cluster::up(self.unit.suite, &options)?;
-        cluster.push_plugin(&plugin)?;
+        let _preparing = laps.time("waiting for the lock", || PREPARING.lock());
+        let (plugin, other, command) = laps.time("plugins", || self.build())?;
+        let crash = laps.time("plugin with crash points", || self.build_crashing())?;
+        // Cluster::up would build it too, but as a part of the boot.
+        laps.time("image", || vm::build(self.unit.suite))?;
+        let cluster = laps.time("boot", || Cluster::up(self.unit.suite, &self.nodes()))?;
+        laps.time("putting the plugin there", || cluster.push_plugin(&plugin))?;
         Ok(Prepared { cluster, other, crash, command })
+    }
+
+    fn nodes(&self) -> cluster::Options {
+        let (nodes, stay) = (self.unit.nodes, self.options.keep_node);
+        cluster::Options { nodes, stay, beside: true, name: None }
+    }
+
+    fn build_crashing(&self) -> Result<Option<PathBuf>> {
+        let is_killed = self.unit.targets.contains(&"crashes");
+        is_killed.then(|| build::crashing_plugin(self.unit.suite.slurm())).transpose()
     }
 
     fn build(&self) -> Result<Built> {
@@ -120,8 +155,8 @@ impl NodeTests<'_> {
         let mut cargo = build::cargo(self.unit.suite.slurm());
         cargo.args(["test", "--quiet", "--package", "cluster-tests", "--test", target]);
         cargo.args(["--", "--test-threads=1", "--format=pretty", "--show-output"]);
-        cargo.args(self.name);
-        if self.all {
+        cargo.args(&self.options.name);
+        if self.options.all {
             cargo.env("LINGER_ALL", "1");
         }
         cargo.env("LINGER_SLURM_VERSION", self.unit.suite.slurm()).env("RUST_BACKTRACE", "0");

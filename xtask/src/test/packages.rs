@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::Run;
 use super::host::{LARGEST, is_small, keeps_a_panic};
-use super::tally::Tally;
 use crate::build::{self, RELEASE};
 use crate::dist::{self, GLIBC, NAME, Packages, RELEASES};
 use crate::{ansible, process};
@@ -22,25 +22,25 @@ const UNIT: [&str; 2] = [
     "/usr/lib/systemd/system/systemd-logind.service.wants/spank-linger-boot.service",
 ];
 
-pub(crate) fn test(tally: &mut Tally) -> Result<()> {
-    tally.check("builds for two releases differ in one word", dist::compare_two_builds)?;
-    tally.check("the packages are whole", are_whole)?;
-    tally.check("the Ansible role has no fault that ansible-lint knows", ansible::lint)?;
+pub(super) fn test(checks: &mut Run) -> Result<()> {
+    checks.check("builds for two releases differ in one word", dist::compare_two_builds)?;
+    checks.check("the packages are whole", are_whole)?;
+    checks.check("the Ansible role has no fault that ansible-lint knows", ansible::lint)?;
     // What stops them from being made has been told.
     let Ok(packages) = dist::packages() else { return Ok(()) };
     let plugin = packages.plugin(RELEASE);
-    tally.check("a packaged plugin is small", || is_small(&plugin, LARGEST))?;
-    tally.check("a packaged plugin keeps a panic to itself", || keeps_a_panic(&plugin))?;
+    checks.check("a packaged plugin is small", || is_small(&plugin, LARGEST))?;
+    checks.check("a packaged plugin keeps a panic to itself", || keeps_a_panic(&plugin))?;
     let Packages { rpm, .. } = packages;
     let what = "rpm installs, follows Slurm and removes";
     let mut script = Command::new(build::checkout().join("xtask/host/rpm-root.sh"));
     let output = process::capture(script.arg(rpm), LOOK)?;
     if output.status.code() == Some(IMPOSSIBLE) {
         let reason = String::from_utf8_lossy(&output.stderr);
-        tally.skip(what, reason.lines().next().unwrap_or_default());
+        checks.skip(what, reason.lines().next().unwrap_or_default());
         return Ok(());
     }
-    tally.check(what, || {
+    checks.check(what, || {
         ensure!(output.status.success(), "{output:?}");
         Ok(())
     })

@@ -5,11 +5,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::mem;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::times::{Stopwatch, Timed};
 use crate::progress::Step;
 use crate::{interrupt, process};
 
@@ -27,6 +28,16 @@ pub(crate) struct Counted {
     pub(crate) tally: Tally,
     /// Why tests were skipped, in their own words.
     pub(crate) reasons: Vec<String>,
+}
+
+/// The same, and what it took.
+#[derive(Debug, Default)]
+pub(crate) struct Ran {
+    pub(crate) counted: Counted,
+    /// Those that libtest gave a line of their own.
+    pub(crate) tests: Vec<Timed>,
+    /// With what cargo compiled for it.
+    pub(crate) took: Duration,
 }
 
 impl fmt::Display for Tally {
@@ -71,13 +82,14 @@ impl Tally {
         whose: &'static str,
         command: &mut Command,
         timeout: Duration,
-    ) -> Result<Counted> {
+    ) -> Result<Ran> {
+        let began = Instant::now();
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = process::spawn(command)?;
         let stdout = child.stdout.take().context("cargo's output is piped")?;
         let counting = thread::spawn(move || count(whose, stdout));
         let status = process::finish(&mut child, timeout);
-        let mut counted = counting.join().unwrap_or_default();
+        let (mut counted, tests) = counting.join().unwrap_or_default();
         interrupt::check()?;
         match status {
             Ok(status) if !status.success() && counted.tally.failed == 0 => {
@@ -87,7 +99,12 @@ impl Tally {
             Err(error) => counted.tally.fail("cargo test", &error),
         }
         self.add(counted.tally);
-        Ok(counted)
+        Ok(Ran { counted, tests, took: began.elapsed() })
+    }
+
+    /// How many there were, whatever they came to.
+    pub(crate) fn all(self) -> u32 {
+        self.passed + self.failed + self.skipped
     }
 
     pub(crate) fn add(&mut self, more: Self) {
@@ -97,14 +114,16 @@ impl Tally {
     }
 }
 
-fn count(whose: &str, output: impl Read) -> Counted {
-    let mut reader = Reader::default();
+fn count(whose: &str, output: impl Read) -> (Counted, Vec<Timed>) {
+    let (mut reader, mut watch) = (Reader::default(), Stopwatch::default());
+    let began = Instant::now();
     for line in BufReader::new(output).lines().map_while(Result::ok) {
+        watch.read(&line, began.elapsed());
         if reader.read(&line) {
             println!("{whose}{line}");
         }
     }
-    reader.counted
+    (reader.counted, watch.tests())
 }
 
 impl Counted {
@@ -165,6 +184,8 @@ fn result_of(line: &str) -> Option<Tally> {
 mod tests {
     use super::*;
 
+    const SHELL: Duration = Duration::from_secs(30);
+
     /// Show that cargo's counts are read and other lines are not.
     #[test]
     fn reads_what_cargo_counts() {
@@ -197,5 +218,21 @@ mod tests {
     fn closes_with_the_usual_line() {
         let tally = Tally { passed: 3, failed: 0, skipped: 1 };
         assert_eq!(tally.to_string(), "3 passed, 0 failed, 1 skipped");
+    }
+
+    /// Show that a test's time is measured as its lines come, and that a run has that and the compiler's.
+    #[test]
+    fn a_run_tells_what_each_test_took() {
+        let script = "sleep 0.2; echo running 2 tests; sleep 0.4; echo test slow ... ok; \
+            echo test quick ... FAILED; echo; echo failures:; echo; \
+            echo 'test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out'";
+        let mut tally = Tally::default();
+        let mut command = Command::new("sh");
+        let ran = tally.cargo_test("[fake] ", command.args(["-c", script]), SHELL).unwrap();
+        assert_eq!(tally, Tally { passed: 1, failed: 1, skipped: 0 });
+        let [slow, quick] = ran.tests.as_slice() else { panic!("{ran:?}") };
+        assert!((slow.name.as_str(), slow.has_failed) == ("slow", false), "{ran:?}");
+        assert!((quick.name.as_str(), quick.has_failed) == ("quick", true), "{ran:?}");
+        assert!(slow.took > quick.took && ran.took > slow.took, "{ran:?}");
     }
 }
