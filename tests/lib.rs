@@ -14,6 +14,7 @@ mod fresh;
 mod jobs;
 mod login;
 mod output;
+mod postmortem;
 mod power;
 mod sections;
 mod served;
@@ -34,6 +35,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// The variable that says where the nodes are.
+const NODES: &str = "LINGER_SSH_CONFIG";
 
 /// What an emulated node may take for anything that is not said to be longer.
 const PATIENCE_S: u32 = 240;
@@ -78,6 +82,7 @@ impl Node {
     }
 
     fn feed(self, seconds: u32, command: &[&str], input: &[u8]) -> Output {
+        postmortem::watch();
         let mut ssh = self
             .ssh(seconds)
             .args(command)
@@ -95,8 +100,7 @@ impl Node {
 
     /// `ssh` to this node, ended after `seconds`.
     fn ssh(self, seconds: u32) -> Command {
-        let config = env::var_os("LINGER_SSH_CONFIG")
-            .expect("no node: run these tests with 'cargo xtask test'");
+        let config = env::var_os(NODES).expect("no node: run these tests with 'cargo xtask test'");
         let mut ssh = Command::new("timeout");
         ssh.args(["--kill-after=5", &seconds.to_string(), "ssh", "-F"]).arg(config).arg(self.0);
         ssh

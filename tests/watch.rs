@@ -3,6 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::postmortem::difference;
 use crate::{Node, Output};
 
 /// What a node may take to be as before, when its jobs are over.
@@ -38,7 +39,10 @@ impl Node {
             sleep(Duration::from_millis(500));
             now = self.snapshot();
         }
-        assert_eq!(now, before, "the node is not as it was");
+        let order = "the same lines in another order\n".to_owned();
+        let difference = Some(difference(before, &now)).filter(|lines| !lines.is_empty());
+        let difference = difference.unwrap_or(order);
+        assert!(now == before, "the node is not as it was; gone (-) and new (+):\n{difference}");
     }
 
     /// Waits until a shell command succeeds.
