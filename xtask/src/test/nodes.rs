@@ -137,7 +137,7 @@ impl NodeTests<'_> {
             return Ok((packed.plugin(slurm), packed.plugin(other), command));
         }
         let command = is_asked.then(build::command).transpose()?;
-        Ok((build::plugin(slurm)?, build::plugin(other)?, command))
+        Ok((build::plugin_like(slurm)?, build::plugin_like(other)?, command))
     }
 
     /// What the lines of its tests begin with.

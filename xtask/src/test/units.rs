@@ -35,7 +35,7 @@ type Row = (Part, Suite, u8, &'static [&'static str], &'static [&'static str]);
 
 /// The longest first. Without `--all` each area is run once, `symbols` and `core` on every release: two
 /// emulated nodes then take three quarters of an hour on two cores, and all of it twice that.
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 9] = [
     (
         Part::Forky,
         Suite::Forky,
@@ -47,13 +47,23 @@ const ROWS: [Row; 11] = [
         Part::Trixie,
         Suite::Trixie,
         1,
-        &["symbols", "core", "contained", "leftovers", "command", "package", "policy", "keep"],
+        &["contract", "faults", "buses", "opponent", "hold", "capped", "drains"],
+        &[],
+    ),
+    (
+        Part::Trixie,
+        Suite::Trixie,
+        1,
+        &["crashes", "full", "load", "mixes", "bounded", "package"],
+        &[],
+    ),
+    (
+        Part::Trixie,
+        Suite::Trixie,
+        1,
+        &["symbols", "core", "contained", "leftovers", "command", "policy", "keep"],
         &["beside", "users"],
     ),
-    (Part::Trixie, Suite::Trixie, 1, &["contract", "faults", "buses", "opponent"], &[]),
-    (Part::Trixie, Suite::Trixie, 1, &["hold", "capped", "drains"], &[]),
-    (Part::Trixie, Suite::Trixie, 1, &["full", "load", "mixes", "bounded"], &[]),
-    (Part::Trixie, Suite::Trixie, 1, &["crashes"], &[]),
     (
         Part::Bookworm,
         Suite::Bookworm,
