@@ -40,8 +40,8 @@ const ROWS: [Row; 9] = [
         Part::Forky,
         Suite::Forky,
         1,
-        &["symbols", "core", "contained", "users", "beside", "odd", "odd_nodes"],
-        &["hold", "leftovers", "command", "package", "policy", "keep"],
+        &["symbols", "core", "users", "beside", "odd", "odd_nodes"],
+        &["contained", "hold", "leftovers", "command", "package", "policy", "keep"],
     ),
     (
         Part::Trixie,
@@ -68,9 +68,9 @@ const ROWS: [Row; 9] = [
         Part::Bookworm,
         Suite::Bookworm,
         1,
-        &["symbols", "core", "contained"],
+        &["symbols", "core"],
         // What is beside the jobs is systemd's to keep.
-        &["hold", "leftovers", "command", "users", "package", "policy", "keep"],
+        &["contained", "hold", "leftovers", "command", "users", "package", "policy", "keep"],
     ),
     (
         Part::Bullseye,
