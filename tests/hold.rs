@@ -2,7 +2,7 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{Batch, GO, N1, Output, QUICK, Started, as_user, skipped};
+use cluster_tests::{Batch, GO, N1, Output, QUICK, Started, as_user, epilog_of, hears, skipped};
 
 /// A container that says which signal it got, in a file, as nobody may read its output any more; and ends with
 /// 3 after a SIGTERM.
@@ -71,11 +71,12 @@ fn ends_promptly(job: Started, act: &str) {
 
 fn ends_within(seconds: u32, job: Started, act: &str) {
     let id = job.0;
+    let epilog = hears("slurmd", &epilog_of(&id.to_string()));
     let over = format!(
         "{act} || exit 1; begin=$(date +%s)\n\
          for i in $(seq 500); do \
-             state=$(squeue --noheader --jobs={id} --format=%T 2>/dev/null); \
-             case $state in ''|PENDING) break;; esac; sleep 0.2; done\n\
+             {epilog}; state=$(squeue --noheader --jobs={id} --format=%T 2>/dev/null); \
+             case $state in ''|PENDING) break;; esac; done\n\
          echo took=$(($(date +%s) - begin)); sinfo --noheader --format=%T%E"
     );
     let said = N1.sh(&over).ok().never_says("drain");
@@ -100,13 +101,16 @@ fn signals_reach_the_container() {
             [stepped.as_str(), STEP].map(|script| started(script, "--no-requeue"));
         let [again, warned] =
             ["--requeue", "--signal=TERM@60 --time=60"].map(|options| started(STEP, options));
-        for job in [stepped, late, again, warned] {
-            waits_for(job, "inside", 1);
+        // Who starts has the CPU that who is to end needs.
+        let others = [stepped, late, again, warned].map(|job| (job, 1));
+        for (job, count) in
+            cancelled.map(|(job, _, count, _)| (job, count)).into_iter().chain(others)
+        {
+            waits_for(job, "inside", count);
         }
         // Slurm looks at limits every 30 s.
         N1.sh(&format!("scontrol update jobid={} endtime=now+70", warned.0)).ok();
         for (job, script, count, to) in cancelled {
-            waits_for(job, "inside", count);
             N1.sh(&format!("scancel --signal=USR1 {to} {}", job.0)).ok();
             waits_for(job, "got USR1", count);
             ends_promptly(job, &format!("scancel {}", job.0));
@@ -118,9 +122,10 @@ fn signals_reach_the_container() {
         again.cancel();
         said(again).says("got TERM");
         is_cancelled_by_its_steps(stepped);
+        let looks = hears("slurmctld", &format!("exhausted for JobId={}\\b", late.0));
         let limit = format!(
             "scontrol update jobid={0} endtime=now+1; \
-             until squeue --noheader --jobs={0} --states=CG,TO | grep --quiet .; do sleep 0.2; done",
+             until squeue --noheader --jobs={0} --states=CG,TO | grep --quiet .; do {looks}; done",
             late.0
         );
         ends_promptly(late, &limit);
