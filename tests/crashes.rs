@@ -47,13 +47,13 @@ fn killed_at(role: &str, number: u32, script: &str) -> bool {
 
 /// Runs `at` with 1, 2 and so on until it says that nobody was killed; an ordinary run has every other point,
 /// by chance the odd or the even ones.
-fn each_point(least: u32, at: impl Fn(u32) -> bool) {
+fn each_point(at_least: u32, at: impl Fn(u32) -> bool) {
     let stride = many(2, 1);
     let first = 1 + std::process::id() % stride;
     let numbers = (first..MOST).step_by(stride as usize);
     let last = numbers.take_while(|number| at(*number)).last().unwrap_or(0);
     println!("killed at points {first} to {last}, every {stride}");
-    assert!(last + stride > least, "only {last} points");
+    assert!(last + stride > at_least, "only {last} points");
 }
 
 /// Show that a prolog that is killed, wherever that is, leaves what its epilog
