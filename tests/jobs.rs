@@ -64,6 +64,7 @@ impl Batch {
 
     /// The same, with `seconds` instead of 400.
     ///
+    /// A batch job that could not be launched is back in the queue, and held: it is over, too.
     /// `sbatch --wait` would see the end up to 10 s late, and be a process of the
     /// user's outside of the session.
     pub fn run_within(&self, seconds: u32) -> Output {
@@ -74,7 +75,8 @@ impl Batch {
             seconds,
             &format!(
                 "why=$(mktemp); id=$({submit}) 2>$why || {{ cat $why >&2; exit 1; }}\n\
-                 while {ends}; squeue --noheader --jobs=$id --states=PD,CF,R | grep --quiet .; do :; done\n\
+                 while {ends}; squeue --noheader --jobs=$id --states=PD,CF,R --format=%r | \
+                     grep --quiet --invert-match held; do :; done\n\
                  cat /tmp/run.$id.out; cat $why /tmp/run.$id.err >&2; rm -f $why /tmp/run.$id.*\n\
                  {EXIT_CODE}"
             ),
