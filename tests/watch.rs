@@ -117,7 +117,7 @@ const SNAPSHOT: &str = r#"
         [ ! -d $control ] || find $control -type f -path '*/user-*' -print -exec grep = {} + | sort
     done
     (cd /sys/fs/cgroup/user.slice &&
-        grep -v '^max$' user-100[1-4].slice/memory.max user-100[1-4].slice/memory.swap.max) 2>/dev/null
+        grep -v '^max$' /dev/null user-100[1-4].slice/memory.max user-100[1-4].slice/memory.swap.max) 2>/dev/null
     for process in /proc/[0-9]*; do
         name= user=0
         while read -r key value more; do
