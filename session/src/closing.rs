@@ -131,8 +131,11 @@ fn wait(systemd: &mut impl Systemd, user: &User<'_>, grace: Duration) -> Result<
     kill(systemd, user)
 }
 
+/// logind would let the directory of a manager that was killed be (systemd 257): nobody lingers or is logged
+/// in who could want it.
 fn kill(systemd: &mut impl Systemd, user: &User<'_>) -> Result<Closed> {
     systemd.kill_manager(user.uid)?;
+    systemd.stop_manager(user.uid)?;
     let mut dying = Dying::starting(user.roots, user.uid, systemd.now());
     let left = || processes(user.roots, user.uid);
     let pids = |left: &[Process]| left.iter().map(|process| process.pid).collect();
@@ -161,8 +164,6 @@ fn take_down(systemd: &mut impl Systemd, user: &User<'_>, state: &Locked) -> Res
     let frozen = systemd.freeze(uid);
     frozen.unwrap_or_else(|error| log::debug!("uid {uid}: close session: {error}"));
     systemd.set_linger(uid, false)?;
-    // logind would let the directory of a manager that was killed be (systemd 257).
-    systemd.stop_manager(uid)?;
     let closed = kill(systemd, user)?;
     state.remove_kept()?;
     Ok(closed)

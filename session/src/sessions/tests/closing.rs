@@ -54,7 +54,7 @@ fn what_does_not_stop_is_killed() {
     for _ in 0..10 {
         script.extend([Ask::Units("deactivating"), Ask::Changed(None)]);
     }
-    script.extend([Ask::Units("deactivating"), Ask::Kill]);
+    script.extend([Ask::Units("deactivating"), Ask::Kill, Ask::Stop]);
     script.extend([Ask::Units("failed"), Ask::Forget]);
     node.release(1, script).unwrap();
     assert!(!node.lingers() && node.is_clean());
@@ -73,7 +73,7 @@ fn what_cannot_be_killed_is_named() {
     let mut script = ENDS.to_vec();
     let waits = [Ask::Units("deactivating"), Ask::Changed(None)];
     script.extend(waits.iter().cloned().cycle().take(20));
-    script.extend([Ask::Units("deactivating"), Ask::Kill]);
+    script.extend([Ask::Units("deactivating"), Ask::Kill, Ask::Stop]);
     script.extend(waits.iter().cloned().cycle().take(10));
     script.extend([Ask::Units("deactivating"), Ask::Forget]);
     let error = node.release(1, script).unwrap_err().to_string();
@@ -152,8 +152,8 @@ fn who_turns_linger_on_again_is_taken_down() {
         Ask::LoggedIn(false),
         Ask::Freeze,
         Ask::Linger(false),
-        Ask::Stop,
         Ask::Kill,
+        Ask::Stop,
     ];
     let script = [Ask::Watch, Ask::Linger(false), node.user_lingers_again(), Ask::Watch];
     let gone = [Ask::Units("failed"), Ask::Forget];
@@ -169,7 +169,7 @@ fn who_cannot_be_taken_down_is_named() {
     node.take(1, OPENS).unwrap();
     let again = [Ask::Units("active"), Ask::LoggedIn(false), Ask::Freeze, Ask::Linger(false)];
     let script = [Ask::Watch, Ask::Linger(false), node.user_lingers_again(), Ask::Watch];
-    let gone = [node.user_lingers_again(), Ask::Stop, Ask::Kill, Ask::Units("failed"), Ask::Forget];
+    let gone = [node.user_lingers_again(), Ask::Kill, Ask::Stop, Ask::Units("failed"), Ask::Forget];
     let error = node.release(1, script.into_iter().chain(again).chain(gone)).unwrap_err();
     assert!(error.to_string().contains("somebody turns it on again"), "{error}");
     assert!(!node.is_clean());
