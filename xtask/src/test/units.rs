@@ -34,7 +34,7 @@ pub(crate) struct Unit {
 type Row = (Part, Suite, u8, &'static [&'static str], &'static [&'static str]);
 
 /// The longest first. Without `--all` each area is run once, `symbols` and `core` on every release: two
-/// emulated nodes then take three quarters of an hour on two cores, and all of it twice that.
+/// emulated nodes then take an hour and a quarter on two cores, and all of it twice that.
 const ROWS: [Row; 9] = [
     (
         Part::Forky,
