@@ -16,7 +16,7 @@ thread_local! {
 /// A node's clock may be behind ours.
 const MARGIN: Duration = Duration::from_secs(3);
 
-/// slurmd's and slurmctld's words are dated to the second by bash; the journal has systemd's and logind's.
+/// Slurm's lines begin with their time, so that they sort by it; the journal has systemd's and logind's.
 const LOGS: &str = r#"
 since=$(date --date=@$began +%Y-%m-%dT%H:%M:%S)
 for log in slurmd slurmctld; do
@@ -29,8 +29,8 @@ journalctl --quiet --no-pager --output=short-precise --since=@$began _PID=1 + _C
     + _COMM=systemd | grep --invert-match ssh | tail --lines=60
 "#;
 
-/// Notes when the test of this thread began, and has a panic of it print the logs since. What comes of it
-/// begins after the words of the panic.
+/// Notes when the test of this thread began, and has a panic of it print the logs since, after its own
+/// words.
 pub(crate) fn watch() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
