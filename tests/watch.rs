@@ -108,11 +108,15 @@ const PLACES: usize = 4;
 
 /// logind keeps a user 10 s longer than the session, so it is not asked. A user who lingers keeps
 /// what their manager started for itself. Podman's lock in /dev/shm is left by a job without a
-/// session, too. It is taken hundreds of times in a run: one question to systemd, and no ps.
+/// session, too. It is taken hundreds of times in a run: one question to systemd, and no ps. Its
+/// lines are sorted: a manager that has been reloaded names a unit's devices the other way round.
 const SNAPSHOT: &str = r#"
     systemctl show 'user@*' 'user-runtime-dir@*' user-1001.slice user-1002.slice user-1003.slice user-1004.slice \
         --property=Id,ActiveState,MemoryMax,MemoryHigh,MemorySwapMax,TasksMax,AllowedCPUs,DevicePolicy,DeviceAllow |
-        awk -v RS= '/slice/ {sub(/ActiveState=[a-z]*/, ""); print} !/slice/ && /ActiveState=active/'
+        awk -v RS= -F '\n' '/slice/ || /ActiveState=active/ {
+            match($0, /Id=[^\n]*/); id = substr($0, RSTART + 3, RLENGTH - 3)
+            for (i = 1; i <= NF; i++) if ($i !~ /^ActiveState=/) print id, $i
+        }' | sort
     for control in /run/systemd/system.control /etc/systemd/system.control; do
         [ ! -d $control ] || find $control -type f -path '*/user-*' -print -exec grep = {} + | sort
     done
