@@ -8,12 +8,22 @@ mount -t devtmpfs devtmpfs /dev
 
 option() { sed -n "s/.*\blinger\.$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
 
+# User-mode Linux has its disk and its card built in, which have names of their own.
+is_process() { grep -q 'User Mode Linux' /proc/cpuinfo; }
+
 if [ -n "$(option probe)" ]; then
     echo "linger: this accelerator runs a guest"
+    is_process && poweroff -f
     reboot -f
 fi
 
-while read -r module; do insmod "/modules/$module"; done </modules/order
+disk=/dev/vda
+if is_process; then
+    disk=/dev/ubda
+    ip link set vec0 name eth0
+else
+    while read -r module; do insmod "/modules/$module"; done </modules/order
+fi
 
 number=$(option number)
 ip link set lo up
@@ -24,9 +34,15 @@ cluster=lo
 [ -e /sys/class/net/eth1 ] && cluster=eth1 && ip link set eth1 up
 ip addr add "10.77.0.$number/24" dev "$cluster"
 
-mount -t ext4 -o rw,noatime /dev/vda /newroot || exec sh
+mount -t ext4 -o rw,noatime $disk /newroot || exec sh
 if [ "$(option nodes)" = 2 ]; then
     sed -i 's/^NodeName=n1 /NodeName=n[1-2] /' /newroot/etc/slurm/slurm.conf
+fi
+# One CPU, no cpuset controller, and none of the consoles that are the node's GRES: two of its own stand in.
+if is_process; then
+    sed -i 's/ CPUs=2 / CPUs=1 /' /newroot/etc/slurm/slurm.conf
+    sed -i 's/^ConstrainCores=yes/ConstrainCores=no/' /newroot/etc/slurm/cgroup.conf
+    for number in 60 61; do mknod -m 666 "/dev/tty$number" c 4 "$((number - 50))"; done
 fi
 mount --move /dev /newroot/dev
 umount /sys /proc

@@ -16,5 +16,5 @@ mke2fs -q -t ext4 $MKE2FS_OPTIONS -d "$view" "$tree/out/root.ext4" "$IMAGE_SIZE"
 umount "$view/out"
 umount "$view"
 
-tar -C "$tree/out" -cSf "$tree/out/image.tar" root.ext4 kernel initrd
+tar -C "$tree/out" -cSf "$tree/out/image.tar" root.ext4 kernel initrd uml
 rm "$tree/out/root.ext4"

@@ -4,7 +4,7 @@ set -eu
 
 cp -r /node/files/. /
 chmod 755 /usr/local/bin/linger-node-*
-for part in users services slurm busybox initrd; do
+for part in users services slurm busybox initrd uml; do
     sh -eu "/node/setup-$part.sh"
 done
 

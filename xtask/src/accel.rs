@@ -1,21 +1,22 @@
-//! KVM where it runs a guest, QEMU's own emulation elsewhere.
+//! KVM where it runs a guest; elsewhere a Linux that is a process, where that will do, or QEMU's own emulation.
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
 use crate::cache::Cache;
 use crate::image::Image;
 use crate::progress::Step;
-use crate::{process, qemu};
+use crate::{process, qemu, uml};
 
 const OVERRIDE: &str = "LINGER_ACCEL";
 /// What the initrd says when it is started to see whether it starts.
 const SAID: &str = "linger: this accelerator runs a guest";
-/// A KVM that works needs one second.
+const WORKS: &str = "works";
+/// What works needs one second.
 const PROBE: Duration = Duration::from_secs(20);
 
 /// All that QEMU knows, without what is dear to emulate: string moves byte by byte, which the kernel
@@ -31,21 +32,29 @@ const EMULATED: &str = "max,erms=off,fsrm=off,la57=off,smap=off,smep=off,pku=off
 pub(crate) enum Accel {
     Kvm,
     Tcg,
+    Uml,
 }
 
 impl Accel {
-    /// The one to use with this QEMU on this host.
-    pub(crate) fn choose(cache: &Cache, image: &Image, version: &str) -> Result<Self> {
-        match env::var(OVERRIDE).as_deref() {
-            Ok("kvm") => return Ok(Self::Kvm),
-            Ok("tcg") => return Ok(Self::Tcg),
-            Ok(other) => bail!("{OVERRIDE} is kvm or tcg, not {other:?}"),
-            Err(_) => {}
+    /// The one to use with this QEMU on this host; for a light node also none of QEMU's.
+    pub(crate) fn choose(cache: &Cache, image: &Image, version: &str, light: bool) -> Result<Self> {
+        let may_be = |accel: Self| light || accel != Self::Uml;
+        let forced = env::var(OVERRIDE).ok();
+        let named = |name: &String| Self::named(name).with_context(|| bad_name(name));
+        match forced.as_ref().map(named).transpose()? {
+            Some(accel) if may_be(accel) => return Ok(accel),
+            Some(_) => return Ok(Self::Tcg),
+            None => {}
         }
-        if fs::File::options().read(true).write(true).open("/dev/kvm").is_err() {
-            return Ok(Self::Tcg);
+        let has_kvm = fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
+        if has_kvm && works(Self::Kvm, cache, image, version)? {
+            return Ok(Self::Kvm);
         }
-        probed(cache, image, version)
+        Ok(if light && works(Self::Uml, cache, image, version)? { Self::Uml } else { Self::Tcg })
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Kvm, Self::Tcg, Self::Uml].into_iter().find(|accel| accel.name() == name)
     }
 
     /// The arguments for QEMU. Two emulated nodes with a thread for each of their CPUs wait for
@@ -54,8 +63,8 @@ impl Accel {
     pub(crate) fn arguments(self, beside: bool) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg if beside => ["-accel", "tcg,thread=single", "-cpu", EMULATED],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", EMULATED],
+            Self::Tcg | Self::Uml if beside => ["-accel", "tcg,thread=single", "-cpu", EMULATED],
+            Self::Tcg | Self::Uml => ["-accel", "tcg,thread=multi", "-cpu", EMULATED],
         }
     }
 
@@ -63,29 +72,41 @@ impl Accel {
         match self {
             Self::Kvm => "kvm",
             Self::Tcg => "tcg",
+            Self::Uml => "uml",
         }
     }
 }
 
-/// A `/dev/kvm` that opens may still not run a guest. The answer holds for this boot of the
-/// host and this QEMU.
-fn probed(cache: &Cache, image: &Image, version: &str) -> Result<Accel> {
+fn bad_name(name: &str) -> String {
+    format!("{OVERRIDE} is kvm, tcg or uml, not {name:?}")
+}
+
+/// A `/dev/kvm` that opens may still not run a guest, and a container may keep a process from being a
+/// Linux. The answer holds for this boot of the host and this QEMU.
+fn works(accel: Accel, cache: &Cache, image: &Image, version: &str) -> Result<bool> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let answer = cache.path(&format!("accel-{version}"));
+    let answer = cache.path(&format!("{}-{version}", accel.name()));
     let known = fs::read_to_string(&answer).unwrap_or_default();
-    match known.strip_prefix(boot.trim()).map(str::trim) {
-        Some("kvm") => return Ok(Accel::Kvm),
-        Some("tcg") => return Ok(Accel::Tcg),
-        _ => {}
+    if let Some(said) = known.strip_prefix(boot.trim()) {
+        return Ok(said.trim() == WORKS);
     }
-    let step = Step::start("probing KVM with a guest");
-    let console = cache.path(&format!("probe-{}.console", std::process::id()));
-    let accel = if boots(image, &console) { Accel::Kvm } else { Accel::Tcg };
-    let _ = fs::remove_file(&console);
+    let step = Step::start(format!("probing {} with a guest", accel.name()));
+    let place = cache.path(&format!("probe-{}", std::process::id()));
+    fs::create_dir_all(&place)?;
+    let works = if accel == Accel::Uml {
+        is_process(image, &place)
+    } else {
+        boots(image, &place.join("console"))
+    };
+    let _ = fs::remove_dir_all(&place);
     crate::interrupt::check()?;
-    fs::write(&answer, format!("{} {}\n", boot.trim(), accel.name()))?;
+    fs::write(&answer, format!("{} {}\n", boot.trim(), if works { WORKS } else { "fails" }))?;
     step.done();
-    Ok(accel)
+    Ok(works)
+}
+
+fn is_process(image: &Image, place: &Path) -> bool {
+    uml::probe(image, place, PROBE).is_ok_and(|said| said.contains(SAID))
 }
 
 /// The node's own kernel, whose initrd speaks one line and restarts, which ends QEMU.

@@ -56,13 +56,20 @@ impl Cache {
 
     /// Wait for the lock of that name: nobody else builds the same thing meanwhile.
     pub(crate) fn lock(&self, name: &str) -> Result<Lock> {
-        let path = self.path(&format!("{name}.lock"));
-        let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
-        while file.try_lock().is_err() {
+        loop {
+            if let Some(lock) = self.try_lock(name)? {
+                return Ok(lock);
+            }
             interrupt::check()?;
             std::thread::sleep(LOCK_POLL);
         }
-        Ok(Lock { file })
+    }
+
+    /// The lock of that name, if nobody has it.
+    pub(crate) fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
+        let path = self.path(&format!("{name}.lock"));
+        let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
+        Ok(file.try_lock().is_ok().then_some(Lock { file }))
     }
 
     /// The private key for the nodes, made at first use.

@@ -13,6 +13,7 @@ use crate::cache::Cache;
 use crate::image::Image;
 use crate::machine::{Machine, Plan};
 use crate::progress::Step;
+use crate::ssh::Way;
 use crate::state::{MOST_NODES, State};
 use crate::suite::Suite;
 use crate::{interrupt, plugin, process, ssh, tools};
@@ -27,6 +28,11 @@ const KNOCK_AGAIN: Duration = Duration::from_millis(200);
 /// Slurm's names for a node that could run something; one that does not answer has a `*` behind.
 const ANSWERING: &str = "idle|mixed|allocated|completing";
 const SSH_CONFIG: &str = "ssh_config";
+/// A power cut, as the kernel has it: no sync, no process is told. A moment later, as nobody would answer.
+const CUT: &str = "echo 1 >/proc/sys/kernel/sysrq; \
+    setsid --fork sh -c 'sleep 1; echo b >/proc/sysrq-trigger' </dev/null >/dev/null 2>&1";
+const CUT_AFTER: Duration = Duration::from_secs(2);
+const ASK: Duration = Duration::from_secs(30);
 
 /// How to bring a cluster up.
 #[derive(Clone, Debug)]
@@ -40,11 +46,14 @@ pub struct Options {
     pub stay: bool,
     /// Whether others run beside it: then an emulated node keeps to one core.
     pub beside: bool,
+    /// Whether a node with one CPU and no cpuset controller will do, where a machine would be emulated: it
+    /// is a process then, and a few times as fast.
+    pub light: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { name: None, nodes: 1, stay: false, beside: false }
+        Self { name: None, nodes: 1, stay: false, beside: false, light: false }
     }
 }
 
@@ -68,7 +77,7 @@ impl Cluster {
         let version = tools::ensure_all()?;
         let cache = Cache::open()?;
         let image = Image::ensure(&cache, suite)?;
-        let accel = Accel::choose(&cache, &image, &version)?;
+        let accel = Accel::choose(&cache, &image, &version, options.light)?;
         let name = name_of(suite, options);
         let state = State::of(&name)?;
         state.claim(&name, suite, options.nodes)?;
@@ -80,7 +89,7 @@ impl Cluster {
             ends: true,
         };
         let step = Step::start(format!("booting {name} ({})", accel.name()));
-        cluster.boot(&name, &image, accel, options, &cache.ssh_key()?)?;
+        cluster.boot(&name, &cache, &image, accel, options)?;
         drop(image);
         cluster.wait_booted()?;
         cluster.wait_idle()?;
@@ -168,10 +177,10 @@ impl Cluster {
     /// # Errors
     /// There is no such node, or it did not come back.
     pub fn reset(&self, node: &str) -> Result<()> {
-        let found = self.machines.iter().find(|machine| machine.node == node);
-        let machine = found.with_context(|| format!("no node {node}"))?;
+        ensure!(self.nodes().any(|name| name == node), "no node {node}");
+        self.must_run(node, CUT, ASK)?;
         ssh::close(&self.ssh_config, &self.state.ssh_sockets());
-        machine.reset()?;
+        thread::sleep(CUT_AFTER);
         self.wait_booted()?;
         self.wait_states(ANSWERING)
     }
@@ -202,13 +211,14 @@ impl Cluster {
     fn boot(
         &mut self,
         name: &str,
+        cache: &Cache,
         image: &Image,
         accel: Accel,
         options: &Options,
-        key: &Path,
     ) -> Result<()> {
         let plan = Plan {
             name,
+            cache,
             state: &self.state,
             image,
             accel,
@@ -217,15 +227,16 @@ impl Cluster {
             stay: options.stay,
             beside: options.beside,
         };
-        let mut ports = Vec::new();
+        let mut ways = Vec::new();
         for number in 1..=options.nodes {
-            let port = ssh::free_port()?;
-            self.machines.push(Machine::start(&plan, number, port)?);
-            ports.push((format!("n{number}"), port));
+            let (machine, way) = Machine::start(&plan, number)?;
+            self.machines.push(machine);
+            ways.push((format!("n{number}"), way));
         }
-        self.state.write(SSH_CONFIG, &ssh::config(&ports, key, self.state.directory()))?;
-        let ports = ports.iter().map(|(_, port)| port.to_string()).collect::<Vec<_>>();
-        self.state.write("ports", &ports.join("\n"))
+        let config = ssh::config(&ways, &cache.ssh_key()?, self.state.directory());
+        self.state.write(SSH_CONFIG, &config)?;
+        let ways = ways.iter().map(|(_, way)| way.to_string()).collect::<Vec<_>>();
+        self.state.write("ways", &ways.join("\n"))
     }
 
     fn wait_states(&self, states: &str) -> Result<()> {
@@ -235,14 +246,13 @@ impl Cluster {
 
     fn wait_booted(&self) -> Result<()> {
         let deadline = Instant::now() + BOOT;
-        let knocked =
-            self.state.ports().into_iter().try_for_each(|port| self.knock(port, deadline));
+        let knocked = self.state.ways().into_iter().try_for_each(|way| self.knock(way, deadline));
         knocked.map_err(|error| self.with_consoles(error))
     }
 
     /// QEMU accepts a connection before the guest does, so only sshd's greeting counts.
-    fn knock(&self, port: u16, deadline: Instant) -> Result<()> {
-        while !ssh::greets(port) {
+    fn knock(&self, way: Way, deadline: Instant) -> Result<()> {
+        while !way.greets() {
             interrupt::check()?;
             ensure!(self.machines.iter().all(Machine::alive), "a node has stopped");
             ensure!(Instant::now() < deadline, "the node does not boot: {}", process::late(BOOT));

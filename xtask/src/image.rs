@@ -49,6 +49,11 @@ impl Image {
     pub(crate) fn initrd(&self) -> PathBuf {
         self.directory.join("initrd")
     }
+
+    /// The root in which user-mode Linux is started.
+    pub(crate) fn uml(&self) -> PathBuf {
+        self.directory.join("uml")
+    }
 }
 
 /// Into a directory of another name, renamed when all is there.

@@ -26,4 +26,5 @@ mod state;
 pub mod suite;
 pub mod test;
 mod tools;
+mod uml;
 pub mod vm;

@@ -1,7 +1,5 @@
-//! One node: a QEMU process, its console, its monitor.
+//! One node: a process that is a machine, and its console.
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -12,13 +10,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::accel::Accel;
+use crate::cache::Cache;
 use crate::image::{self, Image};
+use crate::ssh::{self, Way};
 use crate::state::State;
-use crate::{interrupt, process, qemu};
+use crate::{interrupt, process, qemu, uml};
 
 const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(10);
-const MONITOR: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 /// Without the devices that a node has no use for and would look for at boot.
 const MACHINE: &str = "q35,sata=off,i8042=off,vmport=off,smbus=off";
@@ -27,6 +26,7 @@ const CONSOLE_LINES: usize = 25;
 /// What all machines of one cluster have in common.
 pub(crate) struct Plan<'a> {
     pub(crate) name: &'a str,
+    pub(crate) cache: &'a Cache,
     pub(crate) state: &'a State,
     pub(crate) image: &'a Image,
     pub(crate) accel: Accel,
@@ -44,25 +44,36 @@ pub(crate) struct Machine {
     pid: i32,
     child: Option<Child>,
     console: PathBuf,
-    monitor: PathBuf,
 }
 
 impl Machine {
-    /// Start node `number` of the plan, with ssh at that port of the host.
-    pub(crate) fn start(plan: &Plan<'_>, number: u8, port: u16) -> Result<Self> {
+    /// Start node `number` of the plan, and give the way to its sshd.
+    pub(crate) fn start(plan: &Plan<'_>, number: u8) -> Result<(Self, Way)> {
         let node = format!("n{number}");
-        let mut command = command(plan, &node, number, port);
-        let log_path = plan.state.path(&format!("{node}.qemu.log"));
-        let log = File::create(&log_path).context("write QEMU's log")?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let started =
-            if plan.stay { daemon(&mut command) } else { child(&mut command, plan.state, &node) };
-        let child = started.with_context(|| image::tail(&log_path, CONSOLE_LINES))?;
-        let mut machine = Self::of(plan.state, plan.name, &node).with_context(|| {
-            format!("QEMU of {node} ended: {}", image::tail(&log_path, CONSOLE_LINES))
-        })?;
-        machine.child = child;
-        Ok(machine)
+        let (child, port) = if plan.accel == Accel::Uml {
+            (Some(uml::start(plan, &node, number)?), None)
+        } else {
+            let port = ssh::free_port()?;
+            (emulator(plan, &node, number, port)?, Some(port))
+        };
+        let mut machine = Self::begun(plan, &node)?;
+        machine.child = child.filter(|_| !plan.stay);
+        let way = port.map_or(Way::Namespace(machine.pid), Way::Port);
+        Ok((machine, way))
+    }
+
+    /// A process that has just been started is known a moment later: its arguments are there when its
+    /// program is.
+    fn begun(plan: &Plan<'_>, node: &str) -> Result<Self> {
+        let deadline = Instant::now() + START;
+        loop {
+            if let Some(machine) = Self::of(plan.state, plan.name, node) {
+                return Ok(machine);
+            }
+            let late = Instant::now() >= deadline;
+            ensure!(!late, "{node} does not start: {}", log_tail(plan.state, node));
+            thread::sleep(POLL);
+        }
     }
 
     /// The machine that an earlier run started, if it still runs.
@@ -70,7 +81,7 @@ impl Machine {
         let pid =
             fs::read_to_string(state.path(&format!("{node}.pid"))).ok()?.trim().parse().ok()?;
         let is_ours = |arguments: Vec<u8>| {
-            let mark = qemu_name(cluster, node);
+            let mark = mark(cluster, node);
             arguments.split(|byte| *byte == 0).any(|argument| argument == mark.as_bytes())
         };
         fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(is_ours).then(|| Self {
@@ -78,7 +89,6 @@ impl Machine {
             pid,
             child: None,
             console: state.path(&format!("{node}.console")),
-            monitor: state.path(&format!("{node}.monitor")),
         })
     }
 
@@ -92,44 +102,39 @@ impl Machine {
         format!("console of {}:\n{}", self.node, image::tail(&self.console, CONSOLE_LINES))
     }
 
-    /// What a power cut and its return do.
-    pub(crate) fn reset(&self) -> Result<()> {
-        let mut monitor = UnixStream::connect(&self.monitor).context("reach QEMU's monitor")?;
-        monitor.set_read_timeout(Some(MONITOR))?;
-        until_prompt(&mut monitor)?;
-        monitor.write_all(b"system_reset\n")?;
-        until_prompt(&mut monitor)
-    }
-
-    /// Switch off.
+    /// Switch off: nothing is to be written, and a process that is the first of its namespace hears
+    /// nothing else.
     pub(crate) fn end(&mut self) {
+        let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
         if let Some(mut child) = self.child.take() {
-            return process::end(&mut child);
+            let _ = child.wait();
         }
-        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let _ = kill(Pid::from_raw(self.pid), signal);
-            let deadline = Instant::now() + END;
-            while self.alive() && Instant::now() < deadline {
-                thread::sleep(POLL);
-            }
+        let deadline = Instant::now() + END;
+        while self.alive() && Instant::now() < deadline {
+            thread::sleep(POLL);
         }
     }
 }
 
-/// How a QEMU of ours is known among the host's processes.
-fn qemu_name(cluster: &str, node: &str) -> String {
+/// How a node of ours is known among the host's processes.
+pub(crate) fn mark(cluster: &str, node: &str) -> String {
     format!("spank-linger/{cluster}/{node}")
 }
 
-fn until_prompt(monitor: &mut UnixStream) -> Result<()> {
-    let mut said = Vec::new();
-    let mut buffer = [0; 512];
-    while !said.ends_with(b"(qemu) ") {
-        let length = monitor.read(&mut buffer).context("QEMU's monitor is silent")?;
-        ensure!(length > 0, "QEMU's monitor hung up");
-        said.extend_from_slice(buffer.get(..length).unwrap_or_default());
-    }
-    Ok(())
+fn log_tail(state: &State, node: &str) -> String {
+    ["qemu.log", "console"]
+        .map(|kind| image::tail(&state.path(&format!("{node}.{kind}")), CONSOLE_LINES))
+        .concat()
+}
+
+fn emulator(plan: &Plan<'_>, node: &str, number: u8, port: u16) -> Result<Option<Child>> {
+    let mut command = command(plan, node, number, port);
+    let log =
+        File::create(plan.state.path(&format!("{node}.qemu.log"))).context("write QEMU's log")?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let started =
+        if plan.stay { daemon(&mut command) } else { child(&mut command, plan.state, node) };
+    started.with_context(|| log_tail(plan.state, node))
 }
 
 /// QEMU forks when its sockets are there.
@@ -150,7 +155,7 @@ fn child(command: &mut Command, state: &State, node: &str) -> Result<Option<Chil
 fn settled(child: &mut Child, state: &State, node: &str) -> Result<()> {
     let deadline = Instant::now() + START;
     let there = |file: &str| state.path(&format!("{node}.{file}")).exists();
-    while !(there("pid") && there("monitor")) {
+    while !there("pid") {
         interrupt::check()?;
         if let Some(status) = child.try_wait()? {
             bail!("QEMU of {node}: {status}");
@@ -162,12 +167,13 @@ fn settled(child: &mut Child, state: &State, node: &str) -> Result<()> {
 }
 
 fn command(plan: &Plan<'_>, node: &str, number: u8, port: u16) -> Command {
-    let mut command = if plan.stay { Command::new(qemu::PROGRAM) } else { bound_to_us() };
+    let mut command =
+        if plan.stay { Command::new(qemu::PROGRAM) } else { bound_to_us(qemu::PROGRAM) };
     let file = |kind: &str| plan.state.path(&format!("{node}.{kind}")).display().to_string();
     command
         .args([
             "-name",
-            &qemu_name(plan.name, node),
+            &mark(plan.name, node),
             "-nodefaults",
             "-no-user-config",
             "-display",
@@ -181,7 +187,6 @@ fn command(plan: &Plan<'_>, node: &str, number: u8, port: u16) -> Command {
         .arg(plan.image.initrd())
         .args(["-append", &kernel_options(node, number, plan.nodes)])
         .args(["-serial", &format!("file:{}", file("console")), "-pidfile", &file("pid")])
-        .args(["-monitor", &format!("unix:{},server=on,wait=off", file("monitor"))])
         .args(disk(plan))
         .args(network(plan, number, port));
     command
@@ -189,9 +194,9 @@ fn command(plan: &Plan<'_>, node: &str, number: u8, port: u16) -> Command {
 
 /// So that it ends with us, even when we are killed. The kernel watches the thread that starts
 /// it: clusters are brought up from the main thread.
-fn bound_to_us() -> Command {
+pub(crate) fn bound_to_us(program: &str) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--", qemu::PROGRAM]);
+    command.args(["--pdeathsig", "KILL", "--", program]);
     command
 }
 
@@ -202,10 +207,13 @@ const UNUSED: &str = "mitigations=off init_on_alloc=0 hardened_usercopy=off rand
     nokaslr norandmaps psi=0 nowatchdog transparent_hugepage=never";
 
 fn kernel_options(node: &str, number: u8, nodes: u8) -> String {
-    format!(
-        "console=ttyS0 8250.nr_uarts=1 module_blacklist=kvm_amd,kvm_intel {UNUSED} net.ifnames=0 \
-         systemd.hostname={node} linger.number={number} linger.nodes={nodes}"
-    )
+    let own = own_options(node, number, nodes);
+    format!("console=ttyS0 8250.nr_uarts=1 module_blacklist=kvm_amd,kvm_intel {UNUSED} {own}")
+}
+
+/// What tells one node from the other.
+pub(crate) fn own_options(node: &str, number: u8, nodes: u8) -> String {
+    format!("net.ifnames=0 systemd.hostname={node} linger.number={number} linger.nodes={nodes}")
 }
 
 /// The image itself is never written: QEMU keeps the guest's writes in a file without a name.

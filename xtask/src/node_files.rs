@@ -16,6 +16,7 @@ pub(crate) const FILES: &[(&str, &str)] = files![
     "setup-initrd.sh",
     "setup-services.sh",
     "setup-slurm.sh",
+    "setup-uml.sh",
     "setup-users.sh",
     "files/etc/hosts",
     "files/etc/slurm/cgroup.conf",

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use nix::unistd::Uid;
 
 use crate::machine::Machine;
+use crate::ssh::Way;
 use crate::suite::Suite;
 
 /// As many nodes as a cluster can have.
@@ -93,10 +94,10 @@ impl State {
         Some((Suite::named(suite)?, nodes.parse().ok()?))
     }
 
-    /// The loopback ports of the nodes' ssh, n1 first.
-    pub(crate) fn ports(&self) -> Vec<u16> {
-        let text = fs::read_to_string(self.path("ports")).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
+    /// How the nodes' sshd are reached, n1 first.
+    pub(crate) fn ways(&self) -> Vec<Way> {
+        let text = fs::read_to_string(self.path("ways")).unwrap_or_default();
+        text.lines().filter_map(Way::parse).collect()
     }
 
     /// The sockets of ssh's shared connections.

@@ -20,6 +20,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("ssh", "openssh-client"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
+    ("ip", "iproute2"),
     ("tar", "tar"),
     (qemu::PROGRAM, "qemu-system-x86"),
 ];

@@ -39,6 +39,9 @@ pub enum Task {
         /// Others run beside it: an emulated node keeps to one core.
         #[arg(long)]
         beside: bool,
+        /// One CPU and no cpuset will do: not emulated, where the host can do that.
+        #[arg(long)]
+        light: bool,
     },
     /// A shell on a node, or a command.
     Ssh {
@@ -87,8 +90,8 @@ pub enum Task {
 pub fn run(task: Task) -> Result<()> {
     match task {
         Task::Build { suite } => build(suite),
-        Task::Up { suite, nodes, name, beside } => {
-            up(suite, &Options { name, nodes, stay: true, beside })
+        Task::Up { suite, nodes, name, beside, light } => {
+            up(suite, &Options { name, nodes, stay: true, beside, light })
         }
         Task::Ssh { name, node, command } => ssh(&name, &node, &command),
         Task::Push { name, plugin } => push(&name, plugin),

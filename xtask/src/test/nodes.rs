@@ -119,7 +119,7 @@ impl NodeTests<'_> {
 
     fn nodes(&self) -> cluster::Options {
         let (nodes, stay) = (self.unit.nodes, self.options.keep_node);
-        cluster::Options { nodes, stay, beside: true, name: None }
+        cluster::Options { nodes, stay, beside: true, light: self.unit.light, name: None }
     }
 
     fn build_crashing(&self) -> Result<Option<PathBuf>> {

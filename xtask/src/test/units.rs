@@ -27,11 +27,13 @@ pub(crate) struct Unit {
     pub(crate) part: Part,
     pub(crate) suite: Suite,
     pub(crate) nodes: u8,
+    /// Whether nodes with one CPU and no cpuset controller will do.
+    pub(crate) light: bool,
     pub(crate) targets: Vec<&'static str>,
 }
 
-/// The nodes, what is always run there, and what `--all` adds.
-type Row = (Part, Suite, u8, &'static [&'static str], &'static [&'static str]);
+/// The nodes, whether light ones, what is always run there, and what `--all` adds.
+type Row = (Part, Suite, u8, bool, &'static [&'static str], &'static [&'static str]);
 
 /// The longest first. Without `--all` each area is run once, `symbols` and `core` on every release: two
 /// emulated nodes then take an hour and a quarter on two cores, and all of it twice that.
@@ -40,6 +42,7 @@ const ROWS: [Row; 9] = [
         Part::Forky,
         Suite::Forky,
         1,
+        true,
         &["symbols", "core", "users", "beside", "odd", "odd_nodes"],
         &["contained", "hold", "leftovers", "command", "package", "policy", "keep"],
     ),
@@ -47,6 +50,7 @@ const ROWS: [Row; 9] = [
         Part::Trixie,
         Suite::Trixie,
         1,
+        true,
         &["contract", "faults", "buses", "opponent", "hold", "capped", "drains"],
         &[],
     ),
@@ -54,6 +58,7 @@ const ROWS: [Row; 9] = [
         Part::Trixie,
         Suite::Trixie,
         1,
+        true,
         &["crashes", "full", "load", "mixes", "bounded", "package"],
         &[],
     ),
@@ -61,6 +66,7 @@ const ROWS: [Row; 9] = [
         Part::Trixie,
         Suite::Trixie,
         1,
+        true,
         &["symbols", "core", "contained", "leftovers", "command", "policy", "keep"],
         &["beside", "users"],
     ),
@@ -68,6 +74,7 @@ const ROWS: [Row; 9] = [
         Part::Bookworm,
         Suite::Bookworm,
         1,
+        true,
         &["symbols", "core"],
         // What is beside the jobs is systemd's to keep.
         &["contained", "hold", "leftovers", "command", "users", "package", "policy", "keep"],
@@ -76,12 +83,13 @@ const ROWS: [Row; 9] = [
         Part::Bullseye,
         Suite::Bullseye,
         1,
+        true,
         &["symbols", "core"],
         &["contained", "leftovers", "users"],
     ),
-    (Part::Trixie, Suite::Trixie, 1, &[], &["odd", "odd_nodes"]),
-    (Part::Trixie, Suite::Trixie, 1, &[], &["ansible"]),
-    (Part::Cluster, Suite::Trixie, 2, &["cluster"], &[]),
+    (Part::Trixie, Suite::Trixie, 1, true, &[], &["odd", "odd_nodes"]),
+    (Part::Trixie, Suite::Trixie, 1, true, &[], &["ansible"]),
+    (Part::Cluster, Suite::Trixie, 2, false, &["cluster"], &[]),
 ];
 
 /// What an ordinary run has, or with `all` everything; of that only these areas, if any are named.
@@ -94,9 +102,9 @@ pub(crate) fn of(all: bool, areas: &[String]) -> Result<Vec<Unit>> {
         let more = if all { more } else { &[] };
         [always, more].concat().into_iter().filter(named).collect::<Vec<_>>()
     };
-    let units = ROWS.iter().map(|&(part, suite, nodes, always, more)| {
+    let units = ROWS.iter().map(|&(part, suite, nodes, light, always, more)| {
         let targets = targets(always, more);
-        Unit { part, suite, nodes, targets }
+        Unit { part, suite, nodes, light, targets }
     });
     let units = units.filter(|unit| !unit.targets.is_empty()).collect::<Vec<_>>();
     let runs = |area: &&String| units.iter().any(|unit| unit.targets.contains(&area.as_str()));
