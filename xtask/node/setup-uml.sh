@@ -5,7 +5,9 @@ mkdir -p "$root/proc" "$root/dev" "$root/tmp" "$root/state"
 mv /usr/bin/linux.uml "$root/linux.uml"
 mv /usr/lib/uml/modules/* /lib/modules/
 rm -r /usr/lib/uml
-ldd "$root/linux.uml" | grep --only-matching '/[^ ]*' | while read -r library; do
+# It starts itself anew for a reboot, and for that ends its threads, for which glibc loads libgcc_s.
+libgcc=$(find /usr/lib /lib -name libgcc_s.so.1 | head -n1)
+{ ldd "$root/linux.uml" | grep --only-matching '/[^ ]*'; echo "$libgcc"; } | while read -r library; do
     mkdir -p "$root$(dirname "$library")"
     cp --dereference "$library" "$root$library"
 done
