@@ -16,5 +16,6 @@ mount --bind "$state" "$root/state"
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 # Its kernel and its processes are processes of the host that wait for one another at each system call:
-# on one core that takes a third of the time.
-exec taskset --cpu-list "$core" chroot "$root" /linux.uml "$@"
+# on one core that takes a third of the time. Where it lies decides how much memory it has, and so what systemd
+# allows in tasks: the same after each boot.
+exec taskset --cpu-list "$core" setarch --addr-no-randomize chroot "$root" /linux.uml "$@"

@@ -38,11 +38,13 @@ mount -t ext4 -o rw,noatime $disk /newroot || exec sh
 if [ "$(option nodes)" = 2 ]; then
     sed -i 's/^NodeName=n1 /NodeName=n[1-2] /' /newroot/etc/slurm/slurm.conf
 fi
-# One CPU, no cpuset controller, and none of the consoles that are the node's GRES: two of its own stand in.
+# One CPU, which Slurm is to take for two; no cpuset controller, and none of the consoles that are the node's
+# GRES: two of its own stand in.
 if is_process; then
-    sed -i 's/ CPUs=2 / CPUs=1 /' /newroot/etc/slurm/slurm.conf
+    sed -i -e 's|=task/affinity$|=task/none|' -e 's|,task/affinity$||' /newroot/etc/slurm/slurm.conf
+    echo SlurmdParameters=config_overrides >>/newroot/etc/slurm/slurm.conf
     sed -i 's/^ConstrainCores=yes/ConstrainCores=no/' /newroot/etc/slurm/cgroup.conf
-    for number in 60 61; do mknod -m 666 "/dev/tty$number" c 4 "$((number - 50))"; done
+    for tty in 60 61; do mknod -m 666 "/dev/tty$tty" c 4 "$((tty - 50))"; done
 fi
 mount --move /dev /newroot/dev
 umount /sys /proc
