@@ -60,10 +60,10 @@ pub(crate) fn stepd(arguments: &str) -> String {
     format!("{STEPD}echo '{line}' >/tmp/contract/plugstack.conf\n")
 }
 
-/// Starts what listens as the bus, until the script ends.
+/// Starts what listens as the bus, until the script ends. What the one before it said is not its own.
 fn begin(bus: &str) -> String {
     format!(
-        "{bus} </dev/null >/tmp/contract/asked 2>&1 &\n\
+        "rm -f /tmp/contract/asked\n{bus} </dev/null >/tmp/contract/asked 2>&1 &\n\
          trap 'kill $(jobs -p)' EXIT\n\
          until grep -q listening /tmp/contract/asked; do sleep 0.1; done\n"
     )

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Becomes a node that is a process, in the namespaces that unshare has made for it:
-# uml-node.sh MARK ROOT STATE CORE ARGUMENT… The mark is for those who look for it.
+# uml-node.sh MARK ROOT CORE ARGUMENT… The mark is for those who look for it.
 set -eu
-root=$2 state=$3 core=$4
-shift 4
+root=$2 core=$3
+shift 3
 
 # A packet socket on one end of the pair is the node's card; the other is the way to it.
 ip link set lo up
@@ -12,7 +12,6 @@ ip addr add 10.0.2.2/24 dev host
 ip link set host up
 ip link set node up promisc on
 
-mount --bind "$state" "$root/state"
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 # Its kernel and its processes are processes of the host that wait for one another at each system call:

@@ -39,12 +39,12 @@ if [ "$(option nodes)" = 2 ]; then
     sed -i 's/^NodeName=n1 /NodeName=n[1-2] /' /newroot/etc/slurm/slurm.conf
 fi
 # One CPU, which Slurm is to take for two; no cpuset controller, and none of the consoles that are the node's
-# GRES: two of its own stand in.
+# GRES: two terminals of BSD's kind stand in.
 if is_process; then
     sed -i -e 's|=task/affinity$|=task/none|' -e 's|,task/affinity$||' /newroot/etc/slurm/slurm.conf
     echo SlurmdParameters=config_overrides >>/newroot/etc/slurm/slurm.conf
     sed -i 's/^ConstrainCores=yes/ConstrainCores=no/' /newroot/etc/slurm/cgroup.conf
-    for tty in 60 61; do mknod -m 666 "/dev/tty$tty" c 4 "$((tty - 50))"; done
+    for tty in 60 61; do mknod -m 666 "/dev/tty$tty" c 2 "$tty"; done
 fi
 mount --move /dev /newroot/dev
 umount /sys /proc

@@ -1,7 +1,6 @@
 //! KVM where it runs a guest; elsewhere a Linux that is a process, where that will do, or QEMU's own emulation.
 use std::env;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -91,26 +90,20 @@ fn works(accel: Accel, cache: &Cache, image: &Image, version: &str) -> Result<bo
         return Ok(said.trim() == WORKS);
     }
     let step = Step::start(format!("probing {} with a guest", accel.name()));
-    let place = cache.path(&format!("probe-{}", std::process::id()));
-    fs::create_dir_all(&place)?;
-    let works = if accel == Accel::Uml {
-        is_process(image, &place)
-    } else {
-        boots(image, &place.join("console"))
-    };
-    let _ = fs::remove_dir_all(&place);
+    let works = if accel == Accel::Uml { is_process(image) } else { boots(cache, image) };
     crate::interrupt::check()?;
     fs::write(&answer, format!("{} {}\n", boot.trim(), if works { WORKS } else { "fails" }))?;
     step.done();
     Ok(works)
 }
 
-fn is_process(image: &Image, place: &Path) -> bool {
-    uml::probe(image, place, PROBE).is_ok_and(|said| said.contains(SAID))
+fn is_process(image: &Image) -> bool {
+    uml::probe(image, PROBE).is_ok_and(|said| said.contains(SAID))
 }
 
 /// The node's own kernel, whose initrd speaks one line and restarts, which ends QEMU.
-fn boots(image: &Image, console: &Path) -> bool {
+fn boots(cache: &Cache, image: &Image) -> bool {
+    let console = cache.path(&format!("probe-{}.console", std::process::id()));
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "KILL", "--", qemu::PROGRAM, "-nodefaults", "-no-user-config"])
@@ -128,5 +121,7 @@ fn boots(image: &Image, console: &Path) -> bool {
         .stderr(Stdio::null());
     // However it fails: the answer is what the guest said.
     let _ = process::run(&mut command, PROBE);
-    fs::read(console).is_ok_and(|text| String::from_utf8_lossy(&text).contains(SAID))
+    let said = fs::read(&console).unwrap_or_default();
+    let _ = fs::remove_file(&console);
+    String::from_utf8_lossy(&said).contains(SAID)
 }

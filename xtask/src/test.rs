@@ -24,9 +24,9 @@ use tally::Tally;
 use times::{Clock, Left, Times};
 use units::{Part, Unit};
 
-/// Nodes at work at a time: an emulated one has one core at most. The compiler has what they leave. A third
-/// had four jobs that begin at once take longer than two minutes.
-const WORKERS: u8 = 2;
+/// Nodes at work at a time. A light one waits half of the time, for Slurm's own waits; of emulated ones there
+/// are two at most in an ordinary run.
+const WORKERS: u8 = 3;
 
 /// What to test; by default every area once, and on each release what releases differ in.
 #[derive(Args)]
@@ -78,7 +78,7 @@ struct Run {
 /// A test failed, or could not be run.
 pub fn run(options: &Options) -> Result<()> {
     let clock = Clock::start();
-    let units = units::of(options.all, &options.area)?;
+    let units = units::of(options.all, &options.area, options.name.as_deref())?;
     let units: Vec<_> = units.iter().filter(|unit| options.wants(unit.part)).collect();
     if options.keep_node {
         keep::check(&units)?;

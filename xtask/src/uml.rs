@@ -18,23 +18,21 @@ use crate::process;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/host/uml-node.sh");
 const COPY: Duration = Duration::from_secs(60);
-/// Where the state's directory is in the root that the image has for it.
-const STATE: &str = "/state";
+/// Beside the kernel, in a node's root.
+const DISK: &str = "root.ext4";
 const PROBE_MEMORY: u32 = 256;
 
 /// Start node `number` of the plan.
 pub(crate) fn start(plan: &Plan<'_>, node: &str, number: u8) -> Result<Child> {
-    let disk = format!("{node}.disk");
-    let mut copy = Command::new("cp");
-    copy.arg("--sparse=always").arg(plan.image.disk()).arg(plan.state.path(&disk));
-    process::read(&mut copy, COPY).context("copy the node's disk")?;
+    let root = plan.state.path(&format!("{node}.root"));
+    copy(&plan.image.uml(), &root)?;
+    copy(&plan.image.disk(), &root.join(DISK))?;
     let core = Core::choose(plan.cache)?;
     let console = File::create(plan.state.path(&format!("{node}.console")))?;
-    let mark = machine::mark(plan.name, node);
-    let mut command = command(&mark, plan.image, plan.state.directory(), core.number, plan.stay);
+    let mut command = command(&machine::mark(plan.name, node), &root, core.number, plan.stay);
     command
-        .args(hardware(node, plan.memory))
-        .arg(format!("ubd0={STATE}/{disk}"))
+        .args(hardware(plan.memory))
+        .arg(format!("ubd0=/{DISK}"))
         .args(machine::own_options(node, number, plan.nodes).split(' '))
         .stdin(core.held()?)
         .stdout(console.try_clone()?)
@@ -45,33 +43,40 @@ pub(crate) fn start(plan: &Plan<'_>, node: &str, number: u8) -> Result<Child> {
 }
 
 /// What its initrd says when it is started to see whether it starts.
-pub(crate) fn probe(image: &Image, state: &Path, timeout: Duration) -> Result<String> {
-    let mut command = command("probe", image, state, 0, false);
-    command.args(hardware("probe", PROBE_MEMORY)).arg("linger.probe=1");
+pub(crate) fn probe(image: &Image, timeout: Duration) -> Result<String> {
+    let mut command = command("probe", &image.uml(), 0, false);
+    command.args(hardware(PROBE_MEMORY)).arg("linger.probe=1");
     let output = process::capture(&mut command, timeout)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The image may be gone before a node that stays: what it starts from anew after a reboot is its own.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut copy = Command::new("cp");
+    copy.args(["--recursive", "--sparse=always"]).args([from, to]);
+    process::read(&mut copy, COPY).context("copy what a node is made of").map(drop)
+}
+
 /// In namespaces of its own: of processes, so that they end with the first; of the network, where nobody but
 /// it is; of mounts, and without root of users.
-fn command(mark: &str, image: &Image, state: &Path, core: usize, stays: bool) -> Command {
+fn command(mark: &str, root: &Path, core: usize, stays: bool) -> Command {
     let mut command = if stays { Command::new("unshare") } else { machine::bound_to_us("unshare") };
     if !Uid::effective().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
     command
         .args(["--pid", "--fork", "--kill-child", "--mount", "--net", "sh", SCRIPT, mark])
-        .args([&image.uml(), state])
+        .arg(root)
         .arg(core.to_string());
     command
 }
 
 /// The console is what it writes itself. With `gro` its card takes what the host's end has joined.
-fn hardware(name: &str, memory: u32) -> [String; 9] {
+fn hardware(memory: u32) -> [String; 9] {
     [
         format!("mem={memory}M"),
-        format!("umid={name}"),
-        format!("uml_dir={STATE}/"),
+        "umid=node".to_owned(),
+        "uml_dir=/tmp/".to_owned(),
         "initrd=/initrd".to_owned(),
         "con0=null,fd:1".to_owned(),
         "con=null".to_owned(),

@@ -84,7 +84,7 @@ mod tests {
     /// Show that nodes of one unit alone can stay: two of a release would have the same name.
     #[test]
     fn one_unit_can_stay() {
-        let units = units::of(false, &["hold".to_owned(), "crashes".to_owned()]).unwrap();
+        let units = units::of(false, &["hold".to_owned(), "crashes".to_owned()], None).unwrap();
         let error = check(&units.iter().collect::<Vec<_>>()).unwrap_err().to_string();
         assert!(error.contains("one unit, not of 2: choose one with --only"), "{error}");
     }

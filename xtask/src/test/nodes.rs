@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::times::{Laps, Left};
+use super::units::{Kind, Part};
 use super::{Options, Run, Unit, keep};
 use crate::cluster::{self, Cluster};
 use crate::suite::Suite;
@@ -119,7 +120,13 @@ impl NodeTests<'_> {
 
     fn nodes(&self) -> cluster::Options {
         let (nodes, stay) = (self.unit.nodes, self.options.keep_node);
-        cluster::Options { nodes, stay, beside: true, light: self.unit.light, name: None }
+        cluster::Options {
+            nodes,
+            stay,
+            beside: true,
+            light: self.unit.kind == Kind::Light,
+            name: None,
+        }
     }
 
     fn build_crashing(&self) -> Result<Option<PathBuf>> {
@@ -142,8 +149,11 @@ impl NodeTests<'_> {
 
     /// What the lines of its tests begin with.
     fn label(&self) -> &'static str {
-        match (self.unit.suite, self.unit.nodes) {
-            (_, 2) => "[two nodes] ",
+        match (self.unit.suite, self.unit.part) {
+            (_, Part::Cluster) => "[two nodes] ",
+            (Suite::Trixie, Part::Machine) => "[trixie, machine] ",
+            (Suite::Bookworm, Part::Machine) => "[bookworm, machine] ",
+            (Suite::Forky, Part::Machine) => "[forky, machine] ",
             (Suite::Trixie, _) => "[trixie] ",
             (Suite::Bullseye, _) => "[bullseye] ",
             (Suite::Bookworm, _) => "[bookworm] ",
@@ -155,7 +165,10 @@ impl NodeTests<'_> {
         let mut cargo = build::cargo(self.unit.suite.slurm());
         cargo.args(["test", "--quiet", "--package", "cluster-tests", "--test", target]);
         cargo.args(["--", "--test-threads=1", "--format=pretty", "--show-output"]);
-        cargo.args(&self.options.name);
+        match &self.options.name {
+            Some(name) => cargo.arg(name),
+            None => cargo.args(self.unit.tests_of(target)),
+        };
         if self.options.all {
             cargo.env("LINGER_ALL", "1");
         }

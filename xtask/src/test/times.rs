@@ -61,6 +61,15 @@ struct Area {
     tests: BTreeMap<String, Test>,
 }
 
+impl Area {
+    fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.seconds += other.seconds;
+        self.tally.add(other.tally);
+        self.tests.extend(other.tests);
+    }
+}
+
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Test {
     /// Of its longest run.
@@ -128,10 +137,14 @@ impl Times {
         self.host.tally = tally;
     }
 
-    /// Takes in what another worker has noted: no two have the same area of a release.
+    /// Takes in what another worker has noted. Two have the same area of a release where some of its tests
+    /// need another kind of node.
     pub(crate) fn add(&mut self, other: Self) {
         for (suite, areas) in other.areas {
-            self.areas.entry(suite).or_default().extend(areas);
+            let own = self.areas.entry(suite).or_default();
+            for (area, noted) in areas {
+                own.entry(area).or_default().add(noted);
+            }
         }
         self.nodes.extend(other.nodes);
         if !other.host.steps.is_empty() {
@@ -164,8 +177,10 @@ impl Times {
     fn renew(&mut self, new: Self) {
         let (seconds, idle_percent) = (new.seconds, new.idle_percent);
         let (mut passed, mut nodes) = (new, Vec::new());
-        for areas in passed.areas.values_mut() {
+        for (suite, areas) in &mut passed.areas {
             areas.retain(|_, area| area.tally.failed == 0);
+            let old = self.areas.entry(*suite).or_default();
+            old.retain(|area, _| !areas.contains_key(area));
         }
         nodes.append(&mut self.nodes);
         nodes.retain(|old| !passed.nodes.iter().any(|new| old.are_those_of(new)));
@@ -237,7 +252,7 @@ mod tests {
     /// Show that nodes are not there twice when the same unit runs again.
     #[test]
     fn nodes_are_renewed() {
-        let unit = &super::super::units::of(false, &["crashes".to_owned()]).unwrap()[0];
+        let unit = &super::super::units::of(false, &["crashes".to_owned()], None).unwrap()[0];
         let mut recorded = Times::default();
         for _ in 0..2 {
             let mut new = Times::default();

@@ -20,6 +20,8 @@ pub(crate) enum Part {
     Bookworm,
     /// A node with Slurm 26.05: what every release must do.
     Forky,
+    /// Nodes that are machines, of each release: what needs two CPUs and the cpuset controller.
+    Machine,
 }
 
 /// Nodes and the targets of cargo's that are run on them.
@@ -27,30 +29,49 @@ pub(crate) struct Unit {
     pub(crate) part: Part,
     pub(crate) suite: Suite,
     pub(crate) nodes: u8,
-    /// Whether nodes with one CPU and no cpuset controller will do.
-    pub(crate) light: bool,
+    pub(crate) kind: Kind,
     pub(crate) targets: Vec<&'static str>,
 }
 
-/// The nodes, whether light ones, what is always run there, and what `--all` adds.
-type Row = (Part, Suite, u8, bool, &'static [&'static str], &'static [&'static str]);
+/// What a unit's nodes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Processes, where a machine would be emulated: not for what is in [`WHOLE`].
+    Light,
+    /// Machines; of an area that has tests in [`WHOLE`] only those.
+    Whole,
+}
 
-/// The longest first. Without `--all` each area is run once, `symbols` and `core` on every release: two
-/// emulated nodes then take an hour and a quarter on two cores, and all of it twice that.
-const ROWS: [Row; 9] = [
+/// Area and test: what needs a second CPU, or Slurm with ConstrainCores, and so the cpuset controller.
+const WHOLE: [(&str, &str); 7] = [
+    ("command", "a_healthy_node_is_well"),
+    ("command", "a_job_is_seen"),
+    ("command", "what_is_wrong_is_found"),
+    ("contained", "a_job_gets_no_more_than_its_allocation"),
+    ("contained", "two_jobs_have_their_sum_and_then_what_remains"),
+    ("policy", "only_what_is_named_is_capped"),
+    ("users", "cpus_are_chosen_where_cpuset_is_delegated"),
+];
+
+/// The nodes, what is always run there, and what `--all` adds.
+type Row = (Part, Suite, u8, Kind, &'static [&'static str], &'static [&'static str]);
+
+/// The longest first. Without `--all` each area is run once, `symbols`, `core` and `contained` on every
+/// release that they differ on.
+const ROWS: [Row; 12] = [
     (
-        Part::Forky,
-        Suite::Forky,
+        Part::Machine,
+        Suite::Trixie,
         1,
-        true,
-        &["symbols", "core", "users", "beside", "odd", "odd_nodes"],
-        &["contained", "hold", "leftovers", "command", "package", "policy", "keep"],
+        Kind::Whole,
+        &["symbols", "core", "contained", "command", "policy"],
+        &["users"],
     ),
     (
         Part::Trixie,
         Suite::Trixie,
         1,
-        true,
+        Kind::Light,
         &["contract", "faults", "buses", "opponent", "hold", "capped", "drains"],
         &[],
     ),
@@ -58,7 +79,7 @@ const ROWS: [Row; 9] = [
         Part::Trixie,
         Suite::Trixie,
         1,
-        true,
+        Kind::Light,
         &["crashes", "full", "load", "mixes", "bounded", "package"],
         &[],
     ),
@@ -66,45 +87,82 @@ const ROWS: [Row; 9] = [
         Part::Trixie,
         Suite::Trixie,
         1,
-        true,
+        Kind::Light,
         &["symbols", "core", "contained", "leftovers", "command", "policy", "keep"],
         &["beside", "users"],
+    ),
+    (
+        Part::Forky,
+        Suite::Forky,
+        1,
+        Kind::Light,
+        &["symbols", "core", "contained", "users", "beside", "odd", "odd_nodes"],
+        &["hold", "leftovers", "command", "package", "policy", "keep"],
+    ),
+    (Part::Machine, Suite::Forky, 1, Kind::Whole, &["contained", "users"], &["command", "policy"]),
+    (
+        Part::Machine,
+        Suite::Bookworm,
+        1,
+        Kind::Whole,
+        &["contained"],
+        &["command", "policy", "users"],
     ),
     (
         Part::Bookworm,
         Suite::Bookworm,
         1,
-        true,
-        &["symbols", "core"],
+        Kind::Light,
+        &["symbols", "core", "contained"],
         // What is beside the jobs is systemd's to keep.
-        &["contained", "hold", "leftovers", "command", "users", "package", "policy", "keep"],
+        &["hold", "leftovers", "command", "users", "package", "policy", "keep"],
     ),
     (
         Part::Bullseye,
         Suite::Bullseye,
         1,
-        true,
+        Kind::Light,
         &["symbols", "core"],
         &["contained", "leftovers", "users"],
     ),
-    (Part::Trixie, Suite::Trixie, 1, true, &[], &["odd", "odd_nodes"]),
-    (Part::Trixie, Suite::Trixie, 1, true, &[], &["ansible"]),
-    (Part::Cluster, Suite::Trixie, 2, false, &["cluster"], &[]),
+    (Part::Trixie, Suite::Trixie, 1, Kind::Light, &[], &["odd", "odd_nodes"]),
+    (Part::Trixie, Suite::Trixie, 1, Kind::Light, &[], &["ansible"]),
+    (Part::Cluster, Suite::Trixie, 2, Kind::Whole, &["cluster"], &[]),
 ];
 
-/// What an ordinary run has, or with `all` everything; of that only these areas, if any are named.
+impl Unit {
+    /// Which of an area's tests run here, as arguments for its program; none: all.
+    pub(crate) fn tests_of(&self, area: &str) -> Vec<&'static str> {
+        let tests = WHOLE.iter().filter(|(of, _)| *of == area).map(|(_, test)| *test);
+        match self.kind {
+            Kind::Light => tests.flat_map(|test| ["--skip", test]).collect(),
+            Kind::Whole => tests.collect(),
+        }
+    }
+
+    /// Whether a test of that name may be run here.
+    fn may_have(&self, area: &str, name: &str) -> bool {
+        let mut tests = WHOLE.iter().filter(|(of, _)| *of == area).peekable();
+        match self.kind {
+            Kind::Light => !tests.any(|(_, test)| test.contains(name)),
+            Kind::Whole => tests.peek().is_none() || tests.any(|(_, test)| test.contains(name)),
+        }
+    }
+}
+
+/// What an ordinary run has, or with `all` everything; of that only these areas, if any are named, and where
+/// tests of that name can be.
 ///
 /// # Errors
 /// There is no such area.
-pub(crate) fn of(all: bool, areas: &[String]) -> Result<Vec<Unit>> {
-    let named = |target: &&str| areas.is_empty() || areas.iter().any(|area| area == target);
-    let targets = |always: &[&'static str], more: &[&'static str]| {
+pub(crate) fn of(all: bool, areas: &[String], name: Option<&str>) -> Result<Vec<Unit>> {
+    let units = ROWS.iter().map(|&(part, suite, nodes, kind, always, more)| {
         let more = if all { more } else { &[] };
-        [always, more].concat().into_iter().filter(named).collect::<Vec<_>>()
-    };
-    let units = ROWS.iter().map(|&(part, suite, nodes, light, always, more)| {
-        let targets = targets(always, more);
-        Unit { part, suite, nodes, light, targets }
+        let mut unit = Unit { part, suite, nodes, kind, targets: [always, more].concat() };
+        let named = |target: &str| areas.is_empty() || areas.iter().any(|area| area == target);
+        let mut targets = std::mem::take(&mut unit.targets);
+        targets.retain(|area| named(area) && name.is_none_or(|name| unit.may_have(area, name)));
+        Unit { targets, ..unit }
     });
     let units = units.filter(|unit| !unit.targets.is_empty()).collect::<Vec<_>>();
     let runs = |area: &&String| units.iter().any(|unit| unit.targets.contains(&area.as_str()));
@@ -122,7 +180,7 @@ mod tests {
     use crate::build;
 
     fn targets(all: bool) -> BTreeSet<&'static str> {
-        of(all, &[]).unwrap().into_iter().flat_map(|unit| unit.targets).collect()
+        of(all, &[], None).unwrap().into_iter().flat_map(|unit| unit.targets).collect()
     }
 
     /// Show that no file of tests is forgotten, and that an ordinary run leaves out one area alone.
@@ -138,9 +196,42 @@ mod tests {
     /// Show that an area is run on every release that has it, and that no other name is passed over.
     #[test]
     fn an_area_can_be_chosen() {
-        let units = of(false, &["core".to_owned()]).unwrap();
-        assert_eq!(units.iter().map(|unit| unit.targets.concat()).collect::<Vec<_>>(), ["core"; 4]);
-        let error = of(false, &["ansible".to_owned()]).err().unwrap().to_string();
+        let units = of(false, &["core".to_owned()], None).unwrap();
+        assert_eq!(units.iter().map(|unit| unit.targets.concat()).collect::<Vec<_>>(), ["core"; 5]);
+        let error = of(false, &["ansible".to_owned()], None).err().unwrap().to_string();
         assert!(error.starts_with("--area ansible: no such area"), "{error}");
+    }
+
+    /// Show that what is passed over on a light node is run on a machine of the same release.
+    #[test]
+    fn what_needs_a_machine_has_one() {
+        for (all, (area, test)) in
+            [false, true].into_iter().flat_map(|all| WHOLE.map(|row| (all, row)))
+        {
+            let units = of(all, &[area.to_owned()], None).unwrap();
+            let on = |kind| {
+                units
+                    .iter()
+                    .filter(move |unit| unit.kind == kind)
+                    .map(|unit| unit.suite)
+                    .collect::<BTreeSet<_>>()
+            };
+            let light = on(Kind::Light).into_iter().filter(|suite| *suite != Suite::Bullseye);
+            assert!(
+                light.collect::<BTreeSet<_>>().is_subset(&on(Kind::Whole)),
+                "{area} {test} {all}"
+            );
+        }
+    }
+
+    /// Show that a test is looked for where it can be, so that one node is left for it.
+    #[test]
+    fn a_name_chooses_the_kind_of_node() {
+        let kinds = |name| {
+            let units = of(false, &["policy".to_owned()], Some(name)).unwrap();
+            units.iter().map(|unit| unit.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds("only_what_is_named"), [Kind::Whole]);
+        assert_eq!(kinds("leftovers_have_the_grace"), [Kind::Light]);
     }
 }

@@ -83,7 +83,7 @@ mod tests {
             earlier.note(Suite::Trixie, area, &ran(minutes * 60, &[]));
         }
         let areas = ["crashes", "hold", "capped"].map(str::to_owned);
-        let units = units::of(false, &areas).unwrap();
+        let units = units::of(false, &areas, None).unwrap();
         (Left::of(earlier, &units.iter().collect::<Vec<_>>(), repeat, 2), units)
     }
 

@@ -151,7 +151,7 @@ mod tests {
         steps.note("image", Duration::from_millis(400));
         steps.note("boot", Duration::from_secs(30));
         let areas = ["hold", "capped"].map(str::to_owned);
-        times.note_nodes(&units::of(false, &areas).unwrap()[0], steps);
+        times.note_nodes(&units::of(false, &areas, None).unwrap()[0], steps);
         times.note_step("formatting", Duration::from_secs(2));
         times.note_step("lints", Duration::from_secs(300));
         times.note_host(Duration::from_secs(500), Tally { passed: 210, failed: 0, skipped: 1 });
