@@ -1,5 +1,6 @@
 //! `spank-linger doctor`: the whole way from Slurm to Podman, a line each.
 
+mod account;
 mod elf;
 mod plugin;
 mod podman;
@@ -18,8 +19,8 @@ use serde::Serialize;
 use crate::Outcome;
 use crate::node::Node;
 use crate::paint::{Paint, Tone};
+use account::User;
 use slurm::Slurm;
-use user::User;
 
 /// Changes when a field goes or gets another meaning, not when one is added.
 const VERSION: u32 = 1;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::process;
 use crate::progress::Step;
-use crate::{dist, process};
 
 /// The release that everything but the node tests is built for.
 pub(crate) const RELEASE: &str = "24.11";
@@ -48,18 +48,6 @@ pub(crate) fn other_than(release: &str) -> &'static str {
 /// The build failed; cargo has said why.
 pub(crate) fn plugin(release: &str) -> Result<PathBuf> {
     built(release, None)
-}
-
-/// The plugin for a release, out of the build for [`RELEASE`]: they differ in one word, as `cargo xtask test`
-/// shows of two, and each build takes half a minute.
-///
-/// # Errors
-/// The build failed; cargo has said why.
-pub(crate) fn plugin_like(release: &str) -> Result<PathBuf> {
-    let ours = plugin(RELEASE)?;
-    let copy = ours.with_file_name(format!("spank_linger-like-{release}.so"));
-    fs::write(&copy, dist::for_release(&fs::read(ours)?, RELEASE, release)?)?;
-    Ok(copy)
 }
 
 /// The same, with a hook for a test to have it killed at each change it makes.

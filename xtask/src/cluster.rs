@@ -11,12 +11,13 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::accel::Accel;
 use crate::cache::Cache;
 use crate::image::Image;
-use crate::machine::{Machine, Plan};
+use crate::machine::Machine;
+use crate::plan::Plan;
 use crate::progress::Step;
 use crate::ssh::Way;
 use crate::state::{MOST_NODES, State};
 use crate::suite::Suite;
-use crate::{interrupt, plugin, process, ssh, tools};
+use crate::{interrupt, probe, process, ssh, tools};
 
 const MEMORY_OVERRIDE: &str = "LINGER_NODE_MEMORY";
 /// slurm.conf promises 1800 MB of it.
@@ -77,7 +78,7 @@ impl Cluster {
         let version = tools::ensure_all()?;
         let cache = Cache::open()?;
         let image = Image::ensure(&cache, suite)?;
-        let accel = Accel::choose(&cache, &image, &version, options.light)?;
+        let accel = probe::choose(&cache, &image, &version, options.light)?;
         let name = name_of(suite, options);
         let state = State::of(&name)?;
         state.claim(&name, suite, options.nodes)?;
@@ -163,14 +164,6 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Put a built plugin into every node, restart slurmd, and wait until every node is idle.
-    ///
-    /// # Errors
-    /// A node did not take it or did not come back.
-    pub fn push_plugin(&self, file: &Path) -> Result<()> {
-        plugin::push(self, file)
-    }
-
     /// Take the power from a node and give it back, and wait until every node answers. It need not
     /// be idle: slurmctld may still count on a job that ended with the power.
     ///
@@ -219,7 +212,7 @@ impl Cluster {
         let plan = Plan {
             name,
             cache,
-            state: &self.state,
+            directory: self.state.directory(),
             image,
             accel,
             nodes: options.nodes,

@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 
 use crate::build;
 use crate::cluster::{Cluster, Options};
+use crate::plugin;
 use crate::progress::Step;
 use crate::suite::Suite;
 
@@ -40,7 +41,7 @@ pub fn run() -> Result<()> {
 
 fn install(cluster: &Cluster, plugin: &Path) -> Result<()> {
     let step = Step::start("installing the plugin on the node");
-    cluster.push_plugin(plugin)?;
+    plugin::push(cluster, plugin)?;
     step.done();
     Ok(())
 }

@@ -68,7 +68,7 @@ impl State {
     /// The machines of the cluster that run.
     pub(crate) fn machines(&self, name: &str) -> Vec<Machine> {
         (1..=MOST_NODES)
-            .filter_map(|number| Machine::of(self, name, &format!("n{number}")))
+            .filter_map(|number| Machine::of(&self.directory, name, &format!("n{number}")))
             .collect()
     }
 

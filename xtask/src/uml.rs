@@ -2,7 +2,7 @@
 //!
 //! Its programs run on the host's CPU as they are, three to six times as fast as emulated ones. What it has
 //! not is a second CPU, and with it the cpuset controller.
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 
 use crate::cache::{Cache, Lock};
 use crate::image::Image;
-use crate::machine::{self, Plan};
+use crate::plan::{self, Plan};
 use crate::process;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/host/uml-node.sh");
@@ -24,21 +24,21 @@ const PROBE_MEMORY: u32 = 256;
 
 /// Start node `number` of the plan.
 pub(crate) fn start(plan: &Plan<'_>, node: &str, number: u8) -> Result<Child> {
-    let root = plan.state.path(&format!("{node}.root"));
+    let root = plan.file(node, "root");
     copy(&plan.image.uml(), &root)?;
     copy(&plan.image.disk(), &root.join(DISK))?;
     let core = Core::choose(plan.cache)?;
-    let console = File::create(plan.state.path(&format!("{node}.console")))?;
-    let mut command = command(&machine::mark(plan.name, node), &root, core.number, plan.stay);
+    let console = File::create(plan.file(node, "console"))?;
+    let mut command = command(&plan::mark(plan.name, node), &root, core.number, plan.stay);
     command
         .args(hardware(plan.memory))
         .arg(format!("ubd0=/{DISK}"))
-        .args(machine::own_options(node, number, plan.nodes).split(' '))
+        .args(plan::own_options(node, number, plan.nodes).split(' '))
         .stdin(core.held()?)
         .stdout(console.try_clone()?)
         .stderr(console);
     let child = process::spawn(&mut command)?;
-    plan.state.write(&format!("{node}.pid"), &child.id().to_string())?;
+    fs::write(plan.file(node, "pid"), child.id().to_string())?;
     Ok(child)
 }
 
@@ -60,7 +60,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 /// In namespaces of its own: of processes, so that they end with the first; of the network, where nobody but
 /// it is; of mounts, and without root of users.
 fn command(mark: &str, root: &Path, core: usize, stays: bool) -> Command {
-    let mut command = if stays { Command::new("unshare") } else { machine::bound_to_us("unshare") };
+    let mut command = if stays { Command::new("unshare") } else { plan::bound_to_us("unshare") };
     if !Uid::effective().is_root() {
         command.args(["--user", "--map-root-user"]);
     }

@@ -124,7 +124,7 @@ fn push(name: &str, plugin: Option<PathBuf>) -> Result<()> {
     let cluster = Cluster::attach(name)?;
     let plugin = plugin.map_or_else(|| plugin::built(cluster.suite()), Ok)?;
     let step = Step::start(format!("putting the plugin into {name}"));
-    cluster.push_plugin(&plugin)?;
+    plugin::push(&cluster, &plugin)?;
     step.done();
     Ok(())
 }

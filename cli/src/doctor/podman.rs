@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use user_session::view;
 
 use super::Finding;
-use super::user::User;
+use super::account::User;
 use crate::node::Node;
 use crate::tools::Silence;
 
@@ -100,8 +100,8 @@ fn leads_somewhere(node: &Node, address: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::State;
+    use super::super::account::tests::erin;
     use super::super::tests::assert_finding;
-    use super::super::user::tests::erin;
     use super::*;
     use crate::node::made_up::{MadeUp, node};
 

@@ -6,7 +6,7 @@ use user_session::view::{self, Before, LeaseView};
 use user_session::{Lease, Means, NotLive, Viewpoint, check_live, check_manager};
 
 use super::Finding;
-use super::user::User;
+use super::account::User;
 use crate::node::Node;
 use crate::tools::Silence;
 
@@ -151,8 +151,8 @@ fn job_of_asker(node: &Node) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::super::State;
+    use super::super::account::tests::erin;
     use super::super::tests::assert_finding;
-    use super::super::user::tests::erin;
     use super::*;
     use crate::node::made_up::{MadeUp, node};
 

@@ -1,7 +1,7 @@
 //! The ids that a rootless container maps its users to: subuid(5), subgid(5).
 
 use super::Finding;
-use super::user::User;
+use super::account::User;
 use crate::node::Node;
 
 /// What useradd(8) gives, and what an image of a distribution needs.
@@ -78,8 +78,8 @@ fn newuidmap(node: &Node) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::super::State;
+    use super::super::account::tests::erin;
     use super::super::tests::assert_finding;
-    use super::super::user::tests::erin;
     use super::*;
     use crate::node::made_up::node;
 

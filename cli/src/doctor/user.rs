@@ -1,43 +1,11 @@
-//! One user: the account, the site's wishes for it, and its units.
+//! One user: the site's wishes for the account, its units, and all else that is theirs.
 
 use linger_arguments::{Arguments, Mode};
-use nix::unistd::User as Account;
 
+use super::account::User;
 use super::slurm::Slurm;
 use super::{Finding, podman, session, subids};
 use crate::node::Node;
-
-/// Whose way is checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct User {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) name: String,
-    /// It is they who ask.
-    pub(super) asks: bool,
-}
-
-impl User {
-    /// The account of that name, else of who asks; root has none to check.
-    ///
-    /// # Errors
-    /// That there is no such account, as a finding.
-    pub(super) fn find(node: &Node, name: Option<&str>) -> Result<Option<Self>, Finding> {
-        let found = match name {
-            Some(name) => Account::from_name(name),
-            None if node.asked_by_root() => return Ok(None),
-            None => Account::from_uid(node.asker.into()),
-        };
-        let account = found.ok().flatten().ok_or_else(|| {
-            let name = name.map_or_else(|| node.asker.to_string(), ToOwned::to_owned);
-            let found = format!("no account {name} on this node");
-            Finding::fail("account", found, format!("getent passwd {name}; see nsswitch.conf(5)"))
-        })?;
-        let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
-        let asks = uid == node.asker && !node.asked_by_root();
-        Ok(Some(Self { uid, gid, name: account.name, asks }))
-    }
-}
 
 pub(super) fn checks(node: &Node, slurm: &Slurm, user: &User) -> Vec<Finding> {
     let arguments = slurm.line().and_then(|line| line.parse().ok());
@@ -111,18 +79,14 @@ fn units(node: &Node, user: &User) -> Finding {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::super::State;
+    use super::super::account::tests::erin;
     use super::super::tests::assert_finding;
     use linger_arguments::Who;
 
     use super::*;
     use crate::node::made_up::node;
-
-    /// Somebody whom root asks about.
-    pub(in super::super) fn erin() -> User {
-        User { uid: 4711, gid: 4712, name: "erin".into(), asks: false }
-    }
 
     /// Show that a user whom the site gives no session is told why.
     #[test]
@@ -138,17 +102,6 @@ pub(super) mod tests {
         assert_finding(&account(&erin(), &listed), State::Warn, &["on no list", "add them"]);
         let off = Arguments { mode: Mode::Off, ..Arguments::default() };
         assert_finding(&account(&erin(), &off), State::Warn, &["mode=always"]);
-    }
-
-    /// Show that root is asked about by name only, and others about themselves.
-    #[test]
-    fn who_is_checked() {
-        assert_eq!(User::find(&node().node, None).unwrap(), None);
-        let other = node().asked_with(|_| None);
-        let user = User::find(&other.node, None).unwrap().unwrap();
-        assert_eq!((user.uid, user.asks), (other.node.asker, true));
-        let root = User::find(&node().node, Some("root")).unwrap().unwrap();
-        assert_eq!((root.uid, root.asks), (0, false));
     }
 
     /// Show that a masked unit, and one that is not there, are named.

@@ -43,7 +43,7 @@ pub(super) fn move_in(cluster: &Cluster) -> Result<()> {
     // What keep= needs. Not over a file that runs.
     put(cluster, &command, "spank-linger")?;
     cluster.must_run("n1", &format!("mv {HERE}/spank-linger /usr/local/bin/"), PREPARE)?;
-    cluster.push_plugin(&plugin)?;
+    plugin::push(cluster, &plugin)?;
     step.done();
     Ok(())
 }

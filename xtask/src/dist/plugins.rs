@@ -1,6 +1,7 @@
 //! The plugin for each Slurm release, out of one build.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use object::read::elf::ElfFile64;
@@ -29,6 +30,17 @@ pub(crate) fn for_release(plugin: &[u8], from: &str, to: &str) -> Result<Vec<u8>
     ensure!(word == number(from)?.to_le_bytes(), "plugin_version is not that of Slurm {from}");
     word.copy_from_slice(&number(to)?.to_le_bytes());
     Ok(plugin)
+}
+
+/// The plugin for a release, out of the build for [`RELEASE`].
+///
+/// # Errors
+/// The build failed; cargo has said why.
+pub(crate) fn like(release: &str) -> Result<PathBuf> {
+    let ours = build::plugin(RELEASE)?;
+    let copy = ours.with_file_name(format!("spank_linger-like-{release}.so"));
+    fs::write(&copy, for_release(&fs::read(ours)?, RELEASE, release)?)?;
+    Ok(copy)
 }
 
 /// Compares two builds, byte by byte.

@@ -12,7 +12,7 @@ use super::units::{Kind, Part};
 use super::{Options, Run, Unit, keep};
 use crate::cluster::{self, Cluster};
 use crate::suite::Suite;
-use crate::{ansible, build, dist, interrupt, vm};
+use crate::{ansible, build, dist, interrupt, plugin, vm};
 
 /// The longest target takes 13 minutes on two cores.
 const PART: Duration = Duration::from_secs(4800);
@@ -114,7 +114,7 @@ impl NodeTests<'_> {
         // Cluster::up would build it too, but as a part of the boot.
         laps.time("image", || vm::build(self.unit.suite))?;
         let cluster = laps.time("boot", || Cluster::up(self.unit.suite, &self.nodes()))?;
-        laps.time("putting the plugin there", || cluster.push_plugin(&plugin))?;
+        laps.time("putting the plugin there", || plugin::push(&cluster, &plugin))?;
         Ok(Prepared { cluster, other, crash, command })
     }
 
@@ -144,7 +144,7 @@ impl NodeTests<'_> {
             return Ok((packed.plugin(slurm), packed.plugin(other), command));
         }
         let command = is_asked.then(build::command).transpose()?;
-        Ok((build::plugin_like(slurm)?, build::plugin_like(other)?, command))
+        Ok((dist::plugin_like(slurm)?, dist::plugin_like(other)?, command))
     }
 
     /// What the lines of its tests begin with.
