@@ -13,12 +13,13 @@ use zbus::{Address, Connection, Message, MessageStream};
 
 use crate::budget::Budget;
 use crate::crash;
+use crate::error::NotLive;
 use crate::error::{Error, Problem, Result, bus_cause};
 use crate::fault::nobody_answers;
 use crate::freezer;
-use crate::live::{self, NotLive, Viewpoint};
+use crate::live::{self, Viewpoint};
+use crate::properties::{Properties, Property};
 use crate::roots::Roots;
-use crate::slice::{Properties, Property};
 use crate::systemd::{Awaited, Systemd, Units};
 
 mod body;

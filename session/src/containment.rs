@@ -11,7 +11,8 @@ use crate::ending::confine;
 use crate::error::{Error, Result};
 use crate::keepers::sees_this_process;
 use crate::limits::{Confine, Limits};
-use crate::sessions::{Job, Sessions};
+use crate::role::Job;
+use crate::sessions::Sessions;
 use crate::store::{self, Marked, Together};
 use crate::systemd::Systemd;
 

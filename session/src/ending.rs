@@ -1,6 +1,6 @@
 //! The end of a lease: what the job left is ended, and the last one closes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::audit;
@@ -15,7 +15,9 @@ use crate::leftovers::{DYING, Ending, Left, TIDY};
 use crate::limits::Limits;
 use crate::processes::{Process, processes};
 use crate::rest;
-use crate::sessions::{Job, Sessions};
+use crate::role::Job;
+use crate::roots::manager;
+use crate::sessions::Sessions;
 use crate::set::Set;
 use crate::slice::cap;
 use crate::store::{self, Found, Locked, Marked, State, Together, Undo};
@@ -249,11 +251,6 @@ pub(crate) fn is_bus(cgroup: &Path) -> bool {
 /// The processes that are still there, by name.
 pub(crate) fn all_gone(left: &[Process]) -> Result<()> {
     if left.is_empty() { Ok(()) } else { Err(Error::still_alive(left)) }
-}
-
-/// The cgroup of the user's manager and its units, seen from the slice.
-pub(crate) fn manager(uid: u32) -> PathBuf {
-    PathBuf::from(format!("user@{uid}.service"))
 }
 
 impl Sessions {

@@ -1,5 +1,6 @@
 //! What can go wrong, as chains that read left to right in one line.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +8,6 @@ use std::time::Duration;
 use zbus::DBusError as _;
 
 use crate::fault::nobody_answers;
-use crate::live::NotLive;
 use crate::processes::Process;
 
 /// This crate's results.
@@ -127,6 +127,22 @@ pub enum Problem {
     /// systemd says the session is up, and a look at it says it is not.
     #[error(transparent)]
     NotLive(#[from] NotLive),
+}
+
+/// Why a session is not usable, for the person who reads it.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{} {problem}", path.display())]
+pub struct NotLive {
+    pub(crate) path: PathBuf,
+    pub(crate) problem: Cow<'static, str>,
+}
+
+impl NotLive {
+    /// What is missing or wrong: the runtime directory, or something in it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl<T: Into<Problem>> From<T> for Error {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::error::NotLive;
 use crate::error::{Error, Problem, Result};
-use crate::live::{NotLive, Viewpoint, check};
+use crate::live::{Viewpoint, check};
+use crate::properties::{Properties, Property};
 use crate::roots::Roots;
-use crate::slice::{Properties, Property};
 use crate::systemd::{Awaited, Systemd, Unit, Units};
 
 /// A place of its own that stands for a node, with the parents of our state.

@@ -12,8 +12,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::crash;
-use crate::ending::manager;
 use crate::error::{Error, Result};
+use crate::roots::manager;
 use crate::text::text;
 
 /// The kernel has each process stop at its next chance; one that hangs has none.

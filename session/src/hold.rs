@@ -18,7 +18,8 @@ use crate::ending::{all_gone, end_leftovers, end_marked};
 use crate::error::{Error, Result};
 use crate::keepers::{has_step, sees_this_process};
 use crate::limits::job_in;
-use crate::sessions::{Job, Sessions};
+use crate::role::Job;
+use crate::sessions::Sessions;
 use crate::store;
 use crate::text::text;
 

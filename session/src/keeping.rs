@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::decimal::decimal;
-use crate::ending::{end_spared, is_bus, manager};
+use crate::ending::{end_spared, is_bus};
 use crate::error::Result;
 use crate::processes::processes;
 use crate::roots::Roots;
+use crate::roots::manager;
 use crate::sessions::Sessions;
 use crate::store::{Locked, Means, State, Undo};
 use crate::systemd::Systemd;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
+use crate::error::NotLive;
 use crate::mounts::{self, Mount};
 use crate::text::text;
 
@@ -29,22 +30,6 @@ pub enum Viewpoint {
     Root,
     /// The user, in the job's own mount namespace: also connect to the bus.
     User,
-}
-
-/// Why a session is not usable, for the person who reads it.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{} {problem}", path.display())]
-pub struct NotLive {
-    path: PathBuf,
-    problem: Cow<'static, str>,
-}
-
-impl NotLive {
-    /// What is missing or wrong: the runtime directory, or something in it.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 /// Checks that `dir` is a live runtime directory of `uid`: a mount of its own,

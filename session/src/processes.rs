@@ -8,8 +8,8 @@ use crate::crash;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::decimal::decimal;
-use crate::ending::manager;
 use crate::roots::Roots;
+use crate::roots::manager;
 use crate::scan;
 use crate::set::Set;
 use crate::text::{bytes, text};

@@ -15,10 +15,10 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::ending::manager;
 use crate::leftovers::Ending;
 use crate::processes::Process;
 use crate::roots::Roots;
+use crate::roots::manager;
 
 /// A user can make any number of cgroups.
 const LONGEST: Duration = Duration::from_secs(5);

@@ -1,6 +1,24 @@
-//! What a process of Slurm's does for a job, and when in its life.
+//! A job, what a process of Slurm's does for it, and when in its life.
 
 use std::fmt;
+
+/// A job, and the user it runs as. Taking and dropping leases is idempotent:
+/// Slurm may run a prolog twice, an epilog without a prolog, and the same id
+/// again after a requeue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Slurm's job id.
+    pub id: u32,
+    /// The job's user.
+    pub uid: u32,
+}
+
+/// How a job is named in every line of ours.
+impl fmt::Display for Job {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "job {} uid {}", self.id, self.uid)
+    }
+}
 
 /// What a process does for the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

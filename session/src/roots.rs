@@ -76,3 +76,8 @@ impl Roots {
         }
     }
 }
+
+/// The cgroup of the user's manager and its units, seen from the slice.
+pub(crate) fn manager(uid: u32) -> PathBuf {
+    PathBuf::from(format!("user@{uid}.service"))
+}

@@ -13,8 +13,8 @@ use nix::libc::ENAMETOOLONG;
 
 use crate::audit;
 use crate::decimal::decimal;
-use crate::ending::manager;
 use crate::roots::Roots;
+use crate::roots::manager;
 use crate::text::bytes;
 
 /// The processes below the slice of `uid`, with their cgroups seen from it. One

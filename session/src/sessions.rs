@@ -1,6 +1,5 @@
 //! Leases: the first opens the session of a user, the last closes it.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::budget::Budget;
@@ -19,30 +18,12 @@ use crate::keeping::end_keep;
 use crate::live::check_manager;
 use crate::opening::{Opened, Opening, open};
 use crate::processes::{Process, processes};
-use crate::role::{Moment, Role};
+use crate::role::{Job, Moment, Role};
 use crate::roots::Roots;
 use crate::store::{self, Lease, Locked, Means, Undo};
 use crate::sweeping::{drop_earlier, drop_unended, see_the_end, settle, sweep};
 use crate::systemd::Systemd;
 use crate::user::User;
-
-/// A job, and the user it runs as. Taking and dropping leases is idempotent:
-/// Slurm may run a prolog twice, an epilog without a prolog, and the same id
-/// again after a requeue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// Slurm's job id.
-    pub id: u32,
-    /// The job's user.
-    pub uid: u32,
-}
-
-/// How a job is named in every line of ours.
-impl fmt::Display for Job {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "job {} uid {}", self.id, self.uid)
-    }
-}
 
 /// The sessions of all users on this node.
 #[derive(Clone, Debug)]

@@ -1,172 +1,15 @@
-//! The properties of a user's slice in systemd: what we set, and what was there.
+//! Capping a user's slice, and taking the caps back.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use crate::cpus::CpuSet;
-use crate::devices;
+use crate::capped::Capped;
 use crate::error::Result;
 use crate::limits::Limits;
+use crate::properties::{NAMES, Name, Property};
 use crate::roots::Roots;
 use crate::store::{self, Locked};
 use crate::systemd::Systemd;
-
-/// What systemd takes for "no limit" in a number.
-pub(crate) const INFINITY: u64 = u64::MAX;
-
-/// The properties of a slice that can be capped, by their names in systemd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Name {
-    MemoryMax,
-    MemorySwapMax,
-    TasksMax,
-    AllowedCPUs,
-    DeviceAllow,
-}
-
-const NAMES: [Name; 5] =
-    [Name::MemoryMax, Name::MemorySwapMax, Name::TasksMax, Name::AllowedCPUs, Name::DeviceAllow];
-
-/// A property to be set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Property {
-    /// One of the numbers.
-    Number(Name, u64),
-    /// AllowedCPUs, as a bit mask.
-    Cpus(Vec<u8>),
-    /// DeviceAllow: node or driver, and what may be done with it.
-    Devices(Vec<(String, String)>),
-}
-
-/// All of them, as they are (org.freedesktop.systemd1(5)).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Properties {
-    pub(crate) memory_max: u64,
-    pub(crate) memory_swap_max: u64,
-    pub(crate) tasks_max: u64,
-    pub(crate) allowed_cpus: Vec<u8>,
-    pub(crate) device_policy: String,
-    pub(crate) device_allow: Vec<(String, String)>,
-}
-
-impl Properties {
-    fn of(&self, name: Name) -> Property {
-        match name {
-            Name::MemoryMax => Property::Number(name, self.memory_max),
-            Name::MemorySwapMax => Property::Number(name, self.memory_swap_max),
-            Name::TasksMax => Property::Number(name, self.tasks_max),
-            Name::AllowedCPUs => Property::Cpus(self.allowed_cpus.clone()),
-            Name::DeviceAllow => Property::Devices(self.device_allow.clone()),
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        let number = |value: u64| Some(value).filter(|value| *value != INFINITY);
-        let cpus = CpuSet::from_mask(&self.allowed_cpus);
-        Limits {
-            memory: number(self.memory_max),
-            swap: number(self.memory_swap_max),
-            tasks: number(self.tasks_max),
-            cpus: Some(cpus).filter(|cpus| !cpus.is_empty()),
-            ..Limits::default()
-        }
-    }
-
-    /// An admin's own list of devices is not ours to change.
-    fn has_device_rules(&self) -> bool {
-        self.device_policy != "auto" || !self.device_allow.is_empty()
-    }
-}
-
-/// What is written down while a slice is capped: `slice` beside the leases. In
-/// /run, as the properties themselves: neither outlives a reboot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Capped {
-    /// The properties before the first cap.
-    before: Properties,
-    /// Those that had a drop-in at run time already.
-    had_drop_in: Vec<Name>,
-    /// What the jobs may use together.
-    wanted: Limits,
-    /// The caps that follow: no limit that was there is raised.
-    set: Limits,
-    /// The properties that we have changed, or were about to.
-    touched: Vec<Name>,
-    /// systemd has done it.
-    done: bool,
-    /// Before any job has begun.
-    #[serde(default)]
-    is_floor: bool,
-}
-
-impl Capped {
-    fn new(before: Properties, had_drop_in: Vec<Name>) -> Self {
-        let [wanted, set] = [Limits::default(), Limits::default()];
-        let (touched, done, is_floor) = (Vec::new(), false, false);
-        Self { before, had_drop_in, wanted, set, touched, done, is_floor }
-    }
-
-    /// Where the record was lost: all of it may have been capped.
-    pub(crate) fn of_unlimited() -> Self {
-        let before = Properties {
-            memory_max: INFINITY,
-            memory_swap_max: INFINITY,
-            tasks_max: INFINITY,
-            allowed_cpus: Vec::new(),
-            device_policy: "auto".into(),
-            device_allow: Vec::new(),
-        };
-        Self { touched: NAMES.into(), ..Self::new(before, Vec::new()) }
-    }
-
-    /// Whether the slice is held to the floor.
-    pub(crate) fn is_at_floor(&self) -> bool {
-        self.is_floor && self.done
-    }
-
-    /// Whether `slice` is capped as `wanted`, by our record and by the kernel:
-    /// a `daemon-reload` or an admin may have set something else since.
-    pub(crate) fn is_right(&self, wanted: &Limits, slice: &Path) -> bool {
-        let page = |bytes: u64| bytes >> 12;
-        if !(self.done && self.wanted == *wanted) {
-            return false;
-        }
-        // Nothing is in it: systemd holds it to what was set when something comes.
-        if !slice.exists() {
-            return true;
-        }
-        let Ok(kernel) = Limits::of_cgroup(slice) else { return false };
-        let Limits { memory, swap, tasks, cpus, .. } = &self.set;
-        (memory.is_none() || memory.map(page) == kernel.memory.map(page))
-            && (swap.is_none() || swap.map(page) == kernel.swap.map(page))
-            && (tasks.is_none() || *tasks == kernel.tasks)
-            && (cpus.is_none() || *cpus == kernel.cpus)
-    }
-
-    /// The properties that hold the slice to `self.set`.
-    fn caps(&self, roots: &Roots) -> Result<Vec<Property>> {
-        let number = |name, value: Option<u64>| value.map(|value| Property::Number(name, value));
-        let Limits { memory, swap, tasks, cpus, denied, closed } = &self.set;
-        let devices = if denied.is_empty() && !closed || self.before.has_device_rules() {
-            None
-        } else if *closed {
-            Some(Property::Devices(devices::allow_the_usual()))
-        } else {
-            let listed = roots.proc.join("devices");
-            Some(Property::Devices(devices::allow_all_but(denied, &roots.dev, &listed)?))
-        };
-        let all = [
-            number(Name::MemoryMax, *memory),
-            number(Name::MemorySwapMax, *swap),
-            number(Name::TasksMax, *tasks),
-            cpus.as_ref().map(|cpus| Property::Cpus(cpus.to_mask())),
-            devices,
-        ];
-        Ok(all.into_iter().flatten().collect())
-    }
-}
 
 /// Caps the slice of `uid` to `wanted`, or takes the caps back where nothing is
 /// limited any more. Written down before it is done, so that whoever comes after
@@ -238,16 +81,6 @@ fn remove_drop_in(roots: &Roots, uid: u32, name: Name) -> Result<()> {
 
 fn drop_in(roots: &Roots, uid: u32, name: Name) -> PathBuf {
     roots.control.join(format!("user-{uid}.slice.d/50-{name:?}.conf"))
-}
-
-impl Property {
-    pub(crate) fn name(&self) -> Name {
-        match self {
-            Self::Number(name, _) => *name,
-            Self::Cpus(_) => Name::AllowedCPUs,
-            Self::Devices(_) => Name::DeviceAllow,
-        }
-    }
 }
 
 #[cfg(test)]

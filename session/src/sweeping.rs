@@ -8,7 +8,8 @@ use crate::ending::{close, confine, end_strangers, put_back};
 use crate::error::Result;
 use crate::keepers::{is_over, may_work};
 use crate::keeping::is_kept;
-use crate::sessions::{Job, Sessions};
+use crate::role::Job;
+use crate::sessions::Sessions;
 use crate::store::{self, Locked, Marked, State};
 use crate::systemd::Systemd;
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::error::NotLive;
 use crate::error::Result;
-use crate::live::NotLive;
-use crate::slice::{Properties, Property};
+use crate::properties::{Properties, Property};
 
 /// A signal may be lost with the daemon that sends it, so the state is asked for
 /// at least this often.

@@ -9,11 +9,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::decimal::decimal;
+use crate::error::NotLive;
 use crate::error::{Error, Result};
 use crate::keepers::{Keeper, is_over};
 use crate::keeping::left;
 use crate::limits::Limits;
-use crate::live::{NotLive, Viewpoint, check, check_manager, is_there};
+use crate::live::{Viewpoint, check, check_manager, is_there};
 use crate::role::Role;
 use crate::roots::Roots;
 use crate::set::Set;

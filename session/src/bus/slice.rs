@@ -4,7 +4,7 @@ use zbus::{Array, Dict, Structure, Variant};
 
 use super::{Bus, Object, PROPERTIES, SYSTEMD};
 use crate::error::{Error, Result};
-use crate::slice::{Properties, Property};
+use crate::properties::{Properties, Property};
 
 /// Asking for a unit's object loads the unit.
 pub(super) fn get(bus: &mut Bus<'_>, uid: u32) -> Result<Properties> {

@@ -7,7 +7,7 @@ use hostile_input::{Case, Grammar, Parser};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::slice::Capped;
+use crate::capped::Capped;
 use crate::store::files::{parse, text_of};
 use crate::store::{Found, Lease, Undo};
 

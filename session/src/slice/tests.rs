@@ -3,6 +3,7 @@
 use super::*;
 use crate::budget::Budget;
 use crate::fake::{Ask, Scripted, place};
+use crate::properties::{INFINITY, Properties};
 use std::time::Duration;
 use tempfile::TempDir;
 

@@ -7,10 +7,10 @@ use std::ops::Deref;
 use super::files::{any_number_in, append, make_private, remove, temporary, write, write_to_disk};
 use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, Means, SLICE, State, UNDO, Undo, state};
 use crate::budget::Budget;
+use crate::capped::Capped;
 use crate::crash;
 use crate::error::Result;
 use crate::roots::Roots;
-use crate::slice::Capped;
 
 /// One user's state, locked, to be changed.
 #[derive(Debug)]

@@ -7,12 +7,12 @@ use super::files::{any_number_in, numbers_in, read, read_lines, write};
 use super::record::Record;
 use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, UNDO, Undo, lists};
 use crate::audit;
+use crate::capped::Capped;
 use crate::decimal::decimal;
 use crate::error::Result;
 use crate::keepers::{self, Keeper};
 use crate::limits::Limits;
 use crate::set::Set;
-use crate::slice::Capped;
 use crate::text::text;
 
 /// Leases of one user: more than there are jobs of one on most nodes.

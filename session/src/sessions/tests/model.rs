@@ -14,8 +14,8 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::cpus::CpuSet;
 use crate::limits::Limits;
+use crate::properties::{INFINITY, Name, Properties, Property};
 use crate::role::Role;
-use crate::slice::{INFINITY, Name, Properties, Property};
 use invariants::Checked;
 use slurm::Trouble;
 use world::World;

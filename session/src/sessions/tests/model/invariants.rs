@@ -7,8 +7,8 @@ use super::slurm::Trouble;
 use super::world::{JobNow, World};
 use crate::error::Result;
 use crate::limits::Limits;
+use crate::properties::{INFINITY, Properties};
 use crate::role::Role;
-use crate::slice::{INFINITY, Properties};
 use crate::store::Lease;
 
 /// A node that is checked after each operation.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::cpus::CpuSet;
+use crate::properties::{INFINITY, Name, Properties, Property};
 use crate::roots::Roots;
-use crate::slice::{INFINITY, Name, Properties, Property};
 
 /// `user@<uid>.service`, together with the runtime directory that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

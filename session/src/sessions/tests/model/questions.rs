@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::logind::{Logind, Manager, Outage};
 use crate::crash;
+use crate::error::NotLive;
 use crate::error::{Error, Problem, Result};
-use crate::live::{NotLive, Viewpoint, check};
-use crate::slice::{Properties, Property};
+use crate::live::{Viewpoint, check};
+use crate::properties::{Properties, Property};
 use crate::systemd::{Awaited, Systemd, Unit, Units};
 
 /// More than any budget: the bus has given up by then.

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::logind::Logind;
 use crate::keepers::show_this_process;
 use crate::limits::Limits;
+use crate::properties::{Name, Properties, Property};
 use crate::sessions::tests::*;
-use crate::slice::{Name, Properties, Property};
 
 /// One job, as Slurm knows it.
 #[derive(Clone, Debug, Default)]
