@@ -9,9 +9,9 @@ use std::fs;
 use std::path::Path;
 
 use crate::decimal::decimal;
-use crate::keepers::{is_gone, sees_all};
+use crate::files::numbers_in;
+use crate::proc::{is_gone, sees_all};
 use crate::set::Set;
-use crate::store::files::numbers_in;
 use crate::text::text;
 
 /// What `sessionid` and `loginuid` hold as long as they are unset.

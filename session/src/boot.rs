@@ -6,6 +6,7 @@
 
 use crate::crash;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::roots::Roots;
 use crate::store::{self, Means, Undo};
 use crate::user::User;
@@ -54,7 +55,7 @@ fn put_linger_back(user: &User<'_>, undo: &Undo) -> Result<()> {
     }
     if undo.linger_before { user.write_linger() } else { user.forget_linger() }?;
     crash::point();
-    store::sync(&user.roots.linger)
+    files::sync(&user.roots.linger)
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ use zbus::message::Type;
 use zbus::{Address, Connection, Message, MessageStream};
 
 use crate::budget::Budget;
+use crate::bus_error::{bus_cause, nobody_answers};
 use crate::crash;
 use crate::error::NotLive;
-use crate::error::{Error, Problem, Result, bus_cause};
-use crate::fault::nobody_answers;
+use crate::error::{Error, Problem, Result};
 use crate::freezer;
 use crate::live::{self, Viewpoint};
 use crate::properties::{Properties, Property};

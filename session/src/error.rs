@@ -1,14 +1,12 @@
 //! What can go wrong, as chains that read left to right in one line.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use zbus::DBusError as _;
-
-use crate::fault::nobody_answers;
-use crate::processes::Process;
+use crate::bus_error::{bus_cause, nobody_answers};
 
 /// This crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -180,7 +178,7 @@ impl Error {
     }
 
     /// Names what outlived SIGKILL.
-    pub(crate) fn still_alive(left: &[Process]) -> Self {
+    pub(crate) fn still_alive<T: fmt::Display>(left: &[T]) -> Self {
         let names: Vec<_> = left.iter().take(MOST_NAMES).map(ToString::to_string).collect();
         let more = left.len() - names.len();
         Problem::StillAlive { names, more }.into()
@@ -208,20 +206,10 @@ fn and_more(more: usize) -> String {
     if more == 0 { String::new() } else { format!(" and {more} more") }
 }
 
-/// The human part of a bus error: the reply's text without its error name.
-pub(crate) fn bus_cause(error: &zbus::Error) -> String {
-    match error {
-        zbus::Error::MethodError(_, Some(text), _) => text.trim_end_matches('.').to_owned(),
-        zbus::Error::FDO(standard) => {
-            standard.description().map_or_else(|| error.to_string(), ToOwned::to_owned)
-        }
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processes::Process;
 
     /// Show that a message names the first of many, and how many there are.
     #[test]

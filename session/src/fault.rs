@@ -8,18 +8,9 @@
 use std::io;
 use std::path::Path;
 
-use zbus::fdo;
-
 use crate::bus::CONNECT;
 use crate::error::{Error, Problem};
 use crate::roots::Roots;
-
-/// What systemd answers where an admin has taken the unit away (org.freedesktop.systemd1(5)).
-const TAKEN_AWAY: [&str; 3] = [
-    "org.freedesktop.systemd1.UnitMasked",
-    "org.freedesktop.systemd1.NoSuchUnit",
-    "org.freedesktop.systemd1.LoadFailed",
-];
 
 impl Error {
     /// Whether no user can have caused it.
@@ -42,28 +33,13 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | OutOfMemory)
 }
 
-/// Whether nobody is there who could have answered, or an admin has taken away what was asked for.
-pub(crate) fn nobody_answers(error: &zbus::Error) -> bool {
-    use fdo::Error as E;
-    match error {
-        zbus::Error::MethodError(name, ..) => TAKEN_AWAY.contains(&name.as_str()),
-        zbus::Error::FDO(standard) => matches!(
-            **standard,
-            E::ServiceUnknown(_)
-                | E::NameHasNoOwner(_)
-                | E::NoReply(_)
-                | E::Disconnected(_)
-                | E::NoServer(_)
-                | E::ZBus(_)
-        ),
-        _ => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use zbus::fdo;
+
+    use super::*;
 
     fn file(path: &str, kind: io::ErrorKind) -> Error {
         Error::file("write", Path::new(path))(kind.into())
@@ -91,7 +67,7 @@ mod tests {
             (file("/var/lib/spank-linger/7", io::ErrorKind::StorageFull), false),
             (file("/proc/self/cgroup", io::ErrorKind::NotFound), false),
             (Problem::ManagerFailed { uid: 7, state: "failed".into() }.into(), false),
-            (Error::still_alive(&[]), false),
+            (Error::still_alive::<String>(&[]), false),
             (Problem::LingerStays { uid: 7 }.into(), false),
         ];
         for (error, expected) in cases {

@@ -8,15 +8,12 @@
 //! have these numbers.
 
 use std::fmt;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::str::FromStr;
 
-use nix::libc::ESRCH;
-
 use crate::decimal::decimal;
+use crate::proc::{INITIAL, is_gone, namespace};
 use crate::role::{ROLES, Role};
 use crate::text::bytes;
 
@@ -30,11 +27,6 @@ pub(crate) struct Keeper {
     /// The inode of its pid namespace.
     namespace: u64,
 }
-
-/// The inode of the pid namespace that the kernel boots with (PROC_PID_INIT_INO in
-/// Linux's proc_ns.h). It is not written down: the first versions of this plugin
-/// wrote none, and read no line that has one.
-const INITIAL: u64 = 0xEFFF_FFFC;
 
 impl Keeper {
     /// This process; none where /proc does not show it.
@@ -129,36 +121,10 @@ pub(crate) fn needed_of(list: &str, proc: &Path) -> Option<String> {
     Some(list.split_inclusive('\n').filter(is_needed).collect())
 }
 
-/// Whether what /proc answers of a process is that there is none.
-pub(crate) fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
-}
-
-/// Whether /proc shows all processes of the node.
-pub(crate) fn sees_all(proc: &Path) -> bool {
-    namespace(proc) == Some(INITIAL)
-}
-
-/// Whether /proc is of this process's own pid namespace.
-pub(crate) fn sees_this_process(proc: &Path) -> bool {
-    namespace(proc).is_some()
-}
-
 /// Whether one of these may be at work: it lives, or cannot be seen from here.
 pub(crate) fn may_work<'a>(keepers: impl IntoIterator<Item = &'a Keeper>, proc: &Path) -> bool {
     let Some(here) = namespace(proc) else { return true };
     keepers.into_iter().any(|keeper| !keeper.is_seen_from(here) || keeper.lives(proc))
-}
-
-/// The pid namespace of this process; none where /proc is another's, and its
-/// numbers mean other processes.
-fn namespace(proc: &Path) -> Option<u64> {
-    let this = fs::read_link(proc.join("self")).ok()?;
-    if this.to_str().and_then(decimal) != Some(std::process::id()) {
-        return None;
-    }
-    // A kernel without these namespaces has no such file.
-    Some(fs::metadata(proc.join("self/ns/pid")).map_or(INITIAL, |found| found.ino()))
 }
 
 /// A process may have a name that is no text.
@@ -177,17 +143,12 @@ fn start_in(text: &str) -> Option<u64> {
     (!has_ended).then_some(start)
 }
 
-/// Has a made-up /proc show this process.
-#[cfg(test)]
-pub(crate) fn show_this_process(proc: &Path) {
-    let pid = std::process::id().to_string();
-    fs::create_dir_all(proc.join(&pid)).unwrap();
-    std::os::unix::fs::symlink(&pid, proc.join("self")).unwrap();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
+    use crate::proc::show_this_process;
 
     const STAT: &str = "4711 (a b) c) S 1 4711 4711 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 998877 1";
 

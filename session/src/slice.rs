@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use crate::capped::Capped;
 use crate::error::Result;
+use crate::files;
 use crate::limits::Limits;
 use crate::properties::{NAMES, Name, Property};
 use crate::roots::Roots;
-use crate::store::{self, Locked};
+use crate::store::Locked;
 use crate::systemd::Systemd;
 
 /// Caps the slice of `uid` to `wanted`, or takes the caps back where nothing is
@@ -73,7 +74,7 @@ fn begin(systemd: &mut impl Systemd, roots: &Roots, uid: u32, wanted: &Limits) -
 /// admin has put into /etc for this slice.
 fn remove_drop_in(roots: &Roots, uid: u32, name: Name) -> Result<()> {
     let file = drop_in(roots, uid, name);
-    store::remove(&file)?;
+    files::remove(&file)?;
     // Refused while it holds what somebody else has set, which is what we want.
     let _ = file.parent().map(fs::remove_dir);
     Ok(())

@@ -169,8 +169,8 @@ mod tests {
     use super::*;
     use crate::containment::Containment;
     use crate::fake::{Ask, Scripted, place};
-    use crate::keepers::show_this_process;
     use crate::limits::Confine;
+    use crate::proc::show_this_process;
     use crate::store::{Lease, Locked, Means, Undo};
 
     const UID: u32 = 4711;

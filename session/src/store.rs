@@ -26,17 +26,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::Result;
+use crate::files::{numbers_in, temporary, unfinished_in};
 use crate::roots::Roots;
 use crate::set::Set;
-use files::{numbers_in, temporary, unfinished_in};
 
-pub(crate) mod files;
 mod lists;
 mod lock;
 mod locked;
 mod record;
 mod state;
-pub(crate) use files::{remove, sync};
 pub(crate) use locked::{Locked, lock, lock_unless, try_lock};
 use record::Record;
 pub(crate) use state::{State, Together};

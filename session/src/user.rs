@@ -8,9 +8,9 @@ use nix::libc::O_NOFOLLOW;
 
 use crate::crash;
 use crate::error::{Error, Problem, Result};
+use crate::files;
 use crate::live::check_manager;
 use crate::roots::Roots;
-use crate::store;
 
 /// A user as the session logic needs one.
 pub(crate) struct User<'a> {
@@ -51,7 +51,7 @@ impl<'a> User<'a> {
 
     /// Turns linger off without logind, as an admin would have to.
     pub(crate) fn forget_linger(&self) -> Result<()> {
-        store::remove(&self.linger_file())
+        files::remove(&self.linger_file())
     }
 
     /// Turns it on without logind, in whose way nothing is there yet.

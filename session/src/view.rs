@@ -226,7 +226,7 @@ mod tests {
     use super::*;
     use crate::budget::Budget;
     use crate::fake::place;
-    use crate::keepers::show_this_process;
+    use crate::proc::show_this_process;
 
     const UID: u32 = 4711;
 

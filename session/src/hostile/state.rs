@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::capped::Capped;
-use crate::store::files::{parse, text_of};
+use crate::files::{parse, text_of};
 use crate::store::{Found, Lease, Undo};
 
 pub(super) const PARSERS: [Parser; 4] = [

@@ -3,8 +3,8 @@
 use super::*;
 use crate::error::{Error, Problem};
 use crate::fake::{Ask, Scripted, place};
-use crate::keepers::show_this_process;
 use crate::limits::Confine;
+use crate::proc::show_this_process;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;

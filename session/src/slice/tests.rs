@@ -23,7 +23,8 @@ impl Node {
     }
 
     fn cap(&self, wanted: &Limits, script: impl IntoIterator<Item = Ask>) -> Result<()> {
-        let state = store::lock(&self.roots, UID, Budget::starting_now(Duration::from_secs(5)));
+        let state =
+            crate::store::lock(&self.roots, UID, Budget::starting_now(Duration::from_secs(5)));
         let mut systemd = Scripted::new(self.roots.linger.clone(), script);
         let wanted = wanted.clone();
         cap(&mut systemd, &self.roots, UID, &state.unwrap(), wanted, false)

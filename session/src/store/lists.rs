@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use nix::libc::O_NOFOLLOW;
 
-use super::files::{read_lines, replace};
 use crate::crash;
 use crate::decimal::decimal;
 use crate::error::{Error, Result};
+use crate::files::{read_lines, replace};
 
 /// Gives the lines of a list that are still needed; None where that cannot be told.
 pub(super) type Needed<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -11,10 +11,10 @@ use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
 use nix::sys::stat::{major, minor};
 
 use super::State;
-use super::files::make_private;
 use crate::budget::Budget;
 use crate::decimal::decimal;
 use crate::error::{Error, Result};
+use crate::files::make_private;
 use crate::processes::name_in;
 use crate::text::{bytes, text};
 

@@ -3,13 +3,13 @@
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
-use super::files::{any_number_in, numbers_in, read, read_lines, write};
 use super::record::Record;
 use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, UNDO, Undo, lists};
 use crate::audit;
 use crate::capped::Capped;
 use crate::decimal::decimal;
 use crate::error::Result;
+use crate::files::{any_number_in, numbers_in, read, read_lines, write};
 use crate::keepers::{self, Keeper};
 use crate::limits::Limits;
 use crate::set::Set;

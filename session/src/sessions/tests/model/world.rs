@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use super::logind::Logind;
-use crate::keepers::show_this_process;
 use crate::limits::Limits;
+use crate::proc::show_this_process;
 use crate::properties::{Name, Properties, Property};
 use crate::sessions::tests::*;
 

@@ -38,7 +38,7 @@ const VERSION: u32 = 1;
 
 /// Makes a directory that only we can enter, or checks that it is one: what is
 /// in it decides what root does.
-pub(super) fn make_private(dir: &Path) -> Result<()> {
+pub(crate) fn make_private(dir: &Path) -> Result<()> {
     if let Some(found) = look_at(dir)? {
         return check_private(dir, &found);
     }
@@ -71,7 +71,7 @@ fn open_to_read(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(path)
 }
 
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     read_text(path)?.map(|text| parse(path, &text)).transpose()
 }
 
@@ -110,12 +110,12 @@ pub(crate) fn text_of<T: Serialize>(content: &T) -> serde_json::Result<String> {
     serde_json::to_string(&Versioned { version: VERSION, content })
 }
 
-pub(super) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
+pub(crate) fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
     replace(path, text_of(content), |_| Ok(()))
 }
 
 /// On disk when this returns: a power loss right after finds it.
-pub(super) fn write_to_disk<T: Serialize>(path: &Path, content: &T) -> Result<()> {
+pub(crate) fn write_to_disk<T: Serialize>(path: &Path, content: &T) -> Result<()> {
     replace(path, text_of(content), File::sync_all)?;
     crash::point();
     sync(path.parent().unwrap_or(path))
@@ -130,7 +130,7 @@ pub(crate) fn sync(dir: &Path) -> Result<()> {
 /// `finish`es the new file before it takes the place of the old one. One function for all that is
 /// written, or each would have a copy of it.
 #[inline(never)]
-pub(super) fn replace(
+pub(crate) fn replace(
     path: &Path,
     text: serde_json::Result<String>,
     finish: fn(&File) -> io::Result<()>,
@@ -159,7 +159,7 @@ pub(super) fn replace(
 
 /// Adds a line, of whoever holds the user's lock. The directory of a user without a
 /// lease is not made for it.
-pub(super) fn append(path: &Path, line: &dyn fmt::Display) -> Result<()> {
+pub(crate) fn append(path: &Path, line: &dyn fmt::Display) -> Result<()> {
     let mut options = OpenOptions::new();
     let options = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW);
     let line = format!("{line}\n");
@@ -171,7 +171,7 @@ pub(super) fn append(path: &Path, line: &dyn fmt::Display) -> Result<()> {
 }
 
 /// What was appended; nothing where there is no such file.
-pub(super) fn read_lines(path: &Path) -> Result<String> {
+pub(crate) fn read_lines(path: &Path) -> Result<String> {
     match open_to_read(path).and_then(whole) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         lines => lines.map_err(Error::file("read", path)),
@@ -179,7 +179,7 @@ pub(super) fn read_lines(path: &Path) -> Result<String> {
 }
 
 /// One name for each file is enough: its writer holds the user's lock, or the file's.
-pub(super) fn temporary(path: &Path) -> PathBuf {
+pub(crate) fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().display().to_string();
     path.with_file_name(format!(".{name}.new"))
 }
@@ -200,7 +200,7 @@ pub(crate) fn numbers_in(dir: &Path, most: usize) -> Result<Set<u32>> {
 }
 
 /// The same of files whose writer was killed.
-pub(super) fn unfinished_in(dir: &Path) -> Result<Set<u32>> {
+pub(crate) fn unfinished_in(dir: &Path) -> Result<Set<u32>> {
     first_in(dir, usize::MAX, |name| name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal))
 }
 
@@ -214,7 +214,7 @@ fn first_in(dir: &Path, most: usize, number: impl Fn(&str) -> Option<u32>) -> Re
 }
 
 /// Whether `is` holds for one of these numbers, without a look at the others.
-pub(super) fn any_number_in(dir: &Path, mut is: impl FnMut(u32) -> bool) -> Result<bool> {
+pub(crate) fn any_number_in(dir: &Path, mut is: impl FnMut(u32) -> bool) -> Result<bool> {
     any_name_in(dir, |name| decimal(name).is_some_and(&mut is))
 }
 
