@@ -7,7 +7,6 @@ use crate::audit;
 use crate::budget::Budget;
 use crate::closing::{Closed, OVERHEAD, undo_linger, wait_until_closed};
 use crate::error::{Error, Result};
-use crate::floor::is_unified;
 use crate::ipc;
 use crate::keepers::has_step;
 use crate::keeping::{end_keep, is_kept, keeps};
@@ -23,6 +22,7 @@ use crate::slice::cap;
 use crate::store::{self, Found, Locked, Marked, State, Together, Undo};
 use crate::sweeping::{ENOUGH, drop_unended, jobs_that_are_over, sweep};
 use crate::systemd::Systemd;
+use crate::unified::is_unified;
 use crate::user::User;
 
 /// Units that serve whatever session there is.

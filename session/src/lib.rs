@@ -53,6 +53,7 @@ mod store;
 mod sweeping;
 mod systemd;
 mod text;
+mod unified;
 mod user;
 pub mod view;
 

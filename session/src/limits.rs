@@ -9,9 +9,9 @@ use crate::cpus::CpuSet;
 use crate::decimal::decimal;
 use crate::devices::{self, Devices};
 use crate::error::{Error, Result};
-use crate::floor::require_unified;
 use crate::roots::Roots;
 use crate::text::text;
+use crate::unified::require_unified;
 
 /// What there is of each resource. None: as much as the node has, because Slurm
 /// is configured not to constrain it.

@@ -12,7 +12,6 @@ use crate::ending::{
     time_to_end_leftovers,
 };
 use crate::error::Result;
-use crate::floor::require_unified;
 use crate::keepers::{Keeper, is_apart, is_over};
 use crate::keeping::end_keep;
 use crate::live::check_manager;
@@ -23,6 +22,7 @@ use crate::roots::Roots;
 use crate::store::{self, Lease, Locked, Means, Undo};
 use crate::sweeping::{drop_earlier, drop_unended, see_the_end, settle, sweep};
 use crate::systemd::Systemd;
+use crate::unified::require_unified;
 use crate::user::User;
 
 /// The sessions of all users on this node.
