@@ -56,8 +56,8 @@ const WHOLE: [(&str, &str); 7] = [
 /// The nodes, what is always run there, and what `--all` adds.
 type Row = (Part, Suite, u8, Kind, &'static [&'static str], &'static [&'static str]);
 
-/// The longest first. Without `--all` each area is run once, `symbols`, `core` and `contained` on every
-/// release that they differ on.
+/// The longest first. Without `--all` each area is run once, `symbols` and `core` on every release,
+/// `contained` where Slurm holds jobs to limits.
 const ROWS: [Row; 12] = [
     (
         Part::Machine,
