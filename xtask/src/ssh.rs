@@ -55,7 +55,8 @@ impl Way {
         match self {
             Self::Port(port) => format!("    HostName 127.0.0.1\n    Port {port}\n"),
             Self::Namespace(pid) => {
-                let relay = within(pid, &format!("exec 3<>{NODE}; cat <&3 & exec cat >&3"));
+                // An ssh that is killed takes its connection with it, as one without a relay does.
+                let relay = within(pid, &format!("exec 3<>{NODE}; cat <&3 & cat >&3; kill $!"));
                 format!("    ProxyCommand {relay}\n")
             }
         }
