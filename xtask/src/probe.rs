@@ -1,7 +1,7 @@
 //! KVM where it runs a guest; elsewhere a Linux that is a process, where that will do, or QEMU's own emulation.
 use std::env;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,7 +10,7 @@ use crate::accel::Accel;
 use crate::cache::Cache;
 use crate::image::Image;
 use crate::progress::Step;
-use crate::{interrupt, process, qemu, uml};
+use crate::{interrupt, plan, process, qemu, uml};
 
 const OVERRIDE: &str = "LINGER_ACCEL";
 /// What the initrd says when it is started to see whether it starts.
@@ -64,9 +64,9 @@ fn is_process(image: &Image) -> bool {
 /// The node's own kernel, whose initrd speaks one line and restarts, which ends QEMU.
 fn boots(cache: &Cache, image: &Image) -> bool {
     let console = cache.path(&format!("probe-{}.console", std::process::id()));
-    let mut command = Command::new("setpriv");
+    let mut command = plan::bound_to_us(qemu::PROGRAM);
     command
-        .args(["--pdeathsig", "KILL", "--", qemu::PROGRAM, "-nodefaults", "-no-user-config"])
+        .args(["-nodefaults", "-no-user-config"])
         .args(["-display", "none", "-no-reboot", "-m", "256", "-machine", "q35"])
         .args(Accel::Kvm.arguments(false))
         .arg("-kernel")
