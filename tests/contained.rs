@@ -207,6 +207,48 @@ fn a_device_is_only_for_the_jobs_it_was_given_to() {
     assert_eq!(constrained, slurm_constrains_devices(), "what Slurm does: {control:#?}");
 }
 
+/// Show that where Slurm constrains nothing, a session has every device that the job has: the floor that it
+/// began with is gone.
+#[test]
+fn where_nothing_is_constrained_every_device_is_there() {
+    const CONF: &str = "/etc/slurm/cgroup.conf";
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let restart = "systemctl restart slurmctld slurmd";
+    let end = AtEnd(format!("mv {CONF}.before {CONF}; {restart}"));
+    N1.sh(&format!("cp -p {CONF} {CONF}.before; sed -i /^Constrain/d {CONF}; {restart}")).ok();
+    N1.settles();
+    let job = Batch::of("bob", DEVICES).run().ok();
+    for place in ["task:", "container:", "service:"] {
+        assert_eq!(job.value(place), "60 61", "{job:#?}");
+    }
+    N1.is_again(&before);
+    drop(end);
+    N1.settles();
+}
+
+/// Show that a session that stays, as that of a user who lingers, has its devices back when the job is over.
+#[test]
+fn a_session_that_stays_has_its_devices_back() {
+    N1.configure(QUICK);
+    let end = AtEnd("loginctl disable-linger bob".to_owned());
+    let opens = || {
+        let opens = "for tty in 60 61; do (: <>/dev/tty$tty) 2>/dev/null && echo -n $tty; done";
+        let service = format!(
+            "loginctl enable-linger bob; until busctl --machine=bob@ --user status >/dev/null 2>&1; do \
+             sleep 0.2; done; systemd-run --machine=bob@ --user --wait --pipe --quiet bash -c '{opens}'"
+        );
+        N1.sh(&service).stdout
+    };
+    assert_eq!(opens(), "6061");
+    let before = N1.snapshot();
+    let job = Batch::of("bob", DEVICES).with("--mem=100").run().ok();
+    assert_eq!(job.value("service:"), job.value("task:"), "{job:#?}");
+    N1.is_again(&before);
+    assert_eq!(opens(), "6061", "after the job");
+    drop(end);
+}
+
 /// Watches who changes a unit's properties; a call that changes nothing shows that it does.
 const WATCH: &str = "\
     busctl --system --json=short monitor --match=member=SetUnitProperties >/tmp/calls 2>/dev/null & \

@@ -79,11 +79,7 @@ impl Capped {
     pub(crate) fn caps(&self, roots: &Roots) -> Result<Vec<Property>> {
         let number = |name, value: Option<u64>| value.map(|value| Property::Number(name, value));
         let Limits { memory, swap, tasks, cpus, denied, closed } = &self.set;
-        // An empty list would leave the program in place that the floor has attached (systemd 252).
-        let is_attached =
-            self.touched.contains(&Name::DeviceAllow) && self.wanted != Limits::default();
-        let is_free = denied.is_empty() && !closed && !is_attached;
-        let devices = if is_free || self.before.has_device_rules() {
+        let devices = if (denied.is_empty() && !closed) || self.before.has_device_rules() {
             None
         } else if *closed {
             Some(Property::Devices(devices::allow_the_usual()))

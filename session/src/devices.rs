@@ -137,6 +137,11 @@ pub(crate) fn allow_all_but(
     Ok(whole.into_iter().chain(single).map(|name| (name, "rwm".to_owned())).collect())
 }
 
+/// The property that lets a slice open everything, whatever drivers are loaded later.
+pub(crate) fn allow_all() -> Vec<(String, String)> {
+    ["char-*", "block-*"].map(|name| (name.to_owned(), "rwm".to_owned())).into()
+}
+
 /// The property that lets a slice open what every program needs and no job is given: with any DeviceAllow
 /// systemd adds null, zero, full, random, urandom, tty and ptmx by itself (systemd.resource-control(5),
 /// DevicePolicy=auto).

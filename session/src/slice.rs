@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::capped::Capped;
+use crate::devices;
 use crate::error::Result;
 use crate::files;
 use crate::limits::Limits;
@@ -45,6 +46,11 @@ pub(crate) fn cap(
     if !kept.is_empty() {
         noted?;
     }
+    if undone.contains(&Name::DeviceAllow) && !capped.before.has_device_rules() {
+        // To the cgroup of a slice without rules systemd does not go for devices any more, and leaves
+        // the program there that it has attached last (seen with 252 and 257).
+        systemd.set_slice(uid, vec![Property::Devices(devices::allow_all())])?;
+    }
     let before = undone.iter().map(|name| capped.before.of(*name));
     systemd.set_slice(uid, caps.into_iter().chain(before).collect())?;
     for name in undone.iter().filter(|name| !capped.had_drop_in.contains(name)) {
@@ -53,7 +59,7 @@ pub(crate) fn cap(
     if kept.is_empty() {
         return state.remove_capped();
     }
-    capped.done = true;
+    (capped.touched, capped.done) = (kept, true);
     state.put_capped(&capped)
 }
 

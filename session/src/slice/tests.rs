@@ -150,3 +150,26 @@ fn device_rules_of_an_admin_stay() {
     let admins = Properties { device_policy: "closed".into(), ..untouched() };
     node.cap(&wanted, [Ask::Slice(admins), sets_memory(1 << 20)]).unwrap();
 }
+
+/// Show that a slice that had no device rules is opened to all devices before its list is taken back: what
+/// systemd has attached last stays.
+#[test]
+fn the_last_list_allows_everything() {
+    let node = Node::new();
+    let floor = Limits { closed: true, ..memory(1 << 20) };
+    let usual = Property::Devices(devices::allow_the_usual());
+    let caps = Ask::SetSlice(vec![Property::Number(Name::MemoryMax, 1 << 20), usual]);
+    node.cap(&floor, [Ask::Slice(untouched()), caps]).unwrap();
+    let all = || Ask::SetSlice(vec![Property::Devices(devices::allow_all())]);
+    let none = || Property::Devices(Vec::new());
+    let caps = Ask::SetSlice(vec![Property::Number(Name::MemoryMax, 1 << 20), none()]);
+    node.cap(&memory(1 << 20), [all(), caps]).unwrap();
+    node.kernel_has("memory.max", "1048576\n");
+    node.cap(&Limits::default(), [sets_memory(INFINITY)]).unwrap();
+    assert!(node.is_clean());
+    let floor = Limits { closed: true, ..Limits::default() };
+    let usual = Property::Devices(devices::allow_the_usual());
+    node.cap(&floor, [Ask::Slice(untouched()), Ask::SetSlice(vec![usual])]).unwrap();
+    node.cap(&Limits::default(), [all(), Ask::SetSlice(vec![none()])]).unwrap();
+    assert!(node.is_clean());
+}
