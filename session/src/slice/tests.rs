@@ -161,8 +161,8 @@ fn the_last_list_allows_everything() {
     let caps = Ask::SetSlice(vec![Property::Number(Name::MemoryMax, 1 << 20), usual]);
     node.cap(&floor, [Ask::Slice(untouched()), caps]).unwrap();
     let all = || Ask::SetSlice(vec![Property::Devices(devices::allow_all())]);
-    let none = || Property::Devices(Vec::new());
-    let caps = Ask::SetSlice(vec![Property::Number(Name::MemoryMax, 1 << 20), none()]);
+    let nothing = || Property::Devices(Vec::new());
+    let caps = Ask::SetSlice(vec![Property::Number(Name::MemoryMax, 1 << 20), nothing()]);
     node.cap(&memory(1 << 20), [all(), caps]).unwrap();
     node.kernel_has("memory.max", "1048576\n");
     node.cap(&Limits::default(), [sets_memory(INFINITY)]).unwrap();
@@ -170,6 +170,6 @@ fn the_last_list_allows_everything() {
     let floor = Limits { closed: true, ..Limits::default() };
     let usual = Property::Devices(devices::allow_the_usual());
     node.cap(&floor, [Ask::Slice(untouched()), Ask::SetSlice(vec![usual])]).unwrap();
-    node.cap(&Limits::default(), [all(), Ask::SetSlice(vec![none()])]).unwrap();
+    node.cap(&Limits::default(), [all(), Ask::SetSlice(vec![nothing()])]).unwrap();
     assert!(node.is_clean());
 }
