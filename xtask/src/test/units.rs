@@ -46,13 +46,15 @@ pub(crate) enum Kind {
 
 /// Area and test: what needs a second CPU, or Slurm with ConstrainCores, and so the cpuset controller, or the
 /// devices of a machine. `odd_nodes` as a whole changes what has Slurm take one CPU for two.
-const WHOLE: [(&str, &str); 8] = [
+const WHOLE: [(&str, &str); 10] = [
     ("command", "a_healthy_node_is_well"),
     ("command", "a_job_is_seen"),
     ("command", "what_is_wrong_is_found"),
     ("contained", "a_device_is_only_for_the_jobs_it_was_given_to"),
     ("contained", "a_job_gets_no_more_than_its_allocation"),
+    ("contained", "a_session_that_stays_has_its_devices_back"),
     ("contained", "two_jobs_have_their_sum_and_then_what_remains"),
+    ("contained", "where_nothing_is_constrained_every_device_is_there"),
     ("policy", "only_what_is_named_is_capped"),
     ("users", "cpus_are_chosen_where_cpuset_is_delegated"),
 ];
