@@ -94,7 +94,7 @@ fn report(
     line: &str,
     error: &Error,
 ) -> Result<(), String> {
-    if arguments.on_error == OnError::Drain && error.is_the_sites(&sessions.roots) {
+    if arguments.on_error == OnError::Drain && error.is_the_sites(&sessions.site.roots) {
         return Err(line.to_owned());
     }
     log::error!("{line}");
@@ -107,7 +107,7 @@ pub(crate) mod tests {
     use crate::policy::Wish;
     use std::time::Duration;
     use tempfile::TempDir;
-    use user_session::{Means, Roots};
+    use user_session::{Means, Roots, Site};
 
     /// A node without a system bus, on which we are the user.
     pub(crate) fn node_without_bus() -> (TempDir, Sessions, Job) {
@@ -125,7 +125,11 @@ pub(crate) mod tests {
         let containment = Arguments::default().containment;
         let timeout = Duration::from_secs(5);
         let (means, keep) = (Means::Linger, Duration::ZERO);
-        (dir, Sessions { roots, timeout, means, containment, keep }, Job { id: 42, uid })
+        (
+            dir,
+            Sessions { site: Site { roots, timeout, means, containment, keep } },
+            Job { id: 42, uid },
+        )
     }
 
     pub(crate) fn request(job: Job, wish: Wish) -> Request {

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitStatus;
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Moment, Role, Roots, Sessions};
+use user_session::{Job, Mark, Moment, Role, Roots, Sessions, Site};
 
 use crate::arguments::{self, Arguments, OnError};
 use crate::child::as_root;
@@ -164,7 +164,7 @@ unsafe impl Plugin for Linger {
         guarded(|| {
             let Some(step) = &self.step else { return Ok(()) };
             let (sessions, job) = (sessions(&step.arguments), step.job);
-            let dir = sessions.roots.runtime_dir(job.uid);
+            let dir = sessions.site.roots.runtime_dir(job.uid);
             let has_session = step.plan == Plan::Session;
             let is_confined = has_session && sessions.is_confined(job).unwrap_or(false);
             let is_first = spank.task_id()? == 0;
@@ -299,7 +299,7 @@ fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> 
 
 fn sessions(arguments: &Arguments) -> Sessions {
     let Arguments { timeout, means, containment, keep, .. } = *arguments;
-    Sessions { roots: Roots::default(), timeout, means, containment, keep }
+    Sessions { site: Site { roots: Roots::default(), timeout, means, containment, keep } }
 }
 
 fn this_job(spank: &SpankHandle<'_>) -> Result<Job, Box<dyn Error>> {

@@ -54,10 +54,11 @@ pub(crate) fn plan(
 /// The session, as long as it can be held to its jobs. One that an admin, the
 /// user or a crash of its manager has ended since is opened again.
 fn session(sessions: &Sessions, job: Job) -> Plan {
-    let (dir, slice) = (sessions.roots.runtime_dir(job.uid), sessions.roots.slice(job.uid));
+    let (dir, slice) =
+        (sessions.site.roots.runtime_dir(job.uid), sessions.site.roots.slice(job.uid));
     let live = check_live(&dir, job.uid, Viewpoint::Root);
     if let Err(gone) = live.and_then(|()| check_manager(&slice, job.uid)) {
-        let cause = match sessions.means {
+        let cause = match sessions.site.means {
             Means::Linger => "",
             Means::Manager => " (logind stops it when the user logs out; session=linger keeps it)",
         };
@@ -90,7 +91,8 @@ fn apart() -> Plan {
 /// What the prolog did not get may be there now, by another job of the user.
 /// Using it without a lease would have it vanish under this job.
 fn take_late(sessions: &Sessions, job: Job) -> Option<Plan> {
-    let (dir, slice) = (sessions.roots.runtime_dir(job.uid), sessions.roots.slice(job.uid));
+    let (dir, slice) =
+        (sessions.site.roots.runtime_dir(job.uid), sessions.site.roots.slice(job.uid));
     check_live(&dir, job.uid, Viewpoint::Root).ok()?;
     check_manager(&slice, job.uid).ok()?;
     sessions.take(job, Moment::Step).ok().map(|()| Plan::Session)

@@ -8,7 +8,8 @@ use crate::crash;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::roots::Roots;
-use crate::store::{self, Means, Undo};
+use crate::site::Means;
+use crate::store::{self, Undo};
 use crate::user::User;
 use crate::view::Before;
 

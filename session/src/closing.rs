@@ -10,7 +10,8 @@ use crate::dying::Dying;
 use crate::error::{Error, Problem, Result};
 use crate::mounts;
 use crate::processes::{Process, processes};
-use crate::store::{Locked, Means, Undo};
+use crate::site::Means;
+use crate::store::{Locked, Undo};
 use crate::systemd::{Awaited, RECHECK, Systemd};
 use crate::user::User;
 

@@ -2,30 +2,19 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::Duration;
 
 use crate::audit;
 use crate::budget::Budget;
 use crate::bus::Bus;
 use crate::ending::confine;
 use crate::error::{Error, Result};
-use crate::limits::{Confine, Limits};
+use crate::limits::Limits;
 use crate::proc::sees_this_process;
 use crate::role::Job;
 use crate::sessions::Sessions;
+use crate::site::{Confine, Site};
 use crate::store::{self, Marked, Together};
 use crate::systemd::Systemd;
-
-/// How a session is held to its jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Containment {
-    /// Which limits of the jobs hold for the session too.
-    pub confine: Confine,
-    /// End what a job left running.
-    pub kill_leftovers: bool,
-    /// Between SIGTERM and SIGKILL.
-    pub grace: Duration,
-}
 
 /// The audit session id of a step that could not be given one of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +32,7 @@ impl Sessions {
     pub fn confine(&self, job: Job) -> Result<()> {
         // Slurm has the extern step join the job's mount namespace here, and not its
         // pid namespace (namespace/linux, 25.11): the first step will do it.
-        if !sees_this_process(&self.roots.proc) {
+        if !sees_this_process(&self.site.roots.proc) {
             return Ok(());
         }
         let done = self.note_limits(job).and_then(|()| self.cap(job));
@@ -53,17 +42,17 @@ impl Sessions {
     /// Without the user's lock: of many jobs that begin at once, who has the lock caps
     /// for all of them.
     fn note_limits(&self, job: Job) -> Result<()> {
-        let limits = match self.containment.confine {
+        let limits = match self.site.containment.confine {
             Confine::NONE => Limits::default(),
-            _ => Limits::of_this_job(&self.roots)?,
+            _ => Limits::of_this_job(&self.site.roots)?,
         };
-        store::state(&self.roots, job.uid).put_limits(job.id, &limits)
+        store::state(&self.site.roots, job.uid).put_limits(job.id, &limits)
     }
 
     /// Whether it is known what `job` may use.
     #[must_use]
     pub fn has_limits(&self, job: Job) -> bool {
-        matches!(store::state(&self.roots, job.uid).limits(job.id), Ok(Some(_)))
+        matches!(store::state(&self.site.roots, job.uid).limits(job.id), Ok(Some(_)))
     }
 
     /// Sees to it that the session still is held to what its jobs may use.
@@ -72,21 +61,11 @@ impl Sessions {
     /// # Errors
     /// As [`Sessions::confine`].
     pub fn keep_confined(&self, job: Job) -> Result<()> {
-        match self.is_capped(job.uid) {
+        match is_capped(&self.site, job.uid) {
             Ok(true) => Ok(()),
             Ok(false) => self.cap(job).or_else(|error| self.fail(job, error)),
             Err(error) => self.fail(job, error),
         }
-    }
-
-    fn is_capped(&self, uid: u32) -> Result<bool> {
-        let state = store::state(&self.roots, uid);
-        let Together::Limits(wanted) = state.together()? else { return Ok(true) };
-        let wanted = wanted.only(self.containment.confine);
-        Ok(match state.capped() {
-            Some(capped) => capped.is_right(&wanted, &self.roots.slice(uid)),
-            None => wanted == Limits::default(),
-        })
     }
 
     /// Whether the session is held to limits where `job` has some: the end of all
@@ -95,12 +74,12 @@ impl Sessions {
     /// # Errors
     /// When the kernel's files cannot be read.
     pub fn is_confined(&self, job: Job) -> Result<bool> {
-        Limits::hold_the_slice(&self.roots, job.uid, self.containment.confine)
+        Limits::hold_the_slice(&self.site.roots, job.uid, self.site.containment.confine)
     }
 
     fn cap(&self, job: Job) -> Result<()> {
-        let budget = Budget::starting_now(self.timeout).for_trying();
-        hold(&mut Bus::new(&self.roots, budget), self, job, budget)
+        let budget = Budget::starting_now(self.site.timeout).for_trying();
+        hold(&mut Bus::new(&self.site.roots, budget), &self.site, job, budget)
     }
 
     /// A session that the kernel holds to limits, if only to the floor, is none without:
@@ -116,8 +95,8 @@ impl Sessions {
     /// that the step starts will bear.
     #[must_use]
     pub fn mark(&self, job: Job) -> Mark {
-        let inherited = audit::id_of(&self.roots.proc, "self");
-        let renewed = audit::renew(&self.roots.proc, job.uid, inherited);
+        let inherited = audit::id_of(&self.site.roots.proc, "self");
+        let renewed = audit::renew(&self.site.roots.proc, job.uid, inherited);
         Mark { inherited: inherited.filter(|_| !renewed) }
     }
 
@@ -132,9 +111,11 @@ impl Sessions {
         pid: impl std::fmt::Display,
         mark: Mark,
     ) -> Result<Option<u32>> {
-        let id = audit::id_of(&self.roots.proc, pid).filter(|id| Some(*id) != mark.inherited);
+        let id = audit::id_of(&self.site.roots.proc, pid).filter(|id| Some(*id) != mark.inherited);
         match id {
-            Some(id) => store::state(&self.roots, job.uid).add_audit_id(Marked::Job(job.id), id)?,
+            Some(id) => {
+                store::state(&self.site.roots, job.uid).add_audit_id(Marked::Job(job.id), id)?
+            }
             None => self.tell_that_nothing_is_marked(job),
         }
         Ok(id)
@@ -142,7 +123,7 @@ impl Sessions {
 
     /// Once for all jobs that share a session: it is the kernel's doing.
     fn tell_that_nothing_is_marked(&self, job: Job) {
-        let told = self.roots.run.join(job.uid.to_string()).join("no-audit-ids");
+        let told = self.site.roots.run.join(job.uid.to_string()).join("no-audit-ids");
         let mut options = OpenOptions::new();
         let is_new = options.write(true).create_new(true).mode(0o600).open(&told);
         if is_new.is_ok() {
@@ -154,17 +135,27 @@ impl Sessions {
     }
 }
 
+fn is_capped(site: &Site, uid: u32) -> Result<bool> {
+    let state = store::state(&site.roots, uid);
+    let Together::Limits(wanted) = state.together()? else { return Ok(true) };
+    let wanted = wanted.only(site.containment.confine);
+    Ok(match state.capped() {
+        Some(capped) => capped.is_right(&wanted, &site.roots.slice(uid)),
+        None => wanted == Limits::default(),
+    })
+}
+
 /// Holds the slice to what the user's jobs may use together, if `job` is one of them.
 pub(crate) fn hold(
     systemd: &mut impl Systemd,
-    sessions: &Sessions,
+    site: &Site,
     job: Job,
     budget: Budget,
 ) -> Result<()> {
-    let is_done = || sessions.is_capped(job.uid).unwrap_or(false);
-    match store::lock_unless(&sessions.roots, job.uid, budget, is_done)? {
+    let is_done = || is_capped(site, job.uid).unwrap_or(false);
+    match store::lock_unless(&site.roots, job.uid, budget, is_done)? {
         Some(state) if !matches!(state.lease(job.id), Ok(None)) => {
-            confine(systemd, sessions, job.uid, &state)
+            confine(systemd, site, job.uid, &state)
         }
         _ => Ok(()),
     }

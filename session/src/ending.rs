@@ -16,8 +16,8 @@ use crate::processes::{Process, processes};
 use crate::rest;
 use crate::role::Job;
 use crate::roots::manager;
-use crate::sessions::Sessions;
 use crate::set::Set;
+use crate::site::Site;
 use crate::slice::cap;
 use crate::store::{self, Found, Locked, Marked, State, Together, Undo};
 use crate::sweeping::{ENOUGH, drop_unended, jobs_that_are_over, sweep};
@@ -42,14 +42,14 @@ pub(crate) fn time_to_end_leftovers(grace: Duration) -> Duration {
 /// Ends what the steps of `job` left in the session, and answers with what lives
 /// on all the same. Without the user's lock: the lease keeps the session open
 /// meanwhile, and other jobs of the user need not wait.
-pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process>> {
-    let roots = &sessions.roots;
+pub(crate) fn end_leftovers(site: &Site, job: Job) -> Result<Vec<Process>> {
+    let roots = &site.roots;
     let state = store::state(roots, job.uid);
-    let ids = audit_ids_of_ended(sessions, job, &state)?;
-    if !sessions.containment.kill_leftovers || ids.is_empty() {
+    let ids = audit_ids_of_ended(site, job, &state)?;
+    if !site.containment.kill_leftovers || ids.is_empty() {
         return Ok(Vec::new());
     }
-    let left = end_marked(sessions, job.uid, &ids);
+    let left = end_marked(site, job.uid, &ids);
     if left.spared {
         // For whoever ends the last job, if the session stays then.
         state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(job.id))?)?;
@@ -58,15 +58,15 @@ pub(crate) fn end_leftovers(sessions: &Sessions, job: Job) -> Result<Vec<Process
 }
 
 /// Ends what bears one of `ids`, but for what Podman shares between containers.
-pub(crate) fn end_marked(sessions: &Sessions, uid: u32, ids: &Set<u32>) -> Left {
-    sessions.ending(uid, true, &|process| sessions.bears(process, ids)).run()
+pub(crate) fn end_marked(site: &Site, uid: u32, ids: &Set<u32>) -> Left {
+    ending(site, uid, true, &|process| bears(site, process, ids)).run()
 }
 
 /// What this job's steps bear, and those of jobs that have ended before it.
-fn audit_ids_of_ended(sessions: &Sessions, job: Job, state: &State) -> Result<Set<u32>> {
+fn audit_ids_of_ended(site: &Site, job: Job, state: &State) -> Result<Set<u32>> {
     // Sorted once: there may be many jobs.
     let mut ids: Vec<_> = state.audit_ids(Marked::Ended)?.into_iter().collect();
-    let over = jobs_that_are_over(sessions, state, false, ENOUGH)?;
+    let over = jobs_that_are_over(site, state, false, ENOUGH)?;
     for job in over.into_iter().chain([job.id]) {
         ids.extend(state.audit_ids(Marked::Job(job))?);
     }
@@ -75,68 +75,68 @@ fn audit_ids_of_ended(sessions: &Sessions, job: Job, state: &State) -> Result<Se
 
 pub(crate) fn release(
     systemd: &mut impl Systemd,
-    sessions: &Sessions,
+    site: &Site,
     job: Job,
     budget: Budget,
 ) -> Result<()> {
-    let state = store::lock(&sessions.roots, job.uid, budget)?;
-    if has_step(&state.keepers(job.id)?, &sessions.roots.proc) {
+    let state = store::lock(&site.roots, job.uid, budget)?;
+    if has_step(&state.keepers(job.id)?, &site.roots.proc) {
         // It outlives its extern step (RunInJob), or cannot be killed.
         drop_unended(&state, job.id)?;
     } else {
         state.remove(job.id)?;
     }
-    sweep(sessions, job.uid, &state, false)?;
+    sweep(site, job.uid, &state, false)?;
     if state.is_held()? {
-        return confine(systemd, sessions, job.uid, &state);
+        return confine(systemd, site, job.uid, &state);
     }
-    if keeps(systemd, sessions, job.uid, &state) {
-        return confine(systemd, sessions, job.uid, &state);
+    if keeps(systemd, site, job.uid, &state) {
+        return confine(systemd, site, job.uid, &state);
     }
-    close(systemd, sessions, job.uid, &state)
+    close(systemd, site, job.uid, &state)
 }
 
 /// Closes a session that no job holds, and waits for its end.
 pub(crate) fn close(
     systemd: &mut impl Systemd,
-    sessions: &Sessions,
+    site: &Site,
     uid: u32,
     state: &Locked,
 ) -> Result<()> {
     let was_kept = is_kept(state);
-    let put_back = put_back(systemd, sessions, uid, state)?;
+    let put_back = put_back(systemd, site, uid, state)?;
     let closed = match &put_back {
         Some((user, undo)) => {
-            wait_until_closed(systemd, user, state, undo, sessions.containment.grace)?
+            wait_until_closed(systemd, user, state, undo, site.containment.grace)?
         }
         None => Closed::Stays,
     };
     match closed {
         Closed::Gone => {
-            all_gone(&rest::end(&sessions.roots, uid))?;
-            ipc::remove_podmans_lock(&sessions.roots, uid);
+            all_gone(&rest::end(&site.roots, uid))?;
+            ipc::remove_podmans_lock(&site.roots, uid);
         }
         // What is new since it was frozen is of the login that ended the keep.
         Closed::Stays if was_kept => {}
-        Closed::Stays => end_strangers(sessions, uid, state)?,
+        Closed::Stays => end_strangers(site, uid, state)?,
     }
     if put_back.is_some() {
         state.remove_undo()?;
     }
-    confine(systemd, sessions, uid, state)
+    confine(systemd, site, uid, state)
 }
 
 /// What no job holds. Gives the user and what is to be undone, which stays written down until the session
 /// has ended; nothing where its end is put off.
 pub(crate) fn put_back<'a>(
     systemd: &mut impl Systemd,
-    sessions: &'a Sessions,
+    site: &'a Site,
     uid: u32,
     state: &Locked,
 ) -> Result<Option<(User<'a>, Undo)>> {
     end_keep(systemd, uid, state)?;
     let Some(undo) = state.undo()? else { return Ok(None) };
-    let user = User { uid, name: undo.name.clone(), roots: &sessions.roots };
+    let user = User { uid, name: undo.name.clone(), roots: &site.roots };
     if !undo.linger_before && must_stay(systemd, &user)? {
         return Ok(None);
     }
@@ -164,22 +164,22 @@ fn must_stay(systemd: &mut impl Systemd, user: &User<'_>) -> Result<bool> {
 /// nor a session whose end was put off.
 pub(crate) fn confine(
     systemd: &mut impl Systemd,
-    sessions: &Sessions,
+    site: &Site,
     uid: u32,
     state: &Locked,
 ) -> Result<()> {
-    let roots = &sessions.roots;
+    let roots = &site.roots;
     let wanted = match state.together()? {
         Together::Limits(limits) => limits,
         Together::NotBegun if !is_unified(roots) || is_at_floor(state) => return Ok(()),
         Together::NotBegun => {
-            let floor = Limits::floor(&roots.slice(uid)).only(sessions.containment.confine);
+            let floor = Limits::floor(&roots.slice(uid)).only(site.containment.confine);
             return cap(systemd, roots, uid, state, floor, true);
         }
         Together::NoJob if state.undo()?.is_some() => return Ok(()),
         Together::NoJob => Limits::default(),
     };
-    cap(systemd, roots, uid, state, wanted.only(sessions.containment.confine), false)
+    cap(systemd, roots, uid, state, wanted.only(site.containment.confine), false)
 }
 
 fn is_at_floor(state: &Locked) -> bool {
@@ -190,11 +190,11 @@ fn is_at_floor(state: &Locked) -> bool {
 const MOST_FOUND: usize = 256 << 10;
 
 /// Writes down what runs in the session when its first job gets it.
-pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
+pub(crate) fn note_found(site: &Site, uid: u32, state: &Locked) -> Result<()> {
     if state.has_found() {
         return Ok(());
     }
-    let found = processes(&sessions.roots, uid).into_iter().map(|process| process.cgroup);
+    let found = processes(&site.roots, uid).into_iter().map(|process| process.cgroup);
     let mut cgroups: Set<_> = found.collect();
     if cgroups.iter().map(|cgroup| cgroup.as_os_str().len()).sum::<usize>() > MOST_FOUND {
         log::warn!(
@@ -208,8 +208,8 @@ pub(crate) fn note_found(sessions: &Sessions, uid: u32, state: &Locked) -> Resul
 /// Where the session stays, what its manager started for the jobs ends with the
 /// last of them, and what they shared: it was not there before, and bears the
 /// audit id of the manager or of a job.
-pub(crate) fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
-    if !sessions.containment.kill_leftovers {
+pub(crate) fn end_strangers(site: &Site, uid: u32, state: &Locked) -> Result<()> {
+    if !site.containment.kill_leftovers {
         return Ok(());
     }
     let found = state.found().unwrap_or_else(|error| {
@@ -217,7 +217,7 @@ pub(crate) fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Re
         None
     });
     let Some(found) = found else { return Ok(()) };
-    let (roots, manager) = (&sessions.roots, manager(uid));
+    let (roots, manager) = (&site.roots, manager(uid));
     let init = manager.join("init.scope");
     let all = processes(roots, uid);
     let Some(managers) = all.iter().find(|process| process.cgroup == init) else { return Ok(()) };
@@ -230,14 +230,14 @@ pub(crate) fn end_strangers(sessions: &Sessions, uid: u32, state: &Locked) -> Re
             && !is_bus(&process.cgroup)
             && (id == managers_id || id.is_some_and(|id| spared.contains(&id)))
     };
-    all_gone(&sessions.ending(uid, false, &is_stranger).run().alive)
+    all_gone(&ending(site, uid, false, &is_stranger).run().alive)
 }
 
 /// Ends what was spared for the sake of jobs that have ended since.
-pub(crate) fn end_spared(sessions: &Sessions, uid: u32, state: &Locked) -> Result<()> {
+pub(crate) fn end_spared(site: &Site, uid: u32, state: &Locked) -> Result<()> {
     let spared = state.audit_ids(Marked::Ended)?;
-    if sessions.containment.kill_leftovers && !spared.is_empty() {
-        sessions.ending(uid, false, &|process| sessions.bears(process, &spared)).run();
+    if site.containment.kill_leftovers && !spared.is_empty() {
+        ending(site, uid, false, &|process| bears(site, process, &spared)).run();
     }
     Ok(())
 }
@@ -253,18 +253,16 @@ pub(crate) fn all_gone(left: &[Process]) -> Result<()> {
     if left.is_empty() { Ok(()) } else { Err(Error::still_alive(left)) }
 }
 
-impl Sessions {
-    fn bears(&self, process: &Process, ids: &Set<u32>) -> bool {
-        audit::id_of(&self.roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
-    }
+fn bears(site: &Site, process: &Process, ids: &Set<u32>) -> bool {
+    audit::id_of(&site.roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
+}
 
-    fn ending<'a>(
-        &'a self,
-        uid: u32,
-        spare_shared: bool,
-        is_target: &'a dyn Fn(&Process) -> bool,
-    ) -> Ending<'a> {
-        let grace = self.containment.grace;
-        Ending { roots: &self.roots, uid, grace, spare_shared, is_target }
-    }
+fn ending<'a>(
+    site: &'a Site,
+    uid: u32,
+    spare_shared: bool,
+    is_target: &'a dyn Fn(&Process) -> bool,
+) -> Ending<'a> {
+    let grace = site.containment.grace;
+    Ending { roots: &site.roots, uid, grace, spare_shared, is_target }
 }

@@ -31,14 +31,14 @@ impl Sessions {
     /// # Errors
     /// Why it could not be: Podman will then leave the cgroup.
     pub fn keep_in_step(&self, job: Job, pid: impl std::fmt::Display) -> Result<()> {
-        if !sees_this_process(&self.roots.proc) {
+        if !sees_this_process(&self.site.roots.proc) {
             return Ok(());
         }
         let here = self.cgroup_of("self")?;
         let (Some(own), task) = (job_in(&here), self.cgroup_of(pid)?) else { return Ok(()) };
         // systemd may have moved it meanwhile, for a process of the user's.
         match task_in(own, &task) {
-            Some(task) => give(&self.roots.cgroup.join(task), job.uid),
+            Some(task) => give(&self.site.roots.cgroup.join(task), job.uid),
             None => Ok(()),
         }
     }
@@ -49,11 +49,11 @@ impl Sessions {
     /// # Errors
     /// What could not be ended.
     pub fn end_what_left(&self, job: Job) -> Result<()> {
-        let state = store::state(&self.roots, job.uid);
-        if !has_step(&state.keepers(job.id)?, &self.roots.proc) {
+        let state = store::state(&self.site.roots, job.uid);
+        if !has_step(&state.keepers(job.id)?, &self.site.roots.proc) {
             return Ok(());
         }
-        all_gone(&end_leftovers(self, job)?)
+        all_gone(&end_leftovers(&self.site, job)?)
     }
 
     /// Ends what bears the mark `id` of one of `job`'s steps in the session.
@@ -61,11 +61,11 @@ impl Sessions {
     /// # Errors
     /// What could not be ended.
     pub fn end_step(&self, job: Job, id: u32) -> Result<()> {
-        all_gone(&end_marked(self, job.uid, &[id].into()).alive)
+        all_gone(&end_marked(&self.site, job.uid, &[id].into()).alive)
     }
 
     fn cgroup_of(&self, pid: impl std::fmt::Display) -> Result<String> {
-        let file = self.roots.proc.join(format!("{pid}/cgroup"));
+        let file = self.site.roots.proc.join(format!("{pid}/cgroup"));
         text(&file).map_err(Error::file("read", &file))
     }
 }

@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::processes::processes;
 use crate::roots::Roots;
 use crate::roots::manager;
-use crate::sessions::Sessions;
-use crate::store::{Locked, Means, State, Undo};
+use crate::site::{Means, Site};
+use crate::store::{Locked, State, Undo};
 use crate::systemd::Systemd;
 use crate::text::text;
 use crate::user::User;
@@ -27,13 +27,8 @@ const TOGETHER: usize = 2;
 
 /// Whether a session that no job holds is kept, from now on or since an earlier
 /// job. Whoever asks closes it otherwise.
-pub(crate) fn keeps(
-    systemd: &mut impl Systemd,
-    sessions: &Sessions,
-    uid: u32,
-    state: &Locked,
-) -> bool {
-    keep(systemd, sessions, uid, state).unwrap_or_else(|error| {
+pub(crate) fn keeps(systemd: &mut impl Systemd, site: &Site, uid: u32, state: &Locked) -> bool {
+    keep(systemd, site, uid, state).unwrap_or_else(|error| {
         log::warn!("uid {uid}: keep session: {error}; it is closed");
         false
     })
@@ -41,9 +36,9 @@ pub(crate) fn keeps(
 
 /// Written down before anything is done, and guarded before it is frozen: whatever
 /// a crash leaves ends by itself.
-fn keep(systemd: &mut impl Systemd, sessions: &Sessions, uid: u32, state: &Locked) -> Result<bool> {
-    let roots = &sessions.roots;
-    if sessions.keep.is_zero() || !is_ours_alone(roots, uid, state)? {
+fn keep(systemd: &mut impl Systemd, site: &Site, uid: u32, state: &Locked) -> Result<bool> {
+    let roots = &site.roots;
+    if site.keep.is_zero() || !is_ours_alone(roots, uid, state)? {
         return Ok(false);
     }
     if let Some(left) = left(roots, state) {
@@ -52,12 +47,12 @@ fn keep(systemd: &mut impl Systemd, sessions: &Sessions, uid: u32, state: &Locke
     let (Some(command), Some(now)) = (command(roots, uid), uptime(roots)) else {
         return Ok(false);
     };
-    end_spared(sessions, uid, state)?;
+    end_spared(site, uid, state)?;
     if !is_idle(roots, uid) {
         return Ok(false);
     }
     state.doubt_kept()?;
-    systemd.guard(uid, sessions.keep, &command)?;
+    systemd.guard(uid, site.keep, &command)?;
     // A login that comes after this question has the guard called.
     if systemd.is_logged_in(uid)? {
         return Ok(false);
@@ -68,7 +63,7 @@ fn keep(systemd: &mut impl Systemd, sessions: &Sessions, uid: u32, state: &Locke
         return Ok(false);
     }
     state.remove_ended()?;
-    state.put_kept(now + sessions.keep.as_secs())?;
+    state.put_kept(now + site.keep.as_secs())?;
     Ok(true)
 }
 

@@ -10,6 +10,7 @@ use crate::decimal::decimal;
 use crate::devices::{self, Devices};
 use crate::error::{Error, Result};
 use crate::roots::Roots;
+use crate::site::Confine;
 use crate::text::text;
 use crate::unified::require_unified;
 
@@ -35,33 +36,6 @@ pub struct Limits {
     /// No device may, but those that every program needs.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) closed: bool,
-}
-
-/// What of a job's limits the session is held to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-// Switches that have nothing to do with each other.
-#[allow(clippy::struct_excessive_bools)]
-pub struct Confine {
-    /// Memory, and swap with it.
-    pub memory: bool,
-    /// The CPUs to run on.
-    pub cpus: bool,
-    /// The number of processes and threads.
-    pub tasks: bool,
-    /// The devices to open.
-    pub devices: bool,
-}
-
-impl Confine {
-    /// Everything: what a site gets that says nothing else.
-    pub const ALL: Self = Self { memory: true, cpus: true, tasks: true, devices: true };
-    /// Nothing.
-    pub const NONE: Self = Self { memory: false, cpus: false, tasks: false, devices: false };
-
-    /// Whether anything is confined.
-    pub(crate) fn is_any(self) -> bool {
-        self != Self::NONE
-    }
 }
 
 impl Limits {

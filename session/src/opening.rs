@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::budget::Budget;
 use crate::error::{Error, Problem, Result};
 use crate::rest;
-use crate::store::{Locked, Means, Undo};
+use crate::site::Means;
+use crate::store::{Locked, Undo};
 use crate::systemd::{Awaited, RECHECK, Systemd, Units};
 use crate::user::User;
 

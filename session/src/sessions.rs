@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::bus::Bus;
 use crate::closing::forget_undo;
-use crate::containment::Containment;
 use crate::crash;
 use crate::ending::{
     all_gone, confine, end_leftovers, note_found, put_back, release, time_to_end,
@@ -18,8 +17,8 @@ use crate::live::check_manager;
 use crate::opening::{Opened, Opening, open};
 use crate::processes::{Process, processes};
 use crate::role::{Job, Moment, Role};
-use crate::roots::Roots;
-use crate::store::{self, Lease, Locked, Means, Undo};
+use crate::site::Site;
+use crate::store::{self, Lease, Locked, Undo};
 use crate::sweeping::{drop_earlier, drop_unended, see_the_end, settle, sweep};
 use crate::systemd::Systemd;
 use crate::unified::require_unified;
@@ -28,17 +27,8 @@ use crate::user::User;
 /// The sessions of all users on this node.
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    /// Where things are.
-    pub roots: Roots,
-    /// What one call may take, everything included but the grace that processes
-    /// are given to end.
-    pub timeout: Duration,
-    /// What keeps a session up.
-    pub means: Means,
-    /// How a session is held to its jobs.
-    pub containment: Containment,
-    /// How long it is kept for the user's next job; not at all by default.
-    pub keep: Duration,
+    /// What the admin has set.
+    pub site: Site,
 }
 
 impl Sessions {
@@ -54,29 +44,30 @@ impl Sessions {
         let was_open = moment == Moment::Step && matches!(self.lease(job), Ok(Some(Lease::Open)));
         self.open(job, moment).inspect_err(|error| {
             // What runs in a session that is there must not end for what passes, or for what its user did.
-            if !(was_open && check_manager(&self.roots.slice(job.uid), job.uid).is_ok()) {
+            if !(was_open && check_manager(&self.site.roots.slice(job.uid), job.uid).is_ok()) {
                 self.give_up(job, error.to_string());
             }
         })
     }
 
     fn open(&self, job: Job, moment: Moment) -> Result<()> {
-        if self.containment.confine.is_any() {
-            require_unified(&self.roots)?;
+        if self.site.containment.confine.is_any() {
+            require_unified(&self.site.roots)?;
         }
         // The session before may be closing, and has its own time for that.
-        let closing = time_to_end(self.containment.grace);
-        let waiting = Budget::starting_now(self.timeout).for_trying().and(closing);
-        let state = store::lock(&self.roots, job.uid, waiting)?;
-        let trying = Budget::starting_now(self.timeout).for_trying();
-        take(&mut Bus::new(&self.roots, trying), self, job, moment, &state, trying)
+        let closing = time_to_end(self.site.containment.grace);
+        let waiting = Budget::starting_now(self.site.timeout).for_trying().and(closing);
+        let state = store::lock(&self.site.roots, job.uid, waiting)?;
+        let trying = Budget::starting_now(self.site.timeout).for_trying();
+        take(&mut Bus::new(&self.site.roots, trying), &self.site, job, moment, &state, trying)
     }
 
     /// After a failure: notes why, and puts back what no other job holds, in the
     /// fifth of the time that is kept for it.
     pub(crate) fn give_up(&self, job: Job, cause: String) {
-        let budget = Budget::starting_now(self.timeout).for_putting_back();
-        let given_up = give_up(&mut Bus::new(&self.roots, budget), self, job, cause, budget);
+        let budget = Budget::starting_now(self.site.timeout).for_putting_back();
+        let given_up =
+            give_up(&mut Bus::new(&self.site.roots, budget), &self.site, job, cause, budget);
         given_up.unwrap_or_else(|error| log::warn!("{job}: put back what was changed: {error}"));
     }
 
@@ -85,16 +76,16 @@ impl Sessions {
     /// # Errors
     /// When there is one that cannot be read.
     pub fn lease(&self, job: Job) -> Result<Option<Lease>> {
-        store::state(&self.roots, job.uid).lease(job.id)
+        store::state(&self.site.roots, job.uid).lease(job.id)
     }
 
     /// Whether `job` has a lease of this run of it: its first run, or another job
     /// that had its id, may have left one. One that cannot be read counts.
     #[must_use]
     pub fn has_lease(&self, job: Job) -> bool {
-        let state = store::state(&self.roots, job.uid);
+        let state = store::state(&self.site.roots, job.uid);
         let keepers = state.keepers(job.id).unwrap_or_default();
-        !matches!(state.lease(job.id), Ok(None)) && !is_over(&keepers, false, &self.roots.proc)
+        !matches!(state.lease(job.id), Ok(None)) && !is_over(&keepers, false, &self.site.roots.proc)
     }
 
     /// Whether this process, a step's, is in another pid namespace than the session
@@ -103,8 +94,8 @@ impl Sessions {
     /// fail, and a wrong process might be moved (systemd 262, Podman 5.8).
     #[must_use]
     pub fn is_apart(&self, job: Job) -> bool {
-        let keepers = store::state(&self.roots, job.uid).keepers(job.id).unwrap_or_default();
-        is_apart(&keepers, &self.roots.proc)
+        let keepers = store::state(&self.site.roots, job.uid).keepers(job.id).unwrap_or_default();
+        is_apart(&keepers, &self.site.roots.proc)
     }
 
     /// Replaces what is noted about `job`, for its later steps to see.
@@ -112,13 +103,13 @@ impl Sessions {
     /// # Errors
     /// When the note cannot be written.
     pub fn note(&self, job: Job, lease: &Lease, moment: Moment) -> Result<()> {
-        let budget = Budget::starting_now(self.timeout);
-        let state = store::lock(&self.roots, job.uid, budget)?;
+        let budget = Budget::starting_now(self.site.timeout);
+        let state = store::lock(&self.site.roots, job.uid, budget)?;
         if moment.begins() {
-            drop_earlier(self, &state, job.id)?;
+            drop_earlier(&self.site, &state, job.id)?;
         }
         state.put(job.id, lease)?;
-        note_process(self, &state, job.id, moment)
+        note_process(&self.site, &state, job.id, moment)
     }
 
     /// Notes that this process is at work for `job`, so that its lease is kept
@@ -128,8 +119,8 @@ impl Sessions {
     /// When the note cannot be written.
     pub fn note_keeper(&self, job: Job, role: Role) -> Result<()> {
         crash::acts_as(role);
-        match Keeper::this(role, &self.roots.proc) {
-            Some(keeper) => store::state(&self.roots, job.uid).add_keeper(job.id, &keeper),
+        match Keeper::this(role, &self.site.roots.proc) {
+            Some(keeper) => store::state(&self.site.roots, job.uid).add_keeper(job.id, &keeper),
             None => Ok(()),
         }
     }
@@ -142,20 +133,20 @@ impl Sessions {
     /// Why the session could not be closed, or what could not be ended. What is
     /// to be undone stays written down for the next call.
     pub fn release(&self, job: Job) -> Result<()> {
-        if store::is_unknown(&self.roots, job.uid) {
+        if store::is_unknown(&self.site.roots, job.uid) {
             return Ok(());
         }
         let noted = self.note_keeper(job, Role::Epilog);
         noted.unwrap_or_else(|error| log::debug!("{job}: note its epilog: {error}"));
-        let left = end_leftovers(self, job);
-        let grace = time_to_end(self.containment.grace);
-        let budget = Budget::starting_now(self.timeout).and(grace);
-        release(&mut Bus::new(&self.roots, budget), self, job, budget)?;
+        let left = end_leftovers(&self.site, job);
+        let grace = time_to_end(self.site.containment.grace);
+        let budget = Budget::starting_now(self.site.timeout).and(grace);
+        release(&mut Bus::new(&self.site.roots, budget), &self.site, job, budget)?;
         let left = left?;
         if left.is_empty() {
             return Ok(());
         }
-        let now = processes(&self.roots, job.uid);
+        let now = processes(&self.site.roots, job.uid);
         let still_there = |process: &Process| now.contains(process);
         all_gone(&left.into_iter().filter(still_there).collect::<Vec<_>>())
     }
@@ -163,8 +154,8 @@ impl Sessions {
     /// What [`Sessions::release`] may take at most, by the deadlines of what it does.
     #[must_use]
     pub fn longest_release(&self) -> Duration {
-        let grace = self.containment.grace;
-        self.timeout + time_to_end_leftovers(grace) + time_to_end(grace)
+        let grace = self.site.containment.grace;
+        self.site.timeout + time_to_end_leftovers(grace) + time_to_end(grace)
     }
 
     /// When slurmd loads the plugin: drops the leases of jobs that are over, and
@@ -177,12 +168,12 @@ impl Sessions {
     /// When the list cannot be read. What fails for one user is logged;
     /// when the time runs out, what it ran out for.
     pub fn settle(&self, slurmd_starts: bool) -> Result<()> {
-        let uids = store::known_uids(&self.roots)?;
-        let budget = Budget::starting_now(self.timeout);
-        let mut bus = Bus::new(&self.roots, budget);
+        let uids = store::known_uids(&self.site.roots)?;
+        let budget = Budget::starting_now(self.site.timeout);
+        let mut bus = Bus::new(&self.site.roots, budget);
         let mut ending = Vec::new();
         for uid in uids {
-            match settle(&mut bus, self, uid, slurmd_starts, budget) {
+            match settle(&mut bus, &self.site, uid, slurmd_starts, budget) {
                 Err(error) if error.is_late() => return Err(error),
                 Err(error) => log::error!("uid {uid}: settle what an ended job left: {error}"),
                 Ok(still_ends) => ending.extend(still_ends.then_some(uid)),
@@ -190,7 +181,7 @@ impl Sessions {
         }
         // All of them end at the same time. What is not seen to end stays written down.
         for uid in ending {
-            let seen = see_the_end(&mut bus, self, uid);
+            let seen = see_the_end(&mut bus, &self.site, uid);
             seen.unwrap_or_else(|error| log::warn!("uid {uid}: see its session end: {error}"));
         }
         Ok(())
@@ -199,34 +190,32 @@ impl Sessions {
 
 pub(crate) fn take(
     systemd: &mut impl Systemd,
-    sessions: &Sessions,
+    site: &Site,
     job: Job,
     moment: Moment,
     state: &Locked,
     budget: Budget,
 ) -> Result<()> {
-    let has_swept = sweep(sessions, job.uid, state, false)?;
-    let dropped = if moment.begins() { drop_earlier(sessions, state, job.id)? } else { None };
+    let has_swept = sweep(site, job.uid, state, false)?;
+    let dropped = if moment.begins() { drop_earlier(site, state, job.id)? } else { None };
     let before = begin(state, job.id, dropped.is_some())?;
-    note_process(sessions, state, job.id, moment)?;
+    note_process(site, state, job.id, moment)?;
     let undo = state.undo()?;
     let user = match &undo {
-        Some(Undo { name, .. }) => {
-            User { uid: job.uid, name: name.clone(), roots: &sessions.roots }
-        }
-        None => User::look_up(job.uid, &sessions.roots)?,
+        Some(Undo { name, .. }) => User { uid: job.uid, name: name.clone(), roots: &site.roots },
+        None => User::look_up(job.uid, &site.roots)?,
     };
     let is_shared = before.is_none() && state.is_held()?;
     end_keep(systemd, job.uid, state)?;
     // Before anything of the user's can begin in it. Where another job holds it that has been done.
     if has_swept || dropped == Some(true) || !is_shared {
-        confine(systemd, sessions, job.uid, state)?;
+        confine(systemd, site, job.uid, state)?;
     }
-    let opening = Opening { user: &user, state, means: sessions.means, is_shared };
+    let opening = Opening { user: &user, state, means: site.means, is_shared };
     if open(systemd, &opening, undo, budget)? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
-    note_found(sessions, job.uid, state)?;
+    note_found(site, job.uid, state)?;
     state.put(job.id, &before.unwrap_or(Lease::Open))
 }
 
@@ -248,8 +237,8 @@ fn begin(state: &Locked, id: u32, is_new: bool) -> Result<Option<Lease>> {
 }
 
 /// With the lease, so that nobody finds that one without it.
-fn note_process(sessions: &Sessions, state: &Locked, id: u32, moment: Moment) -> Result<()> {
-    let this = moment.role().and_then(|role| Keeper::this(role, &sessions.roots.proc));
+fn note_process(site: &Site, state: &Locked, id: u32, moment: Moment) -> Result<()> {
+    let this = moment.role().and_then(|role| Keeper::this(role, &site.roots.proc));
     match this {
         Some(this) if !state.keepers(id)?.contains(&this) => state.add_keeper(id, &this),
         _ => Ok(()),
@@ -258,24 +247,24 @@ fn note_process(sessions: &Sessions, state: &Locked, id: u32, moment: Moment) ->
 
 pub(crate) fn give_up(
     systemd: &mut impl Systemd,
-    sessions: &Sessions,
+    site: &Site,
     job: Job,
     cause: String,
     budget: Budget,
 ) -> Result<()> {
-    let state = store::lock(&sessions.roots, job.uid, budget)?;
+    let state = store::lock(&site.roots, job.uid, budget)?;
     if !matches!(state.lease(job.id), Ok(Some(Lease::Declined))) {
         // On a full disk a lease cannot be changed, and can be removed.
         let noted = state.put(job.id, &Lease::Failed { cause, told: false });
         noted.or_else(|_| state.remove(job.id))?;
     }
     if !state.is_held()? {
-        let put_back = put_back(systemd, sessions, job.uid, &state)?;
+        let put_back = put_back(systemd, site, job.uid, &state)?;
         if let Some((user, undo)) = put_back {
             forget_undo(&user, &state, &undo)?;
         }
     }
-    confine(systemd, sessions, job.uid, &state)
+    confine(systemd, site, job.uid, &state)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::keeping::{is_ours_alone, left};
 use crate::sessions::Sessions;
 use crate::set::Set;
+use crate::site::Site;
 use crate::store::{self, Locked, State};
 use crate::sweeping::{drop_unended, jobs_that_are_over, settle_swept};
 use crate::systemd::Systemd;
@@ -49,7 +50,7 @@ impl Sessions {
     /// # Errors
     /// When the list cannot be read: it is root's.
     pub fn users(&self) -> Result<Set<u32>> {
-        store::known_uids(&self.roots)
+        store::known_uids(&self.site.roots)
     }
 
     /// What [`Sessions::sweep_user`] would do now. Changes nothing.
@@ -57,11 +58,11 @@ impl Sessions {
     /// # Errors
     /// When the user's state cannot be read.
     pub fn stale(&self, uid: u32) -> Result<Stale> {
-        let state = store::state(&self.roots, uid);
+        let state = store::state(&self.site.roots, uid);
         if state.is_locked() {
             return Ok(Stale { is_busy: true, ..Stale::default() });
         }
-        stale(self, &state)
+        stale(&self.site, &state)
     }
 
     /// Drops the leases of this user's jobs that are provably over, all of them, and
@@ -70,8 +71,8 @@ impl Sessions {
     /// # Errors
     /// Why that could not be done. What is to be undone stays written down.
     pub fn sweep_user(&self, uid: u32) -> Result<()> {
-        let budget = Budget::starting_now(self.timeout);
-        sweep_all(&mut Bus::new(&self.roots, budget), self, uid, budget)
+        let budget = Budget::starting_now(self.site.timeout);
+        sweep_all(&mut Bus::new(&self.site.roots, budget), &self.site, uid, budget)
     }
 
     /// Closes the session of this user if it is kept and its time is over, or its
@@ -82,7 +83,7 @@ impl Sessions {
     /// Why that could not be done. What is to be undone stays written down.
     pub fn end_kept(&self, uid: u32) -> Result<()> {
         let budget = self.to_close();
-        close_kept(&mut Bus::new(&self.roots, budget), self, uid, budget)
+        close_kept(&mut Bus::new(&self.site.roots, budget), &self.site, uid, budget)
     }
 
     /// The same while the node shuts down, whenever it is, without waiting: systemd is
@@ -92,74 +93,64 @@ impl Sessions {
     /// As [`Sessions::end_kept`].
     pub fn end_kept_now(&self, uid: u32) -> Result<()> {
         let budget = self.to_close();
-        end_kept_now(&mut Bus::new(&self.roots, budget), self, uid, budget)
+        end_kept_now(&mut Bus::new(&self.site.roots, budget), &self.site, uid, budget)
     }
 
     fn to_close(&self) -> Budget {
-        Budget::starting_now(self.timeout).and(time_to_end(self.containment.grace))
+        Budget::starting_now(self.site.timeout).and(time_to_end(self.site.containment.grace))
     }
 }
 
 pub(crate) fn close_kept(
     systemd: &mut impl Systemd,
-    sessions: &Sessions,
+    site: &Site,
     uid: u32,
     budget: Budget,
 ) -> Result<()> {
-    let Some(state) = lock_kept(sessions, uid, budget)? else { return Ok(()) };
-    let Some(left) = left(&sessions.roots, &state) else { return Ok(()) };
-    let is_wanted = !left.is_zero() && is_ours_alone(&sessions.roots, uid, &state)?;
+    let Some(state) = lock_kept(site, uid, budget)? else { return Ok(()) };
+    let Some(left) = left(&site.roots, &state) else { return Ok(()) };
+    let is_wanted = !left.is_zero() && is_ours_alone(&site.roots, uid, &state)?;
     if is_wanted && !systemd.is_logged_in(uid)? {
         return Ok(());
     }
-    close(systemd, sessions, uid, &state)
+    close(systemd, site, uid, &state)
 }
 
-fn end_kept_now(
-    systemd: &mut impl Systemd,
-    sessions: &Sessions,
-    uid: u32,
-    budget: Budget,
-) -> Result<()> {
-    match lock_kept(sessions, uid, budget)? {
+fn end_kept_now(systemd: &mut impl Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
+    match lock_kept(site, uid, budget)? {
         Some(state) if state.kept().is_some() => {
-            settle_swept(systemd, sessions, uid, &state, budget).map(drop)
+            settle_swept(systemd, site, uid, &state, budget).map(drop)
         }
         _ => Ok(()),
     }
 }
 
 /// Makes no directory for a user who has none. A job may have come before the lock.
-fn lock_kept(sessions: &Sessions, uid: u32, budget: Budget) -> Result<Option<Locked>> {
-    if store::state(&sessions.roots, uid).kept().is_none() {
+fn lock_kept(site: &Site, uid: u32, budget: Budget) -> Result<Option<Locked>> {
+    if store::state(&site.roots, uid).kept().is_none() {
         return Ok(None);
     }
-    store::lock(&sessions.roots, uid, budget).map(Some)
+    store::lock(&site.roots, uid, budget).map(Some)
 }
 
-fn stale(sessions: &Sessions, state: &State) -> Result<Stale> {
-    let jobs = jobs_that_are_over(sessions, state, false, usize::MAX)?;
+fn stale(site: &Site, state: &State) -> Result<Stale> {
+    let jobs = jobs_that_are_over(site, state, false, usize::MAX)?;
     let is_held = state.jobs()?.iter().any(|job| !jobs.contains(job) && state.holds(*job));
     if is_held {
         return Ok(Stale { jobs, ..Stale::default() });
     }
     let before = state.undo()?.as_ref().map(Before::of);
-    let (uncaps, kept) = (state.capped().is_some(), left(&sessions.roots, state));
+    let (uncaps, kept) = (state.capped().is_some(), left(&site.roots, state));
     Ok(Stale { jobs, before, uncaps, kept, is_busy: false })
 }
 
-fn sweep_all(
-    systemd: &mut impl Systemd,
-    sessions: &Sessions,
-    uid: u32,
-    budget: Budget,
-) -> Result<()> {
-    let state = store::lock(&sessions.roots, uid, budget)?;
-    for job in jobs_that_are_over(sessions, &state, false, usize::MAX)? {
+fn sweep_all(systemd: &mut impl Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
+    let state = store::lock(&site.roots, uid, budget)?;
+    for job in jobs_that_are_over(site, &state, false, usize::MAX)? {
         drop_unended(&state, job)?;
     }
-    if settle_swept(systemd, sessions, uid, &state, budget)? {
-        close(systemd, sessions, uid, &state)?;
+    if settle_swept(systemd, site, uid, &state, budget)? {
+        close(systemd, site, uid, &state)?;
     }
     Ok(())
 }
@@ -167,11 +158,10 @@ fn sweep_all(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::containment::Containment;
     use crate::fake::{Ask, Scripted, place};
-    use crate::limits::Confine;
     use crate::proc::show_this_process;
-    use crate::store::{Lease, Locked, Means, Undo};
+    use crate::site::{Confine, Containment, Means, Site};
+    use crate::store::{Lease, Locked, Undo};
 
     const UID: u32 = 4711;
 
@@ -184,7 +174,7 @@ mod tests {
         let containment =
             Containment { confine: Confine::NONE, kill_leftovers: true, grace: Duration::ZERO };
         let (timeout, means, keep) = (Duration::from_secs(1), Means::Linger, Duration::ZERO);
-        (dir, Sessions { roots, timeout, means, containment, keep })
+        (dir, Sessions { site: Site { roots, timeout, means, containment, keep } })
     }
 
     fn budget() -> Budget {
@@ -199,8 +189,8 @@ mod tests {
     }
 
     fn sweep(sessions: &Sessions, script: impl IntoIterator<Item = Ask>) {
-        let mut systemd = Scripted::new(sessions.roots.linger.join("nobody"), script);
-        sweep_all(&mut systemd, sessions, UID, budget()).unwrap();
+        let mut systemd = Scripted::new(sessions.site.roots.linger.join("nobody"), script);
+        sweep_all(&mut systemd, &sessions.site, UID, budget()).unwrap();
     }
 
     /// Show that all jobs that are over are named and dropped, however many go on,
@@ -208,7 +198,7 @@ mod tests {
     #[test]
     fn every_job_that_is_over_is_found() {
         let (_dir, sessions) = node();
-        let state = store::lock(&sessions.roots, UID, budget()).unwrap();
+        let state = store::lock(&sessions.site.roots, UID, budget()).unwrap();
         for job in [1, 2, 3, 4, 5, 6, 7, 9] {
             add(&state, job, job < 7);
         }
@@ -220,7 +210,7 @@ mod tests {
         }
         sweep(&sessions, []);
         assert!(sessions.stale(UID).unwrap().is_nothing());
-        let jobs = store::state(&sessions.roots, UID).jobs().unwrap();
+        let jobs = store::state(&sessions.site.roots, UID).jobs().unwrap();
         assert_eq!(jobs.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     }
 
@@ -228,10 +218,10 @@ mod tests {
     #[test]
     fn the_last_one_puts_linger_back() {
         let (_dir, sessions) = node();
-        let linger = sessions.roots.linger.join("nobody");
-        std::fs::create_dir_all(&sessions.roots.linger).unwrap();
+        let linger = sessions.site.roots.linger.join("nobody");
+        std::fs::create_dir_all(&sessions.site.roots.linger).unwrap();
         std::fs::write(&linger, "").unwrap();
-        let state = store::lock(&sessions.roots, UID, budget()).unwrap();
+        let state = store::lock(&sessions.site.roots, UID, budget()).unwrap();
         add(&state, 7, false);
         let (name, means) = ("nobody".into(), Means::Linger);
         let undo = Undo { name, linger_before: false, asked: false, means, is_copy: false };

@@ -29,6 +29,7 @@ use crate::error::Result;
 use crate::files::{numbers_in, temporary, unfinished_in};
 use crate::roots::Roots;
 use crate::set::Set;
+use crate::site::Means;
 
 mod lists;
 mod lock;
@@ -62,18 +63,6 @@ impl Lease {
     pub fn is_open(&self) -> bool {
         *self == Self::Open
     }
-}
-
-/// What keeps a session up while a job holds it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Means {
-    /// The user lingers meanwhile: logind keeps the manager through logouts.
-    #[default]
-    Linger,
-    /// Its manager is started, and that is all: nothing is left on disk, and logind
-    /// stops it when a login of the user's ends.
-    Manager,
 }
 
 /// What was before the first lease, with the account's name, because at the end

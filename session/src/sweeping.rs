@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::keepers::{is_over, may_work};
 use crate::keeping::is_kept;
 use crate::role::Job;
-use crate::sessions::Sessions;
+use crate::site::Site;
 use crate::store::{self, Locked, Marked, State};
 use crate::systemd::Systemd;
 
@@ -20,7 +20,7 @@ pub(crate) const ENOUGH: usize = 4;
 
 /// Until `enough` that go on have been looked at.
 pub(crate) fn jobs_that_are_over(
-    sessions: &Sessions,
+    site: &Site,
     state: &State,
     slurmd_starts: bool,
     enough: usize,
@@ -28,7 +28,7 @@ pub(crate) fn jobs_that_are_over(
     let (mut over, mut go_on) = (Vec::new(), 0);
     let jobs = if enough == usize::MAX { state.jobs()? } else { state.some_jobs()? };
     for job in jobs {
-        if is_over(&state.keepers(job)?, slurmd_starts, &sessions.roots.proc) {
+        if is_over(&state.keepers(job)?, slurmd_starts, &site.roots.proc) {
             over.push(job);
         } else {
             go_on += 1;
@@ -43,14 +43,9 @@ pub(crate) fn jobs_that_are_over(
 /// The sweep: drops the leases of jobs that are over and whose epilog did not
 /// drop them. What they left in the session is left to the next epilog. Answers
 /// with whether there were any.
-pub(crate) fn sweep(
-    sessions: &Sessions,
-    uid: u32,
-    state: &Locked,
-    slurmd_starts: bool,
-) -> Result<bool> {
+pub(crate) fn sweep(site: &Site, uid: u32, state: &Locked, slurmd_starts: bool) -> Result<bool> {
     let enough = if slurmd_starts { usize::MAX } else { ENOUGH };
-    let over = jobs_that_are_over(sessions, state, slurmd_starts, enough)?;
+    let over = jobs_that_are_over(site, state, slurmd_starts, enough)?;
     for id in &over {
         let job = Job { id: *id, uid };
         // Also seen where its epilog has not begun yet: no line for the admin.
@@ -63,9 +58,9 @@ pub(crate) fn sweep(
 /// Drops what is there of an earlier job with this id, or of an earlier run of it,
 /// unless a process of the job is at work. Answers with whether it was a lease, and
 /// not at all where something may be left.
-pub(crate) fn drop_earlier(sessions: &Sessions, state: &Locked, id: u32) -> Result<Option<bool>> {
+pub(crate) fn drop_earlier(site: &Site, state: &Locked, id: u32) -> Result<Option<bool>> {
     let keepers = state.keepers(id)?;
-    if may_work(&keepers, &sessions.roots.proc) {
+    if may_work(&keepers, &site.roots.proc) {
         return Ok(None);
     }
     let was_lease = !matches!(state.lease(id), Ok(None));
@@ -88,20 +83,20 @@ pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
 /// Answers with whether a session still is to end.
 pub(crate) fn settle(
     systemd: &mut impl Systemd,
-    sessions: &Sessions,
+    site: &Site,
     uid: u32,
     slurmd_starts: bool,
     budget: Budget,
 ) -> Result<bool> {
-    let Some(state) = store::try_lock(&sessions.roots, uid)? else { return Ok(false) };
-    sweep(sessions, uid, &state, slurmd_starts)?;
-    settle_swept(systemd, sessions, uid, &state, budget)
+    let Some(state) = store::try_lock(&site.roots, uid)? else { return Ok(false) };
+    sweep(site, uid, &state, slurmd_starts)?;
+    settle_swept(systemd, site, uid, &state, budget)
 }
 
 /// The same of a user whose leases are those of jobs that go on.
 pub(crate) fn settle_swept(
     systemd: &mut impl Systemd,
-    sessions: &Sessions,
+    site: &Site,
     uid: u32,
     state: &Locked,
     budget: Budget,
@@ -109,7 +104,7 @@ pub(crate) fn settle_swept(
     let mut still_ends = false;
     if !state.is_held()? {
         let was_kept = is_kept(state);
-        let put_back = put_back(systemd, sessions, uid, state)?;
+        let put_back = put_back(systemd, site, uid, state)?;
         if let Some((user, undo)) = &put_back {
             still_ends = !forget_undo(user, state, undo)?;
         }
@@ -117,17 +112,17 @@ pub(crate) fn settle_swept(
         let is_late = Instant::now() >= budget.deadline();
         let closes = put_back.is_some();
         if state.has_found() && !was_kept && !is_late && (!closes || systemd.is_logged_in(uid)?) {
-            end_strangers(sessions, uid, state)?;
+            end_strangers(site, uid, state)?;
         }
     }
-    confine(systemd, sessions, uid, state)?;
+    confine(systemd, site, uid, state)?;
     Ok(still_ends)
 }
 
 /// Waits for the end of a session that was settled, unless a job has come.
-pub(crate) fn see_the_end(systemd: &mut impl Systemd, sessions: &Sessions, uid: u32) -> Result<()> {
-    match store::try_lock(&sessions.roots, uid)? {
-        Some(state) if !state.is_held()? => close(systemd, sessions, uid, &state),
+pub(crate) fn see_the_end(systemd: &mut impl Systemd, site: &Site, uid: u32) -> Result<()> {
+    match store::try_lock(&site.roots, uid)? {
+        Some(state) if !state.is_held()? => close(systemd, site, uid, &state),
         _ => Ok(()),
     }
 }

@@ -18,7 +18,8 @@ use crate::live::{Viewpoint, check, check_manager, is_there};
 use crate::role::Role;
 use crate::roots::Roots;
 use crate::set::Set;
-use crate::store::{self, Lease, Means, State, Undo};
+use crate::site::Means;
+use crate::store::{self, Lease, State, Undo};
 use crate::text::text;
 use crate::user::escape;
 

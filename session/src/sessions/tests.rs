@@ -3,8 +3,9 @@
 use super::*;
 use crate::error::{Error, Problem};
 use crate::fake::{Ask, Scripted, place};
-use crate::limits::Confine;
 use crate::proc::show_this_process;
+use crate::roots::Roots;
+use crate::site::{Confine, Containment, Means};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -18,7 +19,7 @@ mod model;
 /// A node of its own, on which we are the user.
 struct Node {
     dir: TempDir,
-    sessions: Sessions,
+    site: Site,
     roots: Roots,
     uid: u32,
     linger_file: PathBuf,
@@ -36,8 +37,12 @@ impl Node {
         let containment = Containment { confine, kill_leftovers: true, grace };
         let timeout = Duration::from_secs(15);
         let (means, keep) = (Means::Linger, Duration::ZERO);
-        let sessions = Sessions { roots: roots.clone(), timeout, means, containment, keep };
-        Self { dir, sessions, roots, uid, linger_file }
+        let site = Site { roots: roots.clone(), timeout, means, containment, keep };
+        Self { dir, site, roots, uid, linger_file }
+    }
+
+    fn sessions(&self) -> Sessions {
+        Sessions { site: self.site.clone() }
     }
 
     fn job(&self, id: u32) -> Job {
@@ -50,12 +55,12 @@ impl Node {
 
     fn take(&self, id: u32, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
-        let (sessions, job) = (&self.sessions, self.job(id));
+        let (site, job) = (&self.site, self.job(id));
         let mut systemd = self.systemd(script);
         let taken = store::lock(&self.roots, self.uid, budget)
-            .and_then(|state| take(&mut systemd, sessions, job, Moment::Prolog, &state, budget));
+            .and_then(|state| take(&mut systemd, site, job, Moment::Prolog, &state, budget));
         if let Err(error) = &taken {
-            let _ = give_up(&mut systemd, sessions, job, error.to_string(), budget);
+            let _ = give_up(&mut systemd, site, job, error.to_string(), budget);
         }
         taken
     }
@@ -63,14 +68,14 @@ impl Node {
     fn release(&self, id: u32, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
-        release(&mut systemd, &self.sessions, self.job(id), budget)
+        release(&mut systemd, &self.site, self.job(id), budget)
     }
 
     fn settle(&self, slurmd_starts: bool, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
-        if settle(&mut systemd, &self.sessions, self.uid, slurmd_starts, budget)? {
-            see_the_end(&mut systemd, &self.sessions, self.uid)?;
+        if settle(&mut systemd, &self.site, self.uid, slurmd_starts, budget)? {
+            see_the_end(&mut systemd, &self.site, self.uid)?;
         }
         Ok(())
     }

@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::ops::Deref;
 
-use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, Means, SLICE, State, UNDO, Undo, state};
+use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, State, UNDO, Undo, state};
 use crate::budget::Budget;
 use crate::capped::Capped;
 use crate::crash;
 use crate::error::Result;
 use crate::files::{any_number_in, append, make_private, remove, temporary, write, write_to_disk};
 use crate::roots::Roots;
+use crate::site::Means;
 
 /// One user's state, locked, to be changed.
 #[derive(Debug)]

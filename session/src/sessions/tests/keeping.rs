@@ -15,7 +15,7 @@ fn keeps(node: &Node) -> [Ask; 3] {
 /// A node that keeps sessions for 30 s.
 fn node() -> Node {
     let mut node = Node::new();
-    node.sessions.keep = Duration::from_secs(30);
+    node.site.keep = Duration::from_secs(30);
     fs::create_dir_all(node.roots.usr.join("local/bin")).unwrap();
     fs::write(node.roots.usr.join("local/bin/spank-linger"), "").unwrap();
     node.is_up_for(BEGAN);
@@ -33,7 +33,7 @@ impl Node {
 
     fn guard_calls(&self, script: impl IntoIterator<Item = Ask>) {
         let budget = Budget::starting_now(Duration::from_secs(15));
-        close_kept(&mut self.systemd(script), &self.sessions, self.uid, budget).unwrap();
+        close_kept(&mut self.systemd(script), &self.site, self.uid, budget).unwrap();
     }
 
     /// A process in the user's slice.
@@ -78,7 +78,7 @@ fn a_keep_is_not_made_longer() {
     node.take(1, OPENS).unwrap();
     node.release(1, keeps(&node)).unwrap();
     node.is_up_for(BEGAN + 29);
-    node.sessions.note(node.job(2), &Lease::Declined, Moment::Prolog).unwrap();
+    node.sessions().note(node.job(2), &Lease::Declined, Moment::Prolog).unwrap();
     node.release(2, []).unwrap();
     assert_eq!(node.kept(), Some(1));
     node.is_up_for(BEGAN + 30);

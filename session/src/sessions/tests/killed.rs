@@ -35,7 +35,7 @@ fn an_id_used_again_is_another_job() {
 #[test]
 fn each_session_has_its_own_record_of_what_was_found() {
     let node = Node::new();
-    node.sessions.note(node.job(9), &Lease::Declined, Moment::Prolog).unwrap();
+    node.sessions().note(node.job(9), &Lease::Declined, Moment::Prolog).unwrap();
     node.take(1, OPENS).unwrap();
     node.release(1, CLOSES).unwrap();
     let unit = format!("user@{}.service/app.slice/own.service", node.uid);

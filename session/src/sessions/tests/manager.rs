@@ -19,7 +19,7 @@ const STOPS: [Ask; 4] = [Ask::Units("active"), Ask::LoggedIn(false), Ask::Watch,
 
 fn node() -> Node {
     let mut node = Node::new();
-    node.sessions.means = Means::Manager;
+    node.site.means = Means::Manager;
     node
 }
 
@@ -71,7 +71,7 @@ fn a_stop_that_failed_is_made_up_for() {
 #[test]
 fn who_lingers_is_not_frozen() {
     let mut node = node();
-    node.sessions.keep = Duration::from_secs(30);
+    node.site.keep = Duration::from_secs(30);
     fs::create_dir_all(node.roots.usr.join("bin")).unwrap();
     fs::write(node.roots.usr.join("bin/spank-linger"), "").unwrap();
     fs::write(node.roots.proc.join("uptime"), "100.99 1.00\n").unwrap();
@@ -95,7 +95,7 @@ fn a_session_that_a_logout_has_ended_is_over() {
 fn linger_may_follow_on_the_manager() {
     let mut node = node();
     node.take(1, STARTS).unwrap();
-    node.sessions.means = Means::Linger;
+    node.site.means = Means::Linger;
     node.take(2, OPENS).unwrap();
     node.release(1, []).unwrap();
     node.release(2, CLOSES).unwrap();

@@ -246,7 +246,7 @@ impl Checked {
     fn check_gone(&self, earlier: &Earlier) {
         if earlier.has_record && !self.world.has_record() && !self.world.logind.is_wanted() {
             assert_eq!(self.world.logind.manager, Manager::Down);
-            let roots = &self.world.sessions.roots;
+            let roots = &self.world.site.roots;
             assert!(!roots.runtime_dir(self.world.uid).exists(), "its directory");
         }
     }

@@ -96,11 +96,11 @@ impl World {
     pub(super) fn slurmd_starts(&mut self, trouble: Trouble) -> Option<Result<()>> {
         self.during(trouble, |world| {
             let uid = world.uid;
-            if !store::known_uids(&world.sessions.roots)?.contains(&uid) {
+            if !store::known_uids(&world.site.roots)?.contains(&uid) {
                 return Ok(());
             }
-            if settle(&mut world.logind, &world.sessions, uid, true, budget())? {
-                see_the_end(&mut world.logind, &world.sessions, uid)?;
+            if settle(&mut world.logind, &world.site, uid, true, budget())? {
+                see_the_end(&mut world.logind, &world.site, uid)?;
             }
             Ok(())
         })
@@ -113,7 +113,7 @@ impl World {
             self.logind.is_guarded = false;
         }
         self.during(trouble, |world| {
-            close_kept(&mut world.logind, &world.sessions, world.uid, budget())
+            close_kept(&mut world.logind, &world.site, world.uid, budget())
         })
     }
 
@@ -133,15 +133,15 @@ impl World {
             self.before = Some(self.logind.lingers());
         }
         let job = self.job(id);
-        let state = store::lock(&self.sessions.roots, self.uid, budget())?;
-        let taken = take(&mut self.logind, &self.sessions, job, moment, &state, budget());
+        let state = store::lock(&self.site.roots, self.uid, budget())?;
+        let taken = take(&mut self.logind, &self.site, job, moment, &state, budget());
         drop(state);
         taken.inspect_err(|error| self.give_up(id, error))
     }
 
     fn give_up(&mut self, id: u32, error: &Error) {
         let (job, cause) = (self.job(id), error.to_string());
-        let _ = give_up(&mut self.logind, &self.sessions, job, cause, budget());
+        let _ = give_up(&mut self.logind, &self.site, job, cause, budget());
     }
 
     /// As the plugin does it: the extern step takes what the prolog did not, any
@@ -169,7 +169,7 @@ impl World {
 
     fn note_keeper(&mut self, id: u32, role: Role, pid: u32) -> Result<()> {
         let line = format!("{} {pid} 1", format!("{role:?}").to_lowercase());
-        let state = store::state(&self.sessions.roots, self.uid);
+        let state = store::state(&self.site.roots, self.uid);
         state.add_keeper(id, &line.parse().unwrap())?;
         if let Some(job) = self.jobs.get_mut(&id) {
             job.waits = false;
@@ -181,9 +181,9 @@ impl World {
     fn hold(&mut self, id: u32, limits: Option<Limits>) -> Result<()> {
         let (job, noted) = (self.job(id), limits.clone());
         if let Some(limits) = limits {
-            store::state(&self.sessions.roots, self.uid).put_limits(id, &limits)?;
+            store::state(&self.site.roots, self.uid).put_limits(id, &limits)?;
         }
-        let held = hold(&mut self.logind, &self.sessions, job, budget());
+        let held = hold(&mut self.logind, &self.site, job, budget());
         if held.is_ok() && noted.is_some() {
             assert_eq!(self.limits(id), noted);
         }
@@ -192,13 +192,13 @@ impl World {
 
     fn release(&mut self, id: u32, pid: u32) -> Result<()> {
         let job = self.job(id);
-        if store::is_unknown(&self.sessions.roots, self.uid) {
+        if store::is_unknown(&self.site.roots, self.uid) {
             return Ok(());
         }
         let line = format!("epilog {pid} 1").parse().unwrap();
-        store::state(&self.sessions.roots, self.uid).add_keeper(id, &line)?;
-        end_leftovers(&self.sessions, job)?;
-        release(&mut self.logind, &self.sessions, job, budget())
+        store::state(&self.site.roots, self.uid).add_keeper(id, &line)?;
+        end_leftovers(&self.site, job)?;
+        release(&mut self.logind, &self.site, job, budget())
     }
 }
 

@@ -30,7 +30,7 @@ impl JobNow {
 /// The node.
 pub(super) struct World {
     _dir: TempDir,
-    pub(super) sessions: Sessions,
+    pub(super) site: Site,
     pub(super) uid: u32,
     pub(super) logind: Logind,
     pub(super) jobs: BTreeMap<u32, JobNow>,
@@ -73,11 +73,11 @@ impl World {
         let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
         let containment = Containment { confine, kill_leftovers: true, grace };
         let (timeout, means) = (Duration::from_secs(15), Means::Linger);
-        let sessions = Sessions { roots, timeout, means, containment, keep };
+        let site = Site { roots, timeout, means, containment, keep };
         let slice_before = (logind.slice_now(), logind.drop_ins());
         let (jobs, before, last_pid) = (BTreeMap::new(), None, u32::MAX / 2);
         let uptime = 100;
-        Self { _dir: dir, sessions, uid, logind, jobs, before, slice_before, last_pid, uptime }
+        Self { _dir: dir, site, uid, logind, jobs, before, slice_before, last_pid, uptime }
     }
 
     pub(super) fn job(&self, id: u32) -> Job {
@@ -85,37 +85,37 @@ impl World {
     }
 
     pub(super) fn lease(&self, id: u32) -> Option<Lease> {
-        store::state(&self.sessions.roots, self.uid).lease(id).unwrap()
+        store::state(&self.site.roots, self.uid).lease(id).unwrap()
     }
 
     pub(super) fn leases(&self) -> BTreeMap<u32, Lease> {
-        let jobs = store::state(&self.sessions.roots, self.uid).jobs().unwrap();
+        let jobs = store::state(&self.site.roots, self.uid).jobs().unwrap();
         jobs.into_iter().filter_map(|id| Some((id, self.lease(id)?))).collect()
     }
 
     pub(super) fn limits(&self, id: u32) -> Option<Limits> {
-        store::state(&self.sessions.roots, self.uid).limits(id).unwrap()
+        store::state(&self.site.roots, self.uid).limits(id).unwrap()
     }
 
     /// Whether it is written down how linger was.
     pub(super) fn has_record(&self) -> bool {
-        self.sessions.roots.lib.join(self.uid.to_string()).exists()
+        self.site.roots.lib.join(self.uid.to_string()).exists()
     }
 
     /// What is written down of a keep: how long it still is to be.
     pub(super) fn kept(&self) -> Option<Duration> {
-        crate::view::kept(&self.sessions.roots, self.uid)
+        crate::view::kept(&self.site.roots, self.uid)
     }
 
     /// The time of any keep passes.
     pub(super) fn pass_keep(&mut self) {
-        self.uptime += self.sessions.keep.as_secs() + 1;
-        let file = self.sessions.roots.proc.join("uptime");
+        self.uptime += self.site.keep.as_secs() + 1;
+        let file = self.site.roots.proc.join("uptime");
         fs::write(file, format!("{}.01 80.00\n", self.uptime)).unwrap();
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let roots = &self.sessions.roots;
+        let roots = &self.site.roots;
         let is_empty = |dir| fs::read_dir(dir).map_or(0, Iterator::count) == 0;
         is_empty(&roots.run) && is_empty(&roots.lib)
     }
@@ -123,7 +123,7 @@ impl World {
     /// A process outside the session uses shared memory, which logind would delete
     /// with it.
     pub(super) fn share_memory(&self, on: bool) {
-        let roots = &self.sessions.roots;
+        let roots = &self.site.roots;
         let (process, memory) = (roots.proc.join("1"), roots.dev.join("shm"));
         for dir in [&process, &memory] {
             let _ = fs::remove_dir_all(dir);
@@ -138,13 +138,13 @@ impl World {
 
     /// Whether the end of a session is put off for the sake of shared memory.
     pub(super) fn must_stay(&self) -> bool {
-        let shares = self.sessions.roots.dev.join("shm/segment").exists();
+        let shares = self.site.roots.dev.join("shm/segment").exists();
         shares && self.before == Some(false) && !self.logind.is_logged_in
     }
 
     pub(super) fn begin_process(&mut self, id: u32) -> u32 {
         self.last_pid += 1;
-        let process = self.sessions.roots.proc.join(self.last_pid.to_string());
+        let process = self.site.roots.proc.join(self.last_pid.to_string());
         fs::create_dir(&process).unwrap();
         let zeros = "0 ".repeat(18);
         let stat = format!("{} (slurmstepd) S {zeros}1 0", self.last_pid);
@@ -154,7 +154,7 @@ impl World {
     }
 
     pub(super) fn end_process(&mut self, id: u32, pid: u32) {
-        fs::remove_dir_all(self.sessions.roots.proc.join(pid.to_string())).unwrap();
+        fs::remove_dir_all(self.site.roots.proc.join(pid.to_string())).unwrap();
         self.jobs.entry(id).or_default().processes.remove(&pid);
     }
 
