@@ -31,7 +31,7 @@ pub(crate) enum Closed {
 /// # Errors
 /// What logind answered. The record stays, and a later call tries again.
 pub(crate) fn undo_linger(
-    systemd: &mut impl Systemd,
+    systemd: &mut dyn Systemd,
     user: &User<'_>,
     state: &Locked,
     undo: &Undo,
@@ -66,7 +66,7 @@ pub(crate) fn forget_undo(user: &User<'_>, state: &Locked, undo: &Undo) -> Resul
 }
 
 /// Stops a manager that we have started, unless something else keeps it now.
-fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
+fn stop_ours(systemd: &mut dyn Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
     let uid = user.uid;
     if systemd.units(uid)?.are_down() {
         log::warn!(
@@ -84,7 +84,7 @@ fn stop_ours(systemd: &mut impl Systemd, user: &User<'_>, undo: &Undo) -> Result
 
 /// logind refuses to turn off the linger of an account that is no more ("No such
 /// process", systemd 257), and does not end its session.
-fn close_by_hand(systemd: &mut impl Systemd, user: &User<'_>) -> Result<()> {
+fn close_by_hand(systemd: &mut dyn Systemd, user: &User<'_>) -> Result<()> {
     user.forget_linger()?;
     systemd.kill_manager(user.uid)?;
     while !systemd.units(user.uid)?.are_down() {
@@ -102,7 +102,7 @@ pub(crate) const OVERHEAD: Duration = Duration::from_secs(5);
 /// no half of it. systemd gives what runs in it up to 90 s to stop; here it gets
 /// `grace`. Whoever turns linger on meanwhile stops it from ending, and is ended first.
 pub(crate) fn wait_until_closed(
-    systemd: &mut impl Systemd,
+    systemd: &mut dyn Systemd,
     user: &User<'_>,
     state: &Locked,
     undo: &Undo,
@@ -120,7 +120,7 @@ pub(crate) fn wait_until_closed(
     if user.lingers()? { Err(Problem::LingerStays { uid: user.uid }.into()) } else { Ok(closed) }
 }
 
-fn wait(systemd: &mut impl Systemd, user: &User<'_>, grace: Duration) -> Result<Closed> {
+fn wait(systemd: &mut dyn Systemd, user: &User<'_>, grace: Duration) -> Result<Closed> {
     mounts::uncover(&user.runtime_dir());
     let uid = user.uid;
     systemd.watch(uid, Awaited::End)?;
@@ -134,7 +134,7 @@ fn wait(systemd: &mut impl Systemd, user: &User<'_>, grace: Duration) -> Result<
 
 /// logind would let the directory of a manager that was killed be (systemd 257): nobody lingers or is logged
 /// in who could want it.
-fn kill(systemd: &mut impl Systemd, user: &User<'_>) -> Result<Closed> {
+fn kill(systemd: &mut dyn Systemd, user: &User<'_>) -> Result<Closed> {
     systemd.kill_manager(user.uid)?;
     systemd.stop_manager(user.uid)?;
     let mut dying = Dying::starting(user.roots, user.uid, systemd.now());
@@ -154,7 +154,7 @@ fn kill(systemd: &mut impl Systemd, user: &User<'_>) -> Result<Closed> {
 
 /// Takes a session down whose user has turned linger on again. Nothing of theirs runs between the look at
 /// it and the end: it is frozen, and then killed. Who is logged in is another matter.
-fn take_down(systemd: &mut impl Systemd, user: &User<'_>, state: &Locked) -> Result<Closed> {
+fn take_down(systemd: &mut dyn Systemd, user: &User<'_>, state: &Locked) -> Result<Closed> {
     let uid = user.uid;
     log::warn!("uid {uid}: close session: its user has turned linger on again; it is killed");
     if systemd.is_logged_in(uid)? {
@@ -172,7 +172,7 @@ fn take_down(systemd: &mut impl Systemd, user: &User<'_>, state: &Locked) -> Res
 
 /// What became of it, unless that takes longer than `until`. logind itself
 /// forgets the user only UserStopDelaySec (10 s) later: not waited for.
-fn closed(systemd: &mut impl Systemd, user: &User<'_>, until: Instant) -> Result<Option<Closed>> {
+fn closed(systemd: &mut dyn Systemd, user: &User<'_>, until: Instant) -> Result<Option<Closed>> {
     let uid = user.uid;
     loop {
         let units = systemd.units(uid)?;

@@ -9,6 +9,7 @@ use crate::bus::Bus;
 use crate::ending::confine;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::on::On;
 use crate::proc::sees_this_process;
 use crate::role::Job;
 use crate::sessions::Sessions;
@@ -146,16 +147,11 @@ fn is_capped(site: &Site, uid: u32) -> Result<bool> {
 }
 
 /// Holds the slice to what the user's jobs may use together, if `job` is one of them.
-pub(crate) fn hold(
-    systemd: &mut impl Systemd,
-    site: &Site,
-    job: Job,
-    budget: Budget,
-) -> Result<()> {
+pub(crate) fn hold(systemd: &mut dyn Systemd, site: &Site, job: Job, budget: Budget) -> Result<()> {
     let is_done = || is_capped(site, job.uid).unwrap_or(false);
-    match store::lock_unless(&site.roots, job.uid, budget, is_done)? {
+    match &store::lock_unless(&site.roots, job.uid, budget, is_done)? {
         Some(state) if !matches!(state.lease(job.id), Ok(None)) => {
-            confine(systemd, site, job.uid, &state)
+            confine(&mut On { site, uid: job.uid, state, systemd, budget })
         }
         _ => Ok(()),
     }

@@ -12,6 +12,7 @@ use crate::keepers::has_step;
 use crate::keeping::{end_keep, is_kept, keeps};
 use crate::leftovers::{DYING, Ending, Left, TIDY};
 use crate::limits::Limits;
+use crate::on::On;
 use crate::processes::{Process, processes};
 use crate::rest;
 use crate::role::Job;
@@ -74,40 +75,31 @@ fn audit_ids_of_ended(site: &Site, job: Job, state: &State) -> Result<Set<u32>> 
 }
 
 pub(crate) fn release(
-    systemd: &mut impl Systemd,
+    systemd: &mut dyn Systemd,
     site: &Site,
     job: Job,
     budget: Budget,
 ) -> Result<()> {
-    let state = store::lock(&site.roots, job.uid, budget)?;
+    let state = &store::lock(&site.roots, job.uid, budget)?;
     if has_step(&state.keepers(job.id)?, &site.roots.proc) {
         // It outlives its extern step (RunInJob), or cannot be killed.
-        drop_unended(&state, job.id)?;
+        drop_unended(state, job.id)?;
     } else {
         state.remove(job.id)?;
     }
-    sweep(site, job.uid, &state, false)?;
-    if state.is_held()? {
-        return confine(systemd, site, job.uid, &state);
-    }
-    if keeps(systemd, site, job.uid, &state) {
-        return confine(systemd, site, job.uid, &state);
-    }
-    close(systemd, site, job.uid, &state)
+    sweep(site, job.uid, state, false)?;
+    let on = &mut On { site, uid: job.uid, state, systemd, budget };
+    if state.is_held()? || keeps(on) { confine(on) } else { close(on) }
 }
 
 /// Closes a session that no job holds, and waits for its end.
-pub(crate) fn close(
-    systemd: &mut impl Systemd,
-    site: &Site,
-    uid: u32,
-    state: &Locked,
-) -> Result<()> {
+pub(crate) fn close(on: &mut On<'_>) -> Result<()> {
+    let (site, uid, state) = (on.site, on.uid, on.state);
     let was_kept = is_kept(state);
-    let put_back = put_back(systemd, site, uid, state)?;
+    let put_back = put_back(on)?;
     let closed = match &put_back {
         Some((user, undo)) => {
-            wait_until_closed(systemd, user, state, undo, site.containment.grace)?
+            wait_until_closed(on.systemd, user, state, undo, site.containment.grace)?
         }
         None => Closed::Stays,
     };
@@ -118,38 +110,33 @@ pub(crate) fn close(
         }
         // What is new since it was frozen is of the login that ended the keep.
         Closed::Stays if was_kept => {}
-        Closed::Stays => end_strangers(site, uid, state)?,
+        Closed::Stays => end_strangers(on)?,
     }
     if put_back.is_some() {
         state.remove_undo()?;
     }
-    confine(systemd, site, uid, state)
+    confine(on)
 }
 
 /// What no job holds. Gives the user and what is to be undone, which stays written down until the session
 /// has ended; nothing where its end is put off.
-pub(crate) fn put_back<'a>(
-    systemd: &mut impl Systemd,
-    site: &'a Site,
-    uid: u32,
-    state: &Locked,
-) -> Result<Option<(User<'a>, Undo)>> {
-    end_keep(systemd, uid, state)?;
-    let Some(undo) = state.undo()? else { return Ok(None) };
-    let user = User { uid, name: undo.name.clone(), roots: &site.roots };
-    if !undo.linger_before && must_stay(systemd, &user)? {
+pub(crate) fn put_back<'a>(on: &mut On<'a>) -> Result<Option<(User<'a>, Undo)>> {
+    end_keep(on)?;
+    let Some(undo) = on.state.undo()? else { return Ok(None) };
+    let user = User { uid: on.uid, name: undo.name.clone(), roots: &on.site.roots };
+    if !undo.linger_before && must_stay(on, &user)? {
         return Ok(None);
     }
-    undo_linger(systemd, &user, state, &undo)?;
+    undo_linger(on.systemd, &user, on.state, &undo)?;
     Ok(Some((user, undo)))
 }
 
 /// Whether the end of the session would take something from processes of the
 /// user that are not in it.
-fn must_stay(systemd: &mut impl Systemd, user: &User<'_>) -> Result<bool> {
+fn must_stay(on: &mut On<'_>, user: &User<'_>) -> Result<bool> {
     let uid = user.uid;
     let Some(in_use) = ipc::in_use(user.roots, uid) else { return Ok(false) };
-    if systemd.is_logged_in(uid)? || !systemd.removes_ipc()? {
+    if on.systemd.is_logged_in(uid)? || !on.systemd.removes_ipc()? {
         return Ok(false);
     }
     log::warn!(
@@ -162,24 +149,19 @@ fn must_stay(systemd: &mut impl Systemd, user: &User<'_>) -> Result<bool> {
 /// Holds the slice to what the user's jobs may use that have begun, whether they have a
 /// session or not; to a floor before one has; to nothing when there is no job any more,
 /// nor a session whose end was put off.
-pub(crate) fn confine(
-    systemd: &mut impl Systemd,
-    site: &Site,
-    uid: u32,
-    state: &Locked,
-) -> Result<()> {
-    let roots = &site.roots;
+pub(crate) fn confine(on: &mut On<'_>) -> Result<()> {
+    let (roots, state) = (&on.site.roots, on.state);
     let wanted = match state.together()? {
         Together::Limits(limits) => limits,
         Together::NotBegun if !is_unified(roots) || is_at_floor(state) => return Ok(()),
         Together::NotBegun => {
-            let floor = Limits::floor(&roots.slice(uid)).only(site.containment.confine);
-            return cap(systemd, roots, uid, state, floor, true);
+            let floor = Limits::floor(&roots.slice(on.uid)).only(on.site.containment.confine);
+            return cap(on, floor, true);
         }
         Together::NoJob if state.undo()?.is_some() => return Ok(()),
         Together::NoJob => Limits::default(),
     };
-    cap(systemd, roots, uid, state, wanted.only(site.containment.confine), false)
+    cap(on, wanted.only(on.site.containment.confine), false)
 }
 
 fn is_at_floor(state: &Locked) -> bool {
@@ -190,11 +172,12 @@ fn is_at_floor(state: &Locked) -> bool {
 const MOST_FOUND: usize = 256 << 10;
 
 /// Writes down what runs in the session when its first job gets it.
-pub(crate) fn note_found(site: &Site, uid: u32, state: &Locked) -> Result<()> {
+pub(crate) fn note_found(on: &On<'_>) -> Result<()> {
+    let (uid, state) = (on.uid, on.state);
     if state.has_found() {
         return Ok(());
     }
-    let found = processes(&site.roots, uid).into_iter().map(|process| process.cgroup);
+    let found = processes(&on.site.roots, uid).into_iter().map(|process| process.cgroup);
     let mut cgroups: Set<_> = found.collect();
     if cgroups.iter().map(|cgroup| cgroup.as_os_str().len()).sum::<usize>() > MOST_FOUND {
         log::warn!(
@@ -208,7 +191,8 @@ pub(crate) fn note_found(site: &Site, uid: u32, state: &Locked) -> Result<()> {
 /// Where the session stays, what its manager started for the jobs ends with the
 /// last of them, and what they shared: it was not there before, and bears the
 /// audit id of the manager or of a job.
-pub(crate) fn end_strangers(site: &Site, uid: u32, state: &Locked) -> Result<()> {
+pub(crate) fn end_strangers(on: &On<'_>) -> Result<()> {
+    let (site, uid, state) = (on.site, on.uid, on.state);
     if !site.containment.kill_leftovers {
         return Ok(());
     }
@@ -234,10 +218,10 @@ pub(crate) fn end_strangers(site: &Site, uid: u32, state: &Locked) -> Result<()>
 }
 
 /// Ends what was spared for the sake of jobs that have ended since.
-pub(crate) fn end_spared(site: &Site, uid: u32, state: &Locked) -> Result<()> {
-    let spared = state.audit_ids(Marked::Ended)?;
-    if site.containment.kill_leftovers && !spared.is_empty() {
-        ending(site, uid, false, &|process| bears(site, process, &spared)).run();
+pub(crate) fn end_spared(on: &On<'_>) -> Result<()> {
+    let spared = on.state.audit_ids(Marked::Ended)?;
+    if on.site.containment.kill_leftovers && !spared.is_empty() {
+        ending(on.site, on.uid, false, &|process| bears(on.site, process, &spared)).run();
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, Problem, Result};
 use crate::live::{Viewpoint, check};
 use crate::properties::{Properties, Property};
 use crate::roots::Roots;
+use crate::site::{Confine, Containment, Means, Site};
 use crate::systemd::{Awaited, Systemd, Unit, Units};
 
 /// A place of its own that stands for a node, with the parents of our state.
@@ -24,6 +25,15 @@ pub(crate) fn place() -> (TempDir, Roots) {
     fs::create_dir_all(&roots.cgroup).unwrap();
     fs::write(roots.cgroup.join("cgroup.controllers"), "").unwrap();
     (dir, roots)
+}
+
+/// The same as a site of its own, which confines nothing and keeps no session.
+pub(crate) fn site() -> (TempDir, Site) {
+    let (dir, roots) = place();
+    let (confine, grace) = (Confine::NONE, Duration::from_secs(5));
+    let containment = Containment { confine, kill_leftovers: true, grace };
+    let (timeout, means, keep) = (Duration::from_secs(15), Means::Linger, Duration::ZERO);
+    (dir, Site { roots, timeout, means, containment, keep })
 }
 
 /// One question that is expected, with its answer.

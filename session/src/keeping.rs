@@ -10,12 +10,12 @@ use std::time::Duration;
 use crate::decimal::decimal;
 use crate::ending::{end_spared, is_bus};
 use crate::error::Result;
+use crate::on::On;
 use crate::processes::processes;
 use crate::roots::Roots;
 use crate::roots::manager;
-use crate::site::{Means, Site};
-use crate::store::{Locked, State, Undo};
-use crate::systemd::Systemd;
+use crate::site::Means;
+use crate::store::{State, Undo};
 use crate::text::text;
 use crate::user::User;
 
@@ -27,18 +27,18 @@ const TOGETHER: usize = 2;
 
 /// Whether a session that no job holds is kept, from now on or since an earlier
 /// job. Whoever asks closes it otherwise.
-pub(crate) fn keeps(systemd: &mut impl Systemd, site: &Site, uid: u32, state: &Locked) -> bool {
-    keep(systemd, site, uid, state).unwrap_or_else(|error| {
-        log::warn!("uid {uid}: keep session: {error}; it is closed");
+pub(crate) fn keeps(on: &mut On<'_>) -> bool {
+    keep(on).unwrap_or_else(|error| {
+        log::warn!("uid {}: keep session: {error}; it is closed", on.uid);
         false
     })
 }
 
 /// Written down before anything is done, and guarded before it is frozen: whatever
 /// a crash leaves ends by itself.
-fn keep(systemd: &mut impl Systemd, site: &Site, uid: u32, state: &Locked) -> Result<bool> {
-    let roots = &site.roots;
-    if site.keep.is_zero() || !is_ours_alone(roots, uid, state)? {
+fn keep(on: &mut On<'_>) -> Result<bool> {
+    let (roots, uid, state) = (&on.site.roots, on.uid, on.state);
+    if on.site.keep.is_zero() || !is_ours_alone(roots, uid, state)? {
         return Ok(false);
     }
     if let Some(left) = left(roots, state) {
@@ -47,23 +47,23 @@ fn keep(systemd: &mut impl Systemd, site: &Site, uid: u32, state: &Locked) -> Re
     let (Some(command), Some(now)) = (command(roots, uid), uptime(roots)) else {
         return Ok(false);
     };
-    end_spared(site, uid, state)?;
+    end_spared(on)?;
     if !is_idle(roots, uid) {
         return Ok(false);
     }
     state.doubt_kept()?;
-    systemd.guard(uid, site.keep, &command)?;
+    on.systemd.guard(uid, on.site.keep, &command)?;
     // A login that comes after this question has the guard called.
-    if systemd.is_logged_in(uid)? {
+    if on.systemd.is_logged_in(uid)? {
         return Ok(false);
     }
-    systemd.freeze(uid)?;
+    on.systemd.freeze(uid)?;
     // Nothing can begin any more, so what is there now is all.
     if !is_idle(roots, uid) {
         return Ok(false);
     }
     state.remove_ended()?;
-    state.put_kept(now + site.keep.as_secs())?;
+    state.put_kept(now + on.site.keep.as_secs())?;
     Ok(true)
 }
 
@@ -94,13 +94,14 @@ fn is_idle(roots: &Roots, uid: u32) -> bool {
 /// Ends a keep, for a job or for the end of the session. The record last: a frozen
 /// session without one would be taken for one that can be used, and one that runs
 /// for one that is kept. That it can be ended on a full disk counts for more.
-pub(crate) fn end_keep(systemd: &mut impl Systemd, uid: u32, state: &Locked) -> Result<()> {
+pub(crate) fn end_keep(on: &mut On<'_>) -> Result<()> {
+    let (uid, state) = (on.uid, on.state);
     if state.kept().is_none() {
         return Ok(());
     }
     let noted = state.doubt_kept();
     noted.unwrap_or_else(|error| log::debug!("uid {uid}: end keep: {error}"));
-    systemd.thaw(uid)?;
+    on.systemd.thaw(uid)?;
     state.remove_kept()
 }
 

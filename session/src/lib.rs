@@ -37,6 +37,7 @@ mod leftovers;
 mod limits;
 mod live;
 mod mounts;
+mod on;
 mod opening;
 mod proc;
 mod processes;

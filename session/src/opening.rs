@@ -34,7 +34,7 @@ pub(crate) struct Opening<'a> {
 /// # Errors
 /// What systemd or logind answered; or what is missing although they said yes.
 pub(crate) fn open(
-    systemd: &mut impl Systemd,
+    systemd: &mut dyn Systemd,
     opening: &Opening<'_>,
     undo: Option<Undo>,
     budget: Budget,
@@ -75,7 +75,7 @@ fn require_linger(user: &User<'_>) -> Result<()> {
 /// A session that another job holds, while its user lingers, is taken down by
 /// nobody but an admin: that its manager is still the one that was up tells enough.
 /// For any other, which may be half-way up, systemd is asked.
-fn is_open(systemd: &mut impl Systemd, opening: &Opening<'_>) -> Result<bool> {
+fn is_open(systemd: &mut dyn Systemd, opening: &Opening<'_>) -> Result<bool> {
     let Opening { user, state, means, is_shared } = *opening;
     let lingers = user.lingers()?;
     let is_kept = means == Means::Manager || lingers;
@@ -94,7 +94,7 @@ fn is_open(systemd: &mut impl Systemd, opening: &Opening<'_>) -> Result<bool> {
 /// Writes down, before anything is changed, how linger was. A record that is
 /// there already is from a job that could not undo it: it still holds, unless the
 /// site has turned from the manager to linger since.
-fn remember(systemd: &mut impl Systemd, opening: &Opening<'_>, undo: Option<Undo>) -> Result<Undo> {
+fn remember(systemd: &mut dyn Systemd, opening: &Opening<'_>, undo: Option<Undo>) -> Result<Undo> {
     let Opening { user, state, means, .. } = *opening;
     match undo {
         Some(undo) if undo.means == Means::Linger || undo.means == means => {
@@ -116,7 +116,7 @@ fn remember(systemd: &mut impl Systemd, opening: &Opening<'_>, undo: Option<Undo
 
 /// A session that is being taken down still shows a bus, and a start queued on
 /// top of its stop was seen to hang for 90 s (systemd 257). So first its end.
-fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<Units> {
+fn wait_out_closing(systemd: &mut dyn Systemd, uid: u32) -> Result<Units> {
     let mut units = systemd.units(uid)?;
     if units.are_stopping() {
         systemd.watch(uid, Awaited::End)?;
@@ -136,7 +136,7 @@ fn wait_out_closing(systemd: &mut impl Systemd, uid: u32) -> Result<Units> {
 const PATIENCE: Duration = Duration::from_secs(9);
 
 /// Starts the manager, and once more if the first start hangs.
-fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<Opened> {
+fn start(systemd: &mut dyn Systemd, uid: u32, budget: Budget) -> Result<Opened> {
     let left = budget.deadline().saturating_duration_since(systemd.now());
     let hangs = systemd.now() + PATIENCE.max(left / 2);
     let units = begin(systemd, uid)?;
@@ -154,7 +154,7 @@ fn start(systemd: &mut impl Systemd, uid: u32, budget: Budget) -> Result<Opened>
 }
 
 /// logind has queued the start when it answers to linger (systemd 247 to 262).
-fn begin(systemd: &mut impl Systemd, uid: u32) -> Result<Units> {
+fn begin(systemd: &mut dyn Systemd, uid: u32) -> Result<Units> {
     let units = systemd.units(uid)?;
     if units.are_starting() {
         return Ok(units);
@@ -174,7 +174,7 @@ fn require_up(uid: u32, units: Units) -> Result<()> {
 
 /// Waits until no job is left for the manager; `None` if `until` comes first.
 fn settled(
-    systemd: &mut impl Systemd,
+    systemd: &mut dyn Systemd,
     uid: u32,
     mut units: Units,
     until: Instant,

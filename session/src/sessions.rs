@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::keepers::{Keeper, is_apart, is_over};
 use crate::keeping::end_keep;
 use crate::live::check_manager;
+use crate::on::On;
 use crate::opening::{Opened, Opening, open};
 use crate::processes::{Process, processes};
 use crate::role::{Job, Moment, Role};
@@ -59,7 +60,9 @@ impl Sessions {
         let waiting = Budget::starting_now(self.site.timeout).for_trying().and(closing);
         let state = store::lock(&self.site.roots, job.uid, waiting)?;
         let trying = Budget::starting_now(self.site.timeout).for_trying();
-        take(&mut Bus::new(&self.site.roots, trying), &self.site, job, moment, &state, trying)
+        let systemd = &mut Bus::new(&self.site.roots, trying);
+        let (site, uid, state, budget) = (&self.site, job.uid, &state, trying);
+        take(&mut On { site, uid, state, systemd, budget }, job, moment)
     }
 
     /// After a failure: notes why, and puts back what no other job holds, in the
@@ -181,21 +184,15 @@ impl Sessions {
         }
         // All of them end at the same time. What is not seen to end stays written down.
         for uid in ending {
-            let seen = see_the_end(&mut bus, &self.site, uid);
+            let seen = see_the_end(&mut bus, &self.site, uid, budget);
             seen.unwrap_or_else(|error| log::warn!("uid {uid}: see its session end: {error}"));
         }
         Ok(())
     }
 }
 
-pub(crate) fn take(
-    systemd: &mut impl Systemd,
-    site: &Site,
-    job: Job,
-    moment: Moment,
-    state: &Locked,
-    budget: Budget,
-) -> Result<()> {
+pub(crate) fn take(on: &mut On<'_>, job: Job, moment: Moment) -> Result<()> {
+    let (site, state) = (on.site, on.state);
     let has_swept = sweep(site, job.uid, state, false)?;
     let dropped = if moment.begins() { drop_earlier(site, state, job.id)? } else { None };
     let before = begin(state, job.id, dropped.is_some())?;
@@ -206,16 +203,16 @@ pub(crate) fn take(
         None => User::look_up(job.uid, &site.roots)?,
     };
     let is_shared = before.is_none() && state.is_held()?;
-    end_keep(systemd, job.uid, state)?;
+    end_keep(on)?;
     // Before anything of the user's can begin in it. Where another job holds it that has been done.
     if has_swept || dropped == Some(true) || !is_shared {
-        confine(systemd, site, job.uid, state)?;
+        confine(on)?;
     }
     let opening = Opening { user: &user, state, means: site.means, is_shared };
-    if open(systemd, &opening, undo, budget)? == Opened::AfterHanging {
+    if open(on.systemd, &opening, undo, on.budget)? == Opened::AfterHanging {
         log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
     }
-    note_found(site, job.uid, state)?;
+    note_found(on)?;
     state.put(job.id, &before.unwrap_or(Lease::Open))
 }
 
@@ -246,25 +243,25 @@ fn note_process(site: &Site, state: &Locked, id: u32, moment: Moment) -> Result<
 }
 
 pub(crate) fn give_up(
-    systemd: &mut impl Systemd,
+    systemd: &mut dyn Systemd,
     site: &Site,
     job: Job,
     cause: String,
     budget: Budget,
 ) -> Result<()> {
-    let state = store::lock(&site.roots, job.uid, budget)?;
+    let state = &store::lock(&site.roots, job.uid, budget)?;
     if !matches!(state.lease(job.id), Ok(Some(Lease::Declined))) {
         // On a full disk a lease cannot be changed, and can be removed.
         let noted = state.put(job.id, &Lease::Failed { cause, told: false });
         noted.or_else(|_| state.remove(job.id))?;
     }
+    let on = &mut On { site, uid: job.uid, state, systemd, budget };
     if !state.is_held()? {
-        let put_back = put_back(systemd, site, job.uid, &state)?;
-        if let Some((user, undo)) = put_back {
-            forget_undo(&user, &state, &undo)?;
+        if let Some((user, undo)) = put_back(on)? {
+            forget_undo(&user, state, &undo)?;
         }
     }
-    confine(systemd, site, job.uid, &state)
+    confine(on)
 }
 
 #[cfg(test)]

@@ -8,10 +8,9 @@ use crate::devices;
 use crate::error::Result;
 use crate::files;
 use crate::limits::Limits;
+use crate::on::On;
 use crate::properties::{NAMES, Name, Property};
 use crate::roots::Roots;
-use crate::store::Locked;
-use crate::systemd::Systemd;
 
 /// Caps the slice of `uid` to `wanted`, or takes the caps back where nothing is
 /// limited any more. Written down before it is done, so that whoever comes after
@@ -19,19 +18,13 @@ use crate::systemd::Systemd;
 ///
 /// # Errors
 /// What systemd answered. The record stays.
-pub(crate) fn cap(
-    systemd: &mut impl Systemd,
-    roots: &Roots,
-    uid: u32,
-    state: &Locked,
-    wanted: Limits,
-    is_floor: bool,
-) -> Result<()> {
+pub(crate) fn cap(on: &mut On<'_>, wanted: Limits, is_floor: bool) -> Result<()> {
+    let (roots, uid, state) = (&on.site.roots, on.uid, on.state);
     let mut capped = match state.capped() {
         Some(capped) if capped.is_right(&wanted, &roots.slice(uid)) => return Ok(()),
         Some(capped) => capped,
         None if wanted == Limits::default() => return Ok(()),
-        None => begin(systemd, roots, uid, &wanted)?,
+        None => begin(on, &wanted)?,
     };
     capped.set = wanted.clone().below(&capped.before.limits());
     (capped.wanted, capped.is_floor) = (wanted, is_floor);
@@ -49,10 +42,10 @@ pub(crate) fn cap(
     if undone.contains(&Name::DeviceAllow) && !capped.before.has_device_rules() {
         // To the cgroup of a slice without rules systemd does not go for devices any more, and leaves
         // the program there that it has attached last (seen with 252 and 257).
-        systemd.set_slice(uid, vec![Property::Devices(devices::allow_all())])?;
+        on.systemd.set_slice(uid, vec![Property::Devices(devices::allow_all())])?;
     }
     let before = undone.iter().map(|name| capped.before.of(*name));
-    systemd.set_slice(uid, caps.into_iter().chain(before).collect())?;
+    on.systemd.set_slice(uid, caps.into_iter().chain(before).collect())?;
     for name in undone.iter().filter(|name| !capped.had_drop_in.contains(name)) {
         remove_drop_in(roots, uid, *name)?;
     }
@@ -63,8 +56,9 @@ pub(crate) fn cap(
     state.put_capped(&capped)
 }
 
-fn begin(systemd: &mut impl Systemd, roots: &Roots, uid: u32, wanted: &Limits) -> Result<Capped> {
-    let before = systemd.slice(uid)?;
+fn begin(on: &mut On<'_>, wanted: &Limits) -> Result<Capped> {
+    let (roots, uid) = (&on.site.roots, on.uid);
+    let before = on.systemd.slice(uid)?;
     if !wanted.denied.is_empty() && before.has_device_rules() {
         log::warn!(
             "uid {uid}: confine devices: user-{uid}.slice has device rules of its own; they stay, \

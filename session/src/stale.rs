@@ -7,6 +7,7 @@ use crate::bus::Bus;
 use crate::ending::{close, time_to_end};
 use crate::error::Result;
 use crate::keeping::{is_ours_alone, left};
+use crate::on::On;
 use crate::sessions::Sessions;
 use crate::set::Set;
 use crate::site::Site;
@@ -102,24 +103,24 @@ impl Sessions {
 }
 
 pub(crate) fn close_kept(
-    systemd: &mut impl Systemd,
+    systemd: &mut dyn Systemd,
     site: &Site,
     uid: u32,
     budget: Budget,
 ) -> Result<()> {
-    let Some(state) = lock_kept(site, uid, budget)? else { return Ok(()) };
-    let Some(left) = left(&site.roots, &state) else { return Ok(()) };
-    let is_wanted = !left.is_zero() && is_ours_alone(&site.roots, uid, &state)?;
+    let Some(state) = &lock_kept(site, uid, budget)? else { return Ok(()) };
+    let Some(left) = left(&site.roots, state) else { return Ok(()) };
+    let is_wanted = !left.is_zero() && is_ours_alone(&site.roots, uid, state)?;
     if is_wanted && !systemd.is_logged_in(uid)? {
         return Ok(());
     }
-    close(systemd, site, uid, &state)
+    close(&mut On { site, uid, state, systemd, budget })
 }
 
-fn end_kept_now(systemd: &mut impl Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
-    match lock_kept(site, uid, budget)? {
+fn end_kept_now(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
+    match &lock_kept(site, uid, budget)? {
         Some(state) if state.kept().is_some() => {
-            settle_swept(systemd, site, uid, &state, budget).map(drop)
+            settle_swept(&mut On { site, uid, state, systemd, budget }).map(drop)
         }
         _ => Ok(()),
     }
@@ -144,37 +145,32 @@ fn stale(site: &Site, state: &State) -> Result<Stale> {
     Ok(Stale { jobs, before, uncaps, kept, is_busy: false })
 }
 
-fn sweep_all(systemd: &mut impl Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
-    let state = store::lock(&site.roots, uid, budget)?;
-    for job in jobs_that_are_over(site, &state, false, usize::MAX)? {
-        drop_unended(&state, job)?;
+fn sweep_all(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
+    let state = &store::lock(&site.roots, uid, budget)?;
+    for job in jobs_that_are_over(site, state, false, usize::MAX)? {
+        drop_unended(state, job)?;
     }
-    if settle_swept(systemd, site, uid, &state, budget)? {
-        close(systemd, site, uid, &state)?;
-    }
-    Ok(())
+    let on = &mut On { site, uid, state, systemd, budget };
+    if settle_swept(on)? { close(on) } else { Ok(()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{Ask, Scripted, place};
+    use crate::fake::{Ask, Scripted, site};
     use crate::proc::show_this_process;
-    use crate::site::{Confine, Containment, Means, Site};
+    use crate::site::Means;
     use crate::store::{Lease, Locked, Undo};
 
     const UID: u32 = 4711;
 
     fn node() -> (tempfile::TempDir, Sessions) {
-        let (dir, roots) = place();
-        show_this_process(&roots.proc);
-        std::fs::create_dir(roots.proc.join("77")).unwrap();
+        let (dir, site) = site();
+        show_this_process(&site.roots.proc);
+        std::fs::create_dir(site.roots.proc.join("77")).unwrap();
         let stat = "77 (a) S 1 77 77 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 998877 1";
-        std::fs::write(roots.proc.join("77/stat"), stat).unwrap();
-        let containment =
-            Containment { confine: Confine::NONE, kill_leftovers: true, grace: Duration::ZERO };
-        let (timeout, means, keep) = (Duration::from_secs(1), Means::Linger, Duration::ZERO);
-        (dir, Sessions { site: Site { roots, timeout, means, containment, keep } })
+        std::fs::write(site.roots.proc.join("77/stat"), stat).unwrap();
+        (dir, Sessions { site })
     }
 
     fn budget() -> Budget {

@@ -8,6 +8,7 @@ use crate::ending::{close, confine, end_strangers, put_back};
 use crate::error::Result;
 use crate::keepers::{is_over, may_work};
 use crate::keeping::is_kept;
+use crate::on::On;
 use crate::role::Job;
 use crate::site::Site;
 use crate::store::{self, Locked, Marked, State};
@@ -82,47 +83,52 @@ pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
 /// there may be many, and slurmd waits for us. Who holds the lock sweeps as well.
 /// Answers with whether a session still is to end.
 pub(crate) fn settle(
-    systemd: &mut impl Systemd,
+    systemd: &mut dyn Systemd,
     site: &Site,
     uid: u32,
     slurmd_starts: bool,
     budget: Budget,
 ) -> Result<bool> {
     let Some(state) = store::try_lock(&site.roots, uid)? else { return Ok(false) };
-    sweep(site, uid, &state, slurmd_starts)?;
-    settle_swept(systemd, site, uid, &state, budget)
+    let state = &state;
+    sweep(site, uid, state, slurmd_starts)?;
+    settle_swept(&mut On { site, uid, state, systemd, budget })
 }
 
 /// The same of a user whose leases are those of jobs that go on.
-pub(crate) fn settle_swept(
-    systemd: &mut impl Systemd,
-    site: &Site,
-    uid: u32,
-    state: &Locked,
-    budget: Budget,
-) -> Result<bool> {
+pub(crate) fn settle_swept(on: &mut On<'_>) -> Result<bool> {
+    let state = on.state;
     let mut still_ends = false;
     if !state.is_held()? {
         let was_kept = is_kept(state);
-        let put_back = put_back(systemd, site, uid, state)?;
+        let put_back = put_back(on)?;
         if let Some((user, undo)) = &put_back {
             still_ends = !forget_undo(user, state, undo)?;
         }
         // After a reboot there is nothing to tell strangers by.
-        let is_late = Instant::now() >= budget.deadline();
+        let is_late = Instant::now() >= on.budget.deadline();
         let closes = put_back.is_some();
-        if state.has_found() && !was_kept && !is_late && (!closes || systemd.is_logged_in(uid)?) {
-            end_strangers(site, uid, state)?;
+        if state.has_found()
+            && !was_kept
+            && !is_late
+            && (!closes || on.systemd.is_logged_in(on.uid)?)
+        {
+            end_strangers(on)?;
         }
     }
-    confine(systemd, site, uid, state)?;
+    confine(on)?;
     Ok(still_ends)
 }
 
 /// Waits for the end of a session that was settled, unless a job has come.
-pub(crate) fn see_the_end(systemd: &mut impl Systemd, site: &Site, uid: u32) -> Result<()> {
-    match store::try_lock(&site.roots, uid)? {
-        Some(state) if !state.is_held()? => close(systemd, site, uid, &state),
+pub(crate) fn see_the_end(
+    systemd: &mut dyn Systemd,
+    site: &Site,
+    uid: u32,
+    budget: Budget,
+) -> Result<()> {
+    match &store::try_lock(&site.roots, uid)? {
+        Some(state) if !state.is_held()? => close(&mut On { site, uid, state, systemd, budget }),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::{Error, Problem};
-use crate::fake::{Ask, Scripted, place};
+use crate::fake::{Ask, Scripted, site};
 use crate::proc::show_this_process;
 use crate::roots::Roots;
 use crate::site::{Confine, Containment, Means};
@@ -27,17 +27,13 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let (dir, roots) = place();
+        let (dir, site) = site();
+        let roots = site.roots.clone();
         fs::create_dir_all(&roots.linger).unwrap();
         show_this_process(&roots.proc);
         let uid = nix::unistd::getuid().as_raw();
-        let linger_file = User::look_up(uid, &roots).unwrap().linger_file();
         // What is asked about the slice is in its own tests, and in the model's.
-        let (confine, grace) = (Confine::NONE, Duration::from_secs(5));
-        let containment = Containment { confine, kill_leftovers: true, grace };
-        let timeout = Duration::from_secs(15);
-        let (means, keep) = (Means::Linger, Duration::ZERO);
-        let site = Site { roots: roots.clone(), timeout, means, containment, keep };
+        let linger_file = User::look_up(uid, &roots).unwrap().linger_file();
         Self { dir, site, roots, uid, linger_file }
     }
 
@@ -57,8 +53,10 @@ impl Node {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let (site, job) = (&self.site, self.job(id));
         let mut systemd = self.systemd(script);
-        let taken = store::lock(&self.roots, self.uid, budget)
-            .and_then(|state| take(&mut systemd, site, job, Moment::Prolog, &state, budget));
+        let taken = store::lock(&self.roots, self.uid, budget).and_then(|state| {
+            let (uid, state, systemd) = (self.uid, &state, &mut systemd);
+            take(&mut On { site, uid, state, systemd, budget }, job, Moment::Prolog)
+        });
         if let Err(error) = &taken {
             let _ = give_up(&mut systemd, site, job, error.to_string(), budget);
         }
@@ -75,7 +73,7 @@ impl Node {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
         if settle(&mut systemd, &self.site, self.uid, slurmd_starts, budget)? {
-            see_the_end(&mut systemd, &self.site, self.uid)?;
+            see_the_end(&mut systemd, &self.site, self.uid, budget)?;
         }
         Ok(())
     }

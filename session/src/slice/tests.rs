@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::budget::Budget;
-use crate::fake::{Ask, Scripted, place};
+use crate::fake::{Ask, Scripted, site};
 use crate::properties::{INFINITY, Properties};
+use crate::site::Site;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -12,42 +13,42 @@ const UID: u32 = 4711;
 /// A node with a slice that has drop-ins and kernel files.
 struct Node {
     _dir: TempDir,
-    roots: Roots,
+    site: Site,
 }
 
 impl Node {
     fn new() -> Self {
-        let (dir, roots) = place();
-        fs::create_dir_all(roots.slice(UID)).unwrap();
-        Self { _dir: dir, roots }
+        let (dir, site) = site();
+        fs::create_dir_all(site.roots.slice(UID)).unwrap();
+        Self { _dir: dir, site }
     }
 
     fn cap(&self, wanted: &Limits, script: impl IntoIterator<Item = Ask>) -> Result<()> {
-        let state =
-            crate::store::lock(&self.roots, UID, Budget::starting_now(Duration::from_secs(5)));
-        let mut systemd = Scripted::new(self.roots.linger.clone(), script);
-        let wanted = wanted.clone();
-        cap(&mut systemd, &self.roots, UID, &state.unwrap(), wanted, false)
+        let budget = Budget::starting_now(Duration::from_secs(5));
+        let state = &crate::store::lock(&self.site.roots, UID, budget).unwrap();
+        let systemd = &mut Scripted::new(self.site.roots.linger.clone(), script);
+        let on = &mut On { site: &self.site, uid: UID, state, systemd, budget };
+        cap(on, wanted.clone(), false)
     }
 
     /// As systemd does when the property is set, and the kernel after it.
     fn has_drop_in(&self, name: Name) {
-        let file = drop_in(&self.roots, UID, name);
+        let file = drop_in(&self.site.roots, UID, name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, "").unwrap();
     }
 
     fn kernel_has(&self, file: &str, value: &str) {
-        fs::write(self.roots.slice(UID).join(file), value).unwrap();
+        fs::write(self.site.roots.slice(UID).join(file), value).unwrap();
     }
 
     fn drop_ins(&self) -> usize {
-        let dir = self.roots.control.join(format!("user-{UID}.slice.d"));
+        let dir = self.site.roots.control.join(format!("user-{UID}.slice.d"));
         fs::read_dir(dir).map_or(0, Iterator::count)
     }
 
     fn is_clean(&self) -> bool {
-        fs::read_dir(&self.roots.run).unwrap().next().is_none()
+        fs::read_dir(&self.site.roots.run).unwrap().next().is_none()
     }
 }
 

@@ -100,7 +100,7 @@ impl World {
                 return Ok(());
             }
             if settle(&mut world.logind, &world.site, uid, true, budget())? {
-                see_the_end(&mut world.logind, &world.site, uid)?;
+                see_the_end(&mut world.logind, &world.site, uid, budget())?;
             }
             Ok(())
         })
@@ -134,7 +134,9 @@ impl World {
         }
         let job = self.job(id);
         let state = store::lock(&self.site.roots, self.uid, budget())?;
-        let taken = take(&mut self.logind, &self.site, job, moment, &state, budget());
+        let (uid, systemd, budget) = (self.uid, &mut self.logind, budget());
+        let on = &mut On { site: &self.site, uid, state: &state, systemd, budget };
+        let taken = take(on, job, moment);
         drop(state);
         taken.inspect_err(|error| self.give_up(id, error))
     }
