@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use cluster_tests::{AtEnd, Batch, GO, N1, QUICK, RESTART, epilog_of, hears};
 
-/// Whom to kill, and at which of its points (session/src/crash.rs).
+/// Whom to kill, and at which of its points (session/src/outside/crash.rs).
 const ORDER: &str = "/run/linger-crash";
 
 /// More than there are.

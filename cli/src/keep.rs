@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use user_session::view;
+use user_session::status;
 
 use crate::Outcome;
 use crate::node::Node;
@@ -13,7 +13,7 @@ use crate::sweep::{sessions, tell_what_is_logged};
 pub(crate) fn end(node: &Node, uid: u32) -> Outcome {
     require_root(node)?;
     let ended = sessions(node).end_kept(uid);
-    if view::kept(&node.roots, uid).is_none() {
+    if status::kept(&node.roots, uid).is_none() {
         let guard = format!("spank-linger-keep-{uid}-*-last.service");
         let stopped = node.tools.run("systemctl", &["stop", "--no-block", &guard]);
         stopped.map_err(|silence| silence.to_string())?;

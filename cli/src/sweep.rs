@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use linger_arguments::Arguments;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use user_session::view::Before;
+use user_session::status::Before;
 use user_session::{Means, Sessions, Site, Stale};
 
 use crate::Outcome;

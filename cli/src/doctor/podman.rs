@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use user_session::view;
+use user_session::status;
 
 use super::Finding;
 use super::account::User;
@@ -61,7 +61,7 @@ fn sets_cgroupfs(text: &str) -> Option<bool> {
 /// In a job the plugin sets both variables, if the session is there. Root looks at
 /// the directory, and not for the bus in it, which is the user's.
 fn chosen_in_a_job(node: &Node, user: &User, version: &str) -> Finding {
-    let is_there = view::has_runtime_dir(&node.roots, user.uid);
+    let is_there = status::has_runtime_dir(&node.roots, user.uid);
     let when = if is_there { "in a job" } else { "in a job, once that has opened the session" };
     Finding::ok(CHECK, format!("{version} uses systemd {when}"))
 }

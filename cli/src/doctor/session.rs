@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use user_session::view::{self, Before, LeaseView};
+use user_session::status::{self, Before, LeaseView};
 use user_session::{Lease, Means, NotLive, Viewpoint, check_live, check_manager};
 
 use super::Finding;
@@ -40,14 +40,14 @@ impl Session {
             let is_open = |lease: &LeaseView| lease.lease.as_ref().is_ok_and(Lease::is_open);
             leases.into_iter().find(is_open).map(|lease| lease.job)
         };
-        let leased = view::leases(roots, uid).ok().and_then(held);
+        let leased = status::leases(roots, uid).ok().and_then(held);
         let job = leased.or_else(|| job_of_asker(node).filter(|_| user.asks));
         Self {
             user: user.clone(),
             job,
-            lingers: view::lingers(roots, &user.name).ok(),
-            before: view::before(roots, uid).ok().flatten(),
-            is_there: view::has_runtime_dir(roots, uid),
+            lingers: status::lingers(roots, &user.name).ok(),
+            before: status::before(roots, uid).ok().flatten(),
+            is_there: status::has_runtime_dir(roots, uid),
             live: check_live(&dir, uid, seen_by),
             manager: check_manager(&roots.slice(uid), uid),
         }

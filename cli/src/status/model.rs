@@ -2,7 +2,7 @@
 
 use nix::unistd::{User as Account, gethostname};
 use serde::Serialize;
-use user_session::view::{self, Allowance, Before, LeaseView, Usage};
+use user_session::status::{self, Allowance, Before, LeaseView, Usage};
 use user_session::{Lease, Means, Viewpoint};
 
 use crate::node::Node;
@@ -108,7 +108,7 @@ impl Status {
     /// When root cannot read our state.
     pub(crate) fn of(node: &Node) -> Result<Self, String> {
         let uids = if node.asked_by_root() {
-            view::users(&node.roots).map_err(|error| error.to_string())?
+            status::users(&node.roots).map_err(|error| error.to_string())?
         } else {
             [node.asker].into()
         };
@@ -123,24 +123,24 @@ impl User {
         let roots = &node.roots;
         let account = Account::from_uid(uid.into()).ok().flatten();
         let name = account.map(|account| account.name);
-        let lingers = name.as_ref().and_then(|name| view::lingers(roots, name).ok());
+        let lingers = name.as_ref().and_then(|name| status::lingers(roots, name).ok());
         let leases = if node.asked_by_root() {
-            let leases = view::leases(roots, uid).map_err(|error| error.to_string())?;
+            let leases = status::leases(roots, uid).map_err(|error| error.to_string())?;
             Some(leases.into_iter().map(JobLease::from).collect())
         } else {
             None
         };
-        let caps = view::caps(roots, uid).map_err(|error| error.to_string())?;
+        let caps = status::caps(roots, uid).map_err(|error| error.to_string())?;
         Ok(Self {
             uid,
             name,
             session: Session::of(node, uid),
-            kept_seconds: view::kept(roots, uid).map(|left| left.as_secs()),
+            kept_seconds: status::kept(roots, uid).map(|left| left.as_secs()),
             lingers,
-            before: view::before(roots, uid).ok().flatten().map(Was::from),
+            before: status::before(roots, uid).ok().flatten().map(Was::from),
             leases,
             caps: caps.into(),
-            usage: view::usage(roots, uid).into(),
+            usage: status::usage(roots, uid).into(),
         })
     }
 
@@ -153,8 +153,8 @@ impl User {
 impl Session {
     fn of(node: &Node, uid: u32) -> Self {
         let seen_by = if uid == node.asker { Viewpoint::User } else { Viewpoint::Root };
-        let problem = view::check_session(&node.roots, uid, seen_by).err();
-        let is_there = view::has_runtime_dir(&node.roots, uid);
+        let problem = status::check_session(&node.roots, uid, seen_by).err();
+        let is_there = status::has_runtime_dir(&node.roots, uid);
         let state = match &problem {
             None => SessionState::Live,
             Some(_) if is_there => SessionState::Broken,
@@ -188,7 +188,7 @@ impl From<LeaseView> for JobLease {
             denied_devices: limits.denied_devices.clone(),
             caps: limits.into(),
         });
-        let process = |keeper: view::KeeperView| Process {
+        let process = |keeper: status::KeeperView| Process {
             role: keeper.role.to_string(),
             pid: keeper.pid,
             alive: keeper.lives,

@@ -4,11 +4,13 @@ use std::path::{Component, Path, PathBuf};
 
 use hostile_input::{Case, Grammar, Parser};
 
-use crate::cpus::CpuSet;
-use crate::decimal::decimal;
-use crate::processes::{Process, name_in, pids};
-use crate::set::Set;
-use crate::{audit, devices, ipc, limits};
+use crate::limits::{amounts, devices};
+use crate::outside::audit;
+use crate::outside::processes::{Process, name_in, pids};
+use crate::shared::ipc;
+use crate::terms::cpus::CpuSet;
+use crate::terms::decimal::decimal;
+use crate::terms::set::Set;
 
 const NUMBERS: Grammar = Grammar {
     tokens: &["\n", "7\n", "4711\n", "4294967295\n", "+7\n", "max", "7.audit\n"],
@@ -116,7 +118,7 @@ fn cpu_mask(case: &Case) -> bool {
 }
 
 fn limit(case: &Case) -> bool {
-    match limits::limit(Path::new("/sys/memory.max"), &case.text) {
+    match amounts::limit(Path::new("/sys/memory.max"), &case.text) {
         Ok(limit) => {
             assert_eq!(limit.map_or("max".into(), |limit| limit.to_string()), case.text);
             true
@@ -130,7 +132,7 @@ fn limit(case: &Case) -> bool {
 }
 
 fn job_in(case: &Case) -> bool {
-    let Some(job) = limits::job_in(&case.text) else { return false };
+    let Some(job) = amounts::job_in(&case.text) else { return false };
     assert!(case.text.contains(&format!("0::/{job}/")));
     let below_scope = job.rsplit_once("slurmstepd.scope/").map(|(_, name)| name);
     assert!(below_scope.is_some_and(|name| !name.is_empty() && !name.contains('/')), "{job}");

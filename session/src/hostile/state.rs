@@ -7,9 +7,9 @@ use hostile_input::{Case, Grammar, Parser};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::capped::Capped;
-use crate::files::{parse, text_of};
-use crate::store::{Found, Lease, Undo};
+use crate::outside::files::{parse, text_of};
+use crate::record::capped::Capped;
+use crate::record::{Found, Lease, Undo};
 
 pub(super) const PARSERS: [Parser; 4] = [
     Parser {

@@ -1,0 +1,8 @@
+//! A job's life: which moment does what.
+
+pub(crate) mod bind;
+pub(crate) mod boot;
+pub(crate) mod sessions;
+pub(crate) mod stale;
+pub(crate) mod stay;
+pub(crate) mod sweep;

@@ -1,0 +1,134 @@
+//! Leases of jobs that are over: found and dropped by whoever comes next.
+
+use std::time::Instant;
+
+use crate::kind::On;
+use crate::outside::systemd::Systemd;
+use crate::record::keepers::{is_over, may_work};
+use crate::record::{self, Locked, Marked, State};
+use crate::shared::close::forget_undo;
+use crate::shared::ending::{close, confine, end_strangers, put_back};
+use crate::shared::keep::is_kept;
+use crate::terms::budget::Budget;
+use crate::terms::error::Result;
+use crate::terms::job::Job;
+use crate::terms::site::Site;
+
+/// So many jobs of the user that go on are looked at, the oldest of those that are
+/// listed first, whether they are over: what a prolog costs must not grow with the
+/// leases. While there are that many, the leases of others hold nothing open.
+pub(crate) const ENOUGH: usize = 4;
+
+/// Until `enough` that go on have been looked at.
+pub(crate) fn jobs_that_are_over(
+    site: &Site,
+    state: &State,
+    slurmd_starts: bool,
+    enough: usize,
+) -> Result<Vec<u32>> {
+    let (mut over, mut go_on) = (Vec::new(), 0);
+    let jobs = if enough == usize::MAX { state.jobs()? } else { state.some_jobs()? };
+    for job in jobs {
+        if is_over(&state.keepers(job)?, slurmd_starts, &site.roots.proc) {
+            over.push(job);
+        } else {
+            go_on += 1;
+        }
+        if go_on == enough {
+            break;
+        }
+    }
+    Ok(over)
+}
+
+/// The sweep: drops the leases of jobs that are over and whose epilog did not
+/// drop them. What they left in the session is left to the next epilog. Answers
+/// with whether there were any.
+pub(crate) fn sweep(site: &Site, uid: u32, state: &Locked, slurmd_starts: bool) -> Result<bool> {
+    let enough = if slurmd_starts { usize::MAX } else { ENOUGH };
+    let over = jobs_that_are_over(site, state, slurmd_starts, enough)?;
+    for id in &over {
+        let job = Job { id: *id, uid };
+        // Also seen where its epilog has not begun yet: no line for the admin.
+        log::debug!("{job}: drop its lease: the job is over and its epilog has not dropped it");
+        drop_unended(state, *id)?;
+    }
+    Ok(!over.is_empty())
+}
+
+/// Drops what is there of an earlier job with this id, or of an earlier run of it,
+/// unless a process of the job is at work. Answers with whether it was a lease, and
+/// not at all where something may be left.
+pub(crate) fn drop_earlier(site: &Site, state: &Locked, id: u32) -> Result<Option<bool>> {
+    let keepers = state.keepers(id)?;
+    if may_work(&keepers, &site.roots.proc) {
+        return Ok(None);
+    }
+    let was_lease = !matches!(state.lease(id), Ok(None));
+    if was_lease || !keepers.is_empty() || state.has_audit_ids(id) {
+        drop_unended(state, id)?;
+    }
+    Ok(Some(was_lease))
+}
+
+/// Drops a lease, and has the next epilog of the user end what the job left. On a full disk that is left
+/// to the end of the session: what is taken back needs no space.
+pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
+    let noted = state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(id))?);
+    noted.unwrap_or_else(|error| log::warn!("{error}; what job {id} left stays for now"));
+    state.remove(id)
+}
+
+/// When slurmd loads the plugin. Waits for no session to end and for no lock:
+/// there may be many, and slurmd waits for us. Who holds the lock sweeps as well.
+/// Answers with whether a session still is to end.
+pub(crate) fn settle(
+    systemd: &mut dyn Systemd,
+    site: &Site,
+    uid: u32,
+    slurmd_starts: bool,
+    budget: Budget,
+) -> Result<bool> {
+    let Some(state) = record::try_lock(&site.roots, uid)? else { return Ok(false) };
+    let state = &state;
+    sweep(site, uid, state, slurmd_starts)?;
+    settle_swept(&mut On { site, uid, state, systemd, budget })
+}
+
+/// The same of a user whose leases are those of jobs that go on.
+pub(crate) fn settle_swept(on: &mut On<'_>) -> Result<bool> {
+    let state = on.state;
+    let mut still_ends = false;
+    if !state.is_held()? {
+        let was_kept = is_kept(state);
+        let put_back = put_back(on)?;
+        if let Some((user, undo)) = &put_back {
+            still_ends = !forget_undo(user, state, undo)?;
+        }
+        // After a reboot there is nothing to tell strangers by.
+        let is_late = Instant::now() >= on.budget.deadline();
+        let closes = put_back.is_some();
+        if state.has_found()
+            && !was_kept
+            && !is_late
+            && (!closes || on.systemd.is_logged_in(on.uid)?)
+        {
+            end_strangers(on)?;
+        }
+    }
+    confine(on)?;
+    Ok(still_ends)
+}
+
+/// Waits for the end of a session that was settled, unless a job has come.
+pub(crate) fn see_the_end(
+    systemd: &mut dyn Systemd,
+    site: &Site,
+    uid: u32,
+    budget: Budget,
+) -> Result<()> {
+    match &record::try_lock(&site.roots, uid)? {
+        Some(state) if !state.is_held()? => close(&mut On { site, uid, state, systemd, budget }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,21 @@
+//! The node: a file for each thing that can be asked of it or changed.
+
+pub(crate) mod account;
+pub(crate) mod audit;
+pub(crate) mod bus;
+pub(crate) mod crash;
+pub(crate) mod dying;
+#[cfg(test)]
+pub(crate) mod fake;
+pub(crate) mod fault;
+pub(crate) mod files;
+pub(crate) mod freezer;
+pub(crate) mod mounts;
+pub(crate) mod proc;
+pub(crate) mod processes;
+pub(crate) mod properties;
+pub(crate) mod runtime_dir;
+pub(crate) mod scan;
+pub(crate) mod systemd;
+pub(crate) mod text;
+pub(crate) mod unified;

@@ -1,0 +1,153 @@
+//! The lock of one user: flock(2) on the directory itself.
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
+use nix::sys::stat::{major, minor};
+
+use super::State;
+use crate::outside::files::make_private;
+use crate::outside::processes::name_in;
+use crate::outside::text::{bytes, text};
+use crate::terms::budget::Budget;
+use crate::terms::decimal::decimal;
+use crate::terms::error::{Error, Result};
+
+/// flock(2) has no deadline of its own, so the lock is asked for again. A
+/// prolog waits here while an epilog of the same user closes, about 300 ms.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
+
+/// So often who waits looks whether what the lock is for has been done by who has it.
+const LOOK_EVERY: u32 = 10;
+
+/// Locks the directory of the user's state, which is made if need be. Not, where who has it
+/// meanwhile does what it is for: of hundreds that wait some would have none in their time.
+pub(super) fn lock_unless(
+    state: &State,
+    uid: u32,
+    budget: Budget,
+    is_done: impl Fn() -> bool,
+) -> Result<Option<File>> {
+    for round in 0_u32.. {
+        if let Some(lock) = try_lock(&state.dir)? {
+            return Ok(Some(lock));
+        }
+        if round % LOOK_EVERY == 0 && is_done() {
+            break;
+        }
+        let now = Instant::now();
+        if now >= budget.deadline() {
+            let holder = holder(&state.dir, &state.proc);
+            let held = holder.map(|holder| format!(", held by pid {holder}")).unwrap_or_default();
+            return Err(budget.late(format!("wait for the lock of uid {uid}{held}"), now));
+        }
+        sleep(LOCK_RETRY);
+    }
+    Ok(None)
+}
+
+/// The same without waiting.
+pub(super) fn try_lock(dir: &Path) -> Result<Option<File>> {
+    make_private(dir)?;
+    let opened = OpenOptions::new().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(dir);
+    let lock = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(Error::file("open", dir))?,
+    };
+    match lock.try_lock() {
+        Ok(()) if is_still_at(&lock, dir) => Ok(Some(lock)),
+        Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(Error::file("lock", dir)(error)),
+    }
+}
+
+fn is_still_at(lock: &File, dir: &Path) -> bool {
+    let inode = |found: fs::Metadata| (found.dev(), found.ino());
+    match (lock.metadata().map(inode), fs::symlink_metadata(dir).map(inode)) {
+        (Ok(locked), Ok(named)) => locked == named,
+        _ => false,
+    }
+}
+
+/// More than a command line of Slurm's.
+const LONGEST: usize = 100;
+
+/// Who has the lock, as the kernel tells it: `123 (slurmstepd: [42.extern])`. None
+/// where it does not: for a file system that has other numbers for it, btrfs for one.
+fn holder(dir: &Path, proc: &Path) -> Option<String> {
+    let inode = in_table(&fs::symlink_metadata(dir).ok()?);
+    let table = text(&proc.join("locks")).ok()?;
+    let pid = table.lines().find_map(|line| owner(line, &inode))?;
+    let mut command = bytes(&proc.join(format!("{pid}/cmdline"))).unwrap_or_default();
+    command.truncate(LONGEST);
+    // A zero ends each word.
+    command.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
+    Some(format!("{pid} ({})", name_in(&command)))
+}
+
+/// A file, as the table of locks names it: two hexadecimal numbers and a decimal one.
+fn in_table(found: &Metadata) -> String {
+    let device = found.dev();
+    format!("{:02x}:{:02x}:{}", major(device), minor(device), found.ino())
+}
+
+/// Whose lock a line of the table is (proc_locks(5)), if it is a flock(2) of this
+/// file: `3: FLOCK  ADVISORY  WRITE 123 00:1a:4711 0 EOF`. Where that is of one who
+/// waits, the second word is an arrow.
+fn owner(line: &str, inode: &str) -> Option<u32> {
+    let mut fields = line.split_whitespace().skip(1);
+    let (kind, pid, file) = (fields.next()?, fields.nth(2)?, fields.next()?);
+    if kind == "FLOCK" && file == inode { decimal(pid) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outside::fake::place;
+    use crate::record;
+
+    /// Show that who waits in vain is told for how long, and who has the lock.
+    #[test]
+    fn the_holder_is_named() {
+        let (_dir, mut roots) = place();
+        roots.proc = "/proc".into();
+        let _lock = record::try_lock(&roots, 7).unwrap().unwrap();
+        let budget = Budget::starting_now(Duration::from_millis(1100));
+        let said = record::lock(&roots, 7, budget).unwrap_err().to_string();
+        let start = format!("wait for the lock of uid 7, held by pid {} (", std::process::id());
+        let end = "): no end after 1 s (timeout=1)";
+        assert!(said.starts_with(&start) && said.ends_with(end), "{said}");
+    }
+
+    /// Show that a process is told by what Slurm calls it, one that is dying by its
+    /// number, and that one that nobody knows is left out.
+    #[test]
+    fn a_holder_is_told_by_its_command() {
+        let (dir, roots) = place();
+        let holder = || holder(dir.path(), &roots.proc);
+        assert_eq!(holder(), None);
+        let process = roots.proc.join("123");
+        fs::create_dir_all(&process).unwrap();
+        let inode = in_table(&dir.path().metadata().unwrap());
+        let locks = |pid: u32, inode: &str| {
+            let waits = format!("1: -> FLOCK  ADVISORY  WRITE 122 {inode} 0 EOF");
+            let posix = format!("2: POSIX  ADVISORY  WRITE 121 {inode} 0 EOF");
+            let table =
+                format!("{waits}\n{posix}\n3: FLOCK  ADVISORY  WRITE {pid} {inode} 0 EOF\n");
+            fs::write(roots.proc.join("locks"), table).unwrap();
+        };
+        locks(123, &inode);
+        assert_eq!(holder().unwrap(), "123 ()");
+        fs::write(process.join("cmdline"), "slurmstepd: [42.extern]\0").unwrap();
+        assert_eq!(holder().unwrap(), "123 (slurmstepd: [42.extern])");
+        fs::write(process.join("cmdline"), "slurmstepd\0spank\0pro\nlog\0").unwrap();
+        assert_eq!(holder().unwrap(), "123 (slurmstepd spank pro?log)");
+        locks(123, "00:00:1");
+        assert_eq!(holder(), None);
+    }
+}

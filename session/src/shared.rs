@@ -1,0 +1,10 @@
+//! One session for all jobs of a user: `session=linger` and `session=manager`.
+
+pub(crate) mod cap;
+pub(crate) mod close;
+pub(crate) mod ending;
+pub(crate) mod ipc;
+pub(crate) mod keep;
+pub(crate) mod leftovers;
+pub(crate) mod open;
+pub(crate) mod remains;

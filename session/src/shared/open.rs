@@ -1,0 +1,195 @@
+//! Opens a session and waits until it is live.
+
+use std::time::{Duration, Instant};
+
+use crate::outside::account::User;
+use crate::outside::systemd::{Awaited, RECHECK, Systemd, Units};
+use crate::record::{Locked, Undo};
+use crate::shared::remains;
+use crate::terms::budget::Budget;
+use crate::terms::error::{Error, Problem, Result};
+use crate::terms::site::Means;
+
+/// How a session came to be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It was, or a start did it.
+    Smoothly,
+    /// The first start hung.
+    AfterHanging,
+}
+
+/// Whose session, and how.
+pub(crate) struct Opening<'a> {
+    pub(crate) user: &'a User<'a>,
+    pub(crate) state: &'a Locked,
+    pub(crate) means: Means,
+    /// Another job holds it open.
+    pub(crate) is_shared: bool,
+}
+
+/// Opens the session unless it is open; `undo` is what is noted already. Nothing is done twice: every
+/// step first looks whether it is needed.
+///
+/// # Errors
+/// What systemd or logind answered; or what is missing although they said yes.
+pub(crate) fn open(
+    systemd: &mut dyn Systemd,
+    opening: &Opening<'_>,
+    undo: Option<Undo>,
+    budget: Budget,
+) -> Result<Opened> {
+    let Opening { user, state, means, .. } = *opening;
+    let undo = remember(systemd, opening, undo)?;
+    let (dir, uid) = (user.runtime_dir(), user.uid);
+    if is_open(systemd, opening)? {
+        return Ok(Opened::Smoothly);
+    }
+    systemd.watch(uid, Awaited::Start)?;
+    if wait_out_closing(systemd, uid)?.manager.is_down() {
+        // What systemd could not remove: 247 starts no manager above it.
+        remains::end(user.roots, uid);
+    }
+    if means == Means::Linger {
+        state.note_asked(&undo, true)?;
+        let set = systemd.set_linger(uid, true);
+        if set.as_ref().is_err_and(Error::is_refusal) {
+            state.note_asked(&undo, false)?;
+        }
+        set?;
+        require_linger(user)?;
+    }
+    let opened = start(systemd, uid, budget)?;
+    let manager = systemd.manager(uid);
+    systemd.look(&dir, uid)?;
+    manager.map_or(Ok(()), |manager| state.put_manager(manager))?;
+    Ok(opened)
+}
+
+/// A session without linger would not end when linger is put back, so none is
+/// started.
+fn require_linger(user: &User<'_>) -> Result<()> {
+    if user.lingers()? { Ok(()) } else { Err(Problem::NoLinger { uid: user.uid }.into()) }
+}
+
+/// A session that another job holds, while its user lingers, is taken down by
+/// nobody but an admin: that its manager is still the one that was up tells enough.
+/// For any other, which may be half-way up, systemd is asked.
+fn is_open(systemd: &mut dyn Systemd, opening: &Opening<'_>) -> Result<bool> {
+    let Opening { user, state, means, is_shared } = *opening;
+    let lingers = user.lingers()?;
+    let is_kept = means == Means::Manager || lingers;
+    if !is_kept || systemd.look(&user.runtime_dir(), user.uid).is_err() {
+        return Ok(false);
+    }
+    let manager = systemd.manager(user.uid);
+    if is_shared && lingers && manager.is_some() && manager == state.manager() {
+        return Ok(true);
+    }
+    let is_up = systemd.units(user.uid)?.are_up();
+    manager.filter(|_| is_up).map_or(Ok(()), |manager| state.put_manager(manager))?;
+    Ok(is_up)
+}
+
+/// Writes down, before anything is changed, how linger was. A record that is
+/// there already is from a job that could not undo it: it still holds, unless the
+/// site has turned from the manager to linger since.
+fn remember(systemd: &mut dyn Systemd, opening: &Opening<'_>, undo: Option<Undo>) -> Result<Undo> {
+    let Opening { user, state, means, .. } = *opening;
+    match undo {
+        Some(undo) if undo.means == Means::Linger || undo.means == means => {
+            state.keep_undo(&undo)?;
+            return Ok(undo);
+        }
+        Some(_) => {}
+        // Of a session before, which has ended while some lease kept the directory.
+        None => state.remove_found()?,
+    }
+    let linger_before = match means {
+        Means::Linger => user.lingers()?,
+        Means::Manager => systemd.units(user.uid)?.are_up(),
+    };
+    let undo = Undo { name: user.name.clone(), linger_before, asked: false, means, is_copy: false };
+    state.put_undo(&undo)?;
+    Ok(undo)
+}
+
+/// A session that is being taken down still shows a bus, and a start queued on
+/// top of its stop was seen to hang for 90 s (systemd 257). So first its end.
+fn wait_out_closing(systemd: &mut dyn Systemd, uid: u32) -> Result<Units> {
+    let mut units = systemd.units(uid)?;
+    if units.are_stopping() {
+        systemd.watch(uid, Awaited::End)?;
+        units = systemd.units(uid)?;
+    }
+    while units.are_stopping() {
+        let recheck = systemd.now() + RECHECK;
+        systemd.changed("wait for the end of the session before", recheck)?;
+        units = systemd.units(uid)?;
+    }
+    Ok(units)
+}
+
+/// No start of a manager that ended well took longer: 8 s, when four users came
+/// at once to an emulated node that was busy with more. One that does is taken to
+/// hang; a new one then takes less than a second.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+/// Starts the manager, and once more if the first start hangs.
+fn start(systemd: &mut dyn Systemd, uid: u32, budget: Budget) -> Result<Opened> {
+    let left = budget.deadline().saturating_duration_since(systemd.now());
+    let hangs = systemd.now() + PATIENCE.max(left / 2);
+    let units = begin(systemd, uid)?;
+    if let Some(units) = settled(systemd, uid, units, hangs)? {
+        return require_up(uid, units).map(|()| Opened::Smoothly);
+    }
+    systemd.kill_manager(uid)?;
+    let units = systemd.units(uid)?;
+    settled(systemd, uid, units, budget.deadline())?;
+    let units = begin(systemd, uid)?;
+    match settled(systemd, uid, units, budget.deadline())? {
+        Some(units) => require_up(uid, units).map(|()| Opened::AfterHanging),
+        None => Err(budget.late(starting(uid), systemd.now())),
+    }
+}
+
+/// logind has queued the start when it answers to linger (systemd 247 to 262).
+fn begin(systemd: &mut dyn Systemd, uid: u32) -> Result<Units> {
+    let units = systemd.units(uid)?;
+    if units.are_starting() {
+        return Ok(units);
+    }
+    systemd.start_manager(uid)?;
+    systemd.units(uid)
+}
+
+fn require_up(uid: u32, units: Units) -> Result<()> {
+    if units.are_up() {
+        return Ok(());
+    }
+    let manager = units.manager;
+    let state = if manager.load == "loaded" { manager.active } else { manager.load };
+    Err(Problem::ManagerFailed { uid, state }.into())
+}
+
+/// Waits until no job is left for the manager; `None` if `until` comes first.
+fn settled(
+    systemd: &mut dyn Systemd,
+    uid: u32,
+    mut units: Units,
+    until: Instant,
+) -> Result<Option<Units>> {
+    while !units.are_settled() {
+        if systemd.now() >= until {
+            return Ok(None);
+        }
+        let recheck = until.min(systemd.now() + RECHECK);
+        systemd.changed(&starting(uid), recheck)?;
+        units = systemd.units(uid)?;
+    }
+    Ok(Some(units))
+}
+
+fn starting(uid: u32) -> String {
+    format!("wait for user@{uid}.service to start")
+}

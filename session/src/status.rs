@@ -1,0 +1,316 @@
+//! What there is of a user's session on this node, to be shown: reads, and
+//! changes nothing.
+//!
+//! Leases are root's to read. What the kernel and logind tell of a session is
+//! for everybody.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::limits::amounts::Limits;
+use crate::outside::account::escape;
+use crate::outside::runtime_dir::{Viewpoint, check, check_manager, is_there};
+use crate::outside::text::text;
+use crate::record::keepers::{Keeper, is_over};
+use crate::record::{self, Lease, State, Undo};
+use crate::shared::keep::left;
+use crate::terms::decimal::decimal;
+use crate::terms::error::NotLive;
+use crate::terms::error::{Error, Result};
+use crate::terms::job::Role;
+use crate::terms::roots::Roots;
+use crate::terms::set::Set;
+use crate::terms::site::Means;
+
+/// One job's lease.
+#[derive(Debug)]
+pub struct LeaseView {
+    /// Slurm's job id.
+    pub job: u32,
+    /// How the job stands, or why that cannot be read.
+    pub lease: Result<Lease>,
+    /// What the job may use, once that is known.
+    pub limits: Option<Allowance>,
+    /// Slurm's processes that were noted for it.
+    pub keepers: Vec<KeeperView>,
+    /// Its session is being opened.
+    pub is_opening: bool,
+    /// It is provably over: its lease is stale.
+    pub is_over: bool,
+}
+
+/// One process of Slurm's that works for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeeperView {
+    /// What it does.
+    pub role: Role,
+    /// Its number.
+    pub pid: u32,
+    /// It is still there, or cannot be seen from here.
+    pub lives: bool,
+}
+
+/// What may be used. None: as much as the node has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Bytes of swap on top.
+    pub swap: Option<u64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+    /// As in cpuset.cpus (cgroups(7)): `0-3,8`.
+    pub cpus: Option<String>,
+    /// Devices that may not be opened: `char 195:0`. Of a slice it is not known:
+    /// no file of the kernel's tells.
+    pub denied_devices: Vec<String>,
+}
+
+/// What is put back after the last lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// What keeps the session up.
+    pub means: Means,
+    /// Linger was on, or with [`Means::Manager`] the session was up.
+    pub was_on: bool,
+}
+
+impl Before {
+    pub(crate) fn of(undo: &Undo) -> Self {
+        Self { means: undo.means, was_on: undo.linger_before }
+    }
+}
+
+/// What all that runs in a user's slice uses. None where the kernel does not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes now (memory.current).
+    pub memory: Option<u64>,
+    /// Bytes of swap now (memory.swap.current).
+    pub swap: Option<u64>,
+    /// Processes and threads now (pids.current).
+    pub tasks: Option<u64>,
+    /// CPU time since the slice is there (cpu.stat, usage_usec).
+    pub cpu: Option<Duration>,
+}
+
+/// The users who have a session, or for whom something is written down.
+///
+/// # Errors
+/// When what is written down cannot be listed: it is root's.
+pub fn users(roots: &Roots) -> Result<Set<u32>> {
+    Ok(record::known_uids(roots)?.union(users_with_sessions(roots)))
+}
+
+/// The users who have a runtime directory.
+#[must_use]
+pub fn users_with_sessions(roots: &Roots) -> Set<u32> {
+    let entries = fs::read_dir(&roots.runtime).into_iter().flatten().flatten();
+    entries.filter_map(|entry| decimal(entry.file_name().to_str()?)).collect()
+}
+
+/// The leases of a user's jobs.
+///
+/// # Errors
+/// When they cannot be listed: they are root's.
+pub fn leases(roots: &Roots, uid: u32) -> Result<Vec<LeaseView>> {
+    let state = record::state(roots, uid);
+    let is_locked = state.is_locked();
+    let view = |job| LeaseView::of(&state, job, is_locked, &roots.proc).transpose();
+    state.jobs()?.into_iter().filter_map(view).collect()
+}
+
+impl LeaseView {
+    /// None where the job's epilog came between.
+    fn of(state: &State, job: u32, is_locked: bool, proc: &Path) -> Result<Option<Self>> {
+        let keepers = state.keepers(job)?;
+        let Some(lease) = state.lease(job).transpose() else { return Ok(None) };
+        let is_over = is_over(&keepers, false, proc);
+        let keepers = keepers.iter().map(|keeper| KeeperView::of(keeper, proc)).collect();
+        let limits = state.limits(job).ok().flatten().as_ref().map(Allowance::from);
+        let is_opening = is_locked
+            && matches!(&lease, Ok(Lease::Failed { cause, .. }) if cause == record::INTERRUPTED);
+        Ok(Some(Self { job, lease, limits, keepers, is_opening, is_over }))
+    }
+}
+
+impl KeeperView {
+    fn of(keeper: &Keeper, proc: &Path) -> Self {
+        Self { role: keeper.role, pid: keeper.pid, lives: keeper.lives(proc) }
+    }
+}
+
+/// What was before the user's first lease, if it is to be put back.
+///
+/// # Errors
+/// When the record cannot be read: it is root's.
+pub fn before(roots: &Roots, uid: u32) -> Result<Option<Before>> {
+    Ok(record::state(roots, uid).undo()?.as_ref().map(Before::of))
+}
+
+/// For how long the user's session still is kept, if it is: no job holds it.
+#[must_use]
+pub fn kept(roots: &Roots, uid: u32) -> Option<Duration> {
+    left(roots, &record::state(roots, uid))
+}
+
+/// Whether logind keeps the user's session without a login.
+///
+/// # Errors
+/// When logind's directory cannot be read.
+pub fn lingers(roots: &Roots, name: &str) -> Result<bool> {
+    let flag = roots.linger.join(escape(name));
+    flag.try_exists().map_err(Error::file("look at", &flag))
+}
+
+/// Whether there is something in the place of the user's runtime directory. For
+/// everybody, and without a word to a file system of the user's.
+#[must_use]
+pub fn has_runtime_dir(roots: &Roots, uid: u32) -> bool {
+    is_there(&roots.runtime_dir(uid))
+}
+
+/// Whether the session can be used, as `seen_by` finds it.
+///
+/// # Errors
+/// What is missing.
+pub fn check_session(roots: &Roots, uid: u32, seen_by: Viewpoint) -> Result<(), NotLive> {
+    check(&roots.runtime_dir(uid), uid, seen_by)?;
+    check_manager(&roots.slice(uid), uid)
+}
+
+/// What the kernel holds the user's slice to.
+///
+/// # Errors
+/// When its files cannot be read or understood.
+pub fn caps(roots: &Roots, uid: u32) -> Result<Allowance> {
+    Ok((&Limits::of_cgroup(&roots.slice(uid))?).into())
+}
+
+/// What the user's slice uses.
+#[must_use]
+pub fn usage(roots: &Roots, uid: u32) -> Usage {
+    let slice = roots.slice(uid);
+    let number = |file: &str| decimal(read(&slice, file)?.trim());
+    let micros = |stat: String| {
+        let mut rows = stat.lines().filter_map(|line| line.split_once(' '));
+        decimal(rows.find(|(name, _)| *name == "usage_usec")?.1)
+    };
+    Usage {
+        memory: number("memory.current"),
+        swap: number("memory.swap.current"),
+        tasks: number("pids.current"),
+        cpu: read(&slice, "cpu.stat").and_then(micros).map(Duration::from_micros),
+    }
+}
+
+fn read(dir: &Path, file: &str) -> Option<String> {
+    text(&dir.join(file)).ok()
+}
+
+impl From<&Limits> for Allowance {
+    fn from(limits: &Limits) -> Self {
+        let Limits { memory, swap, tasks, cpus, denied, .. } = limits;
+        Self {
+            memory: *memory,
+            swap: *swap,
+            tasks: *tasks,
+            cpus: cpus.as_ref().map(ToString::to_string),
+            denied_devices: denied.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outside::fake::place;
+    use crate::outside::proc::show_this_process;
+    use crate::terms::budget::Budget;
+
+    const UID: u32 = 4711;
+
+    fn put(file: &Path, text: &str) {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+
+    /// Show that a lease is seen with its limits and with what works for it, and
+    /// one that cannot be read with the reason.
+    #[test]
+    fn leases_are_seen() {
+        let (_dir, roots) = place();
+        show_this_process(&roots.proc);
+        let of_user = roots.run.join(UID.to_string());
+        put(
+            &of_user.join("12"),
+            r#"{"version":1,"state":"open","limits":{"memory":1024,"cpus":"0-1","denied":[{"kind":"char","major":4,"minor":60}]}}"#,
+        );
+        put(&of_user.join("12.keepers"), "extern 77 1\n");
+        put(&of_user.join("13"), "{");
+        let seen = leases(&roots, UID).unwrap();
+        let [open, broken] = &seen[..] else { panic!("{seen:?}") };
+        let limits = open.limits.as_ref().unwrap();
+        assert_eq!((limits.memory, limits.cpus.as_deref()), (Some(1024), Some("0-1")));
+        assert_eq!(limits.denied_devices, ["char 4:60"]);
+        assert_eq!(open.keepers, [KeeperView { role: Role::Extern, pid: 77, lives: false }]);
+        assert!(open.is_over && !broken.is_over);
+        assert!(broken.lease.is_err() && broken.job == 13);
+        assert_eq!(users(&roots).unwrap().into_iter().collect::<Vec<_>>(), [UID]);
+    }
+
+    /// Show that a lease is being opened only while somebody is at it.
+    #[test]
+    fn opening_is_told_from_an_interrupted_one() {
+        let (_dir, roots) = place();
+        let budget = Budget::starting_now(Duration::from_secs(1));
+        let state = record::lock(&roots, UID, budget).unwrap();
+        let cause = record::INTERRUPTED.to_owned();
+        state.put(12, &Lease::Failed { cause, told: false }).unwrap();
+        assert!(leases(&roots, UID).unwrap()[0].is_opening);
+        drop(state);
+        assert!(!leases(&roots, UID).unwrap()[0].is_opening);
+    }
+
+    /// Show that a user with a session and nothing written down is seen too.
+    #[test]
+    fn sessions_are_seen() {
+        let (_dir, roots) = place();
+        put(&roots.runtime.join("4712/bus"), "");
+        put(&roots.linger.join("DOM\\\\erin"), "");
+        assert_eq!(users(&roots).unwrap().into_iter().collect::<Vec<_>>(), [4712]);
+        assert!(lingers(&roots, "DOM\\erin").unwrap() && !lingers(&roots, "erin").unwrap());
+        assert!(check_session(&roots, 4712, Viewpoint::Root).is_err());
+        assert!(has_runtime_dir(&roots, 4712) && !has_runtime_dir(&roots, UID));
+    }
+
+    /// Show that linger before the first lease is told as it was written down.
+    #[test]
+    fn what_is_to_be_undone_is_seen() {
+        let (_dir, roots) = place();
+        assert_eq!(before(&roots, UID).unwrap(), None);
+        let budget = Budget::starting_now(Duration::from_secs(1));
+        let (name, means) = ("erin".into(), Means::Manager);
+        let undo = Undo { name, linger_before: true, asked: false, means, is_copy: false };
+        let state = record::lock(&roots, UID, budget).unwrap();
+        state.put_undo(&undo).unwrap();
+        assert_eq!(before(&roots, UID).unwrap(), Some(Before { means, was_on: true }));
+    }
+
+    /// Show that caps and use are the kernel's figures, and what it does not count
+    /// is not made up.
+    #[test]
+    fn caps_and_use_are_the_kernels() {
+        let (_dir, roots) = place();
+        let slice = roots.slice(UID);
+        put(&slice.join("memory.max"), "2048\n");
+        put(&slice.join("pids.max"), "max\n");
+        put(&slice.join("memory.current"), "1000\n");
+        put(&slice.join("cpu.stat"), "usage_usec 1500000\nuser_usec 1\n");
+        let expected = Allowance { memory: Some(2048), ..Allowance::default() };
+        assert_eq!(caps(&roots, UID).unwrap(), expected);
+        let cpu = Some(Duration::from_millis(1500));
+        assert_eq!(usage(&roots, UID), Usage { memory: Some(1000), cpu, ..Usage::default() });
+    }
+}
