@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod floors;
+#[cfg(test)]
 mod hostile;
 mod kind;
 mod leases;
@@ -17,8 +19,8 @@ mod shared;
 pub mod status;
 mod terms;
 
-pub use leases::bind::Mark;
 pub use leases::boot::{PutBack, put_back_at_boot};
+pub use leases::mark::Mark;
 pub use leases::sessions::Sessions;
 pub use leases::stale::Stale;
 pub use limits::amounts::Limits;

@@ -3,3 +3,4 @@
 pub(crate) mod amounts;
 pub(crate) mod devices;
 pub(crate) mod floor;
+pub(crate) mod read;

@@ -2,9 +2,11 @@
 
 pub(crate) mod cap;
 pub(crate) mod close;
-pub(crate) mod ending;
+pub(crate) mod confine;
 pub(crate) mod ipc;
 pub(crate) mod keep;
 pub(crate) mod leftovers;
+pub(crate) mod linger;
 pub(crate) mod open;
+pub(crate) mod order;
 pub(crate) mod remains;

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use hostile_input::{Case, Grammar, Parser};
 
-use crate::limits::{amounts, devices};
+use crate::limits::{devices, read};
 use crate::outside::audit;
 use crate::outside::processes::{Process, name_in, pids};
 use crate::shared::ipc;
@@ -118,7 +118,7 @@ fn cpu_mask(case: &Case) -> bool {
 }
 
 fn limit(case: &Case) -> bool {
-    match amounts::limit(Path::new("/sys/memory.max"), &case.text) {
+    match read::limit(Path::new("/sys/memory.max"), &case.text) {
         Ok(limit) => {
             assert_eq!(limit.map_or("max".into(), |limit| limit.to_string()), case.text);
             true
@@ -132,7 +132,7 @@ fn limit(case: &Case) -> bool {
 }
 
 fn job_in(case: &Case) -> bool {
-    let Some(job) = amounts::job_in(&case.text) else { return false };
+    let Some(job) = read::job_in(&case.text) else { return false };
     assert!(case.text.contains(&format!("0::/{job}/")));
     let below_scope = job.rsplit_once("slurmstepd.scope/").map(|(_, name)| name);
     assert!(below_scope.is_some_and(|name| !name.is_empty() && !name.contains('/')), "{job}");

@@ -1,27 +1,18 @@
 //! What keeps a session within its jobs, as the steps of a job ask for it.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
-
 use crate::kind::On;
 use crate::leases::sessions::Sessions;
 use crate::limits::amounts::Limits;
-use crate::outside::audit;
 use crate::outside::bus::Bus;
 use crate::outside::proc::sees_this_process;
 use crate::outside::systemd::Systemd;
-use crate::record::{self, Marked, Together};
-use crate::shared::ending::confine;
+use crate::record::{self};
+use crate::shared::confine::confine;
+use crate::shared::confine::is_capped;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
 use crate::terms::site::{Confine, Site};
-
-/// The audit session id of a step that could not be given one of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    inherited: Option<u32>,
-}
 
 impl Sessions {
     /// Holds the session to what `job` may use, together with the user's other
@@ -91,59 +82,6 @@ impl Sessions {
         }
         Err(error)
     }
-
-    /// Gives this process, a step's, an audit session id of its own, which all
-    /// that the step starts will bear.
-    #[must_use]
-    pub fn mark(&self, job: Job) -> Mark {
-        let inherited = audit::id_of(&self.site.roots.proc, "self");
-        let renewed = audit::renew(&self.site.roots.proc, job.uid, inherited);
-        Mark { inherited: inherited.filter(|_| !renewed) }
-    }
-
-    /// Notes the mark that task `pid` of a step bears: `mark`, or the one that
-    /// PAM has given it since. Answers with it.
-    ///
-    /// # Errors
-    /// When the note cannot be written.
-    pub fn note_mark(
-        &self,
-        job: Job,
-        pid: impl std::fmt::Display,
-        mark: Mark,
-    ) -> Result<Option<u32>> {
-        let id = audit::id_of(&self.site.roots.proc, pid).filter(|id| Some(*id) != mark.inherited);
-        match id {
-            Some(id) => {
-                record::state(&self.site.roots, job.uid).add_audit_id(Marked::Job(job.id), id)?
-            }
-            None => self.tell_that_nothing_is_marked(job),
-        }
-        Ok(id)
-    }
-
-    /// Once for all jobs that share a session: it is the kernel's doing.
-    fn tell_that_nothing_is_marked(&self, job: Job) {
-        let told = self.site.roots.run.join(job.uid.to_string()).join("no-audit-ids");
-        let mut options = OpenOptions::new();
-        let is_new = options.write(true).create_new(true).mode(0o600).open(&told);
-        if is_new.is_ok() {
-            log::warn!(
-                "{job}: mark its processes: no audit session ids on this node; what a job leaves \
-                 in the session ends with its user's last job"
-            );
-        }
-    }
-}
-
-fn is_capped(site: &Site, uid: u32) -> Result<bool> {
-    let state = record::state(&site.roots, uid);
-    let Together::Limits(wanted) = state.together()? else { return Ok(true) };
-    let wanted = wanted.only(site.containment.confine);
-    Ok(match state.capped() {
-        Some(capped) => capped.is_right(&wanted, &site.roots.slice(uid)),
-        None => wanted == Limits::default(),
-    })
 }
 
 /// Holds the slice to what the user's jobs may use together, if `job` is one of them.

@@ -8,7 +8,7 @@ use crate::leases::sweep::{drop_unended, jobs_that_are_over, settle_swept};
 use crate::outside::bus::Bus;
 use crate::outside::systemd::Systemd;
 use crate::record::{self, Locked, State};
-use crate::shared::ending::{close, time_to_end};
+use crate::shared::close::{close, time_to_end};
 use crate::shared::keep::{is_ours_alone, left};
 use crate::status::Before;
 use crate::terms::budget::Budget;

@@ -14,13 +14,10 @@ use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
 use nix::unistd::{Uid, fchown};
 
 use crate::leases::sessions::Sessions;
-use crate::limits::amounts::job_in;
+use crate::limits::read::job_in;
 use crate::outside::crash;
 use crate::outside::proc::sees_this_process;
 use crate::outside::text::text;
-use crate::record;
-use crate::record::keepers::has_step;
-use crate::shared::ending::{all_gone, end_leftovers, end_marked};
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
 
@@ -41,27 +38,6 @@ impl Sessions {
             Some(task) => give(&self.site.roots.cgroup.join(task), job.uid),
             None => Ok(()),
         }
-    }
-
-    /// Ends what the steps of `job` have in the session, if one of them still runs: Slurm calls for this
-    /// when it has given the job KillWait to end. What is left then is what left the step's cgroup.
-    ///
-    /// # Errors
-    /// What could not be ended.
-    pub fn end_what_left(&self, job: Job) -> Result<()> {
-        let state = record::state(&self.site.roots, job.uid);
-        if !has_step(&state.keepers(job.id)?, &self.site.roots.proc) {
-            return Ok(());
-        }
-        all_gone(&end_leftovers(&self.site, job)?)
-    }
-
-    /// Ends what bears the mark `id` of one of `job`'s steps in the session.
-    ///
-    /// # Errors
-    /// What could not be ended.
-    pub fn end_step(&self, job: Job, id: u32) -> Result<()> {
-        all_gone(&end_marked(&self.site, job.uid, &[id].into()).alive)
     }
 
     fn cgroup_of(&self, pid: impl std::fmt::Display) -> Result<String> {

@@ -3,16 +3,51 @@
 use std::time::Instant;
 
 use crate::kind::On;
+use crate::leases::sessions::Sessions;
+use crate::outside::bus::Bus;
 use crate::outside::systemd::Systemd;
 use crate::record::keepers::{is_over, may_work};
 use crate::record::{self, Locked, Marked, State};
-use crate::shared::close::forget_undo;
-use crate::shared::ending::{close, confine, end_strangers, put_back};
+use crate::shared::close::{close, put_back};
+use crate::shared::confine::confine;
 use crate::shared::keep::is_kept;
+use crate::shared::leftovers::end_strangers;
+use crate::shared::linger::forget_undo;
 use crate::terms::budget::Budget;
 use crate::terms::error::Result;
 use crate::terms::job::Job;
 use crate::terms::site::Site;
+
+impl Sessions {
+    /// When slurmd loads the plugin: drops the leases of jobs that are over, and
+    /// undoes what they, a power loss or a dead bus have left. Only where slurmd
+    /// begins to run is a job over that has no process of Slurm's: `scontrol
+    /// reconfigure` executes it anew under jobs that may be between two steps
+    /// (Slurm 23.11).
+    ///
+    /// # Errors
+    /// When the list cannot be read. What fails for one user is logged;
+    /// when the time runs out, what it ran out for.
+    pub fn settle(&self, slurmd_starts: bool) -> Result<()> {
+        let uids = record::known_uids(&self.site.roots)?;
+        let budget = Budget::starting_now(self.site.timeout);
+        let mut bus = Bus::new(&self.site.roots, budget);
+        let mut ending = Vec::new();
+        for uid in uids {
+            match settle(&mut bus, &self.site, uid, slurmd_starts, budget) {
+                Err(error) if error.is_late() => return Err(error),
+                Err(error) => log::error!("uid {uid}: settle what an ended job left: {error}"),
+                Ok(still_ends) => ending.extend(still_ends.then_some(uid)),
+            }
+        }
+        // All of them end at the same time. What is not seen to end stays written down.
+        for uid in ending {
+            let seen = see_the_end(&mut bus, &self.site, uid, budget);
+            seen.unwrap_or_else(|error| log::warn!("uid {uid}: see its session end: {error}"));
+        }
+        Ok(())
+    }
+}
 
 /// So many jobs of the user that go on are looked at, the oldest of those that are
 /// listed first, whether they are over: what a prolog costs must not grow with the

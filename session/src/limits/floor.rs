@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::limits::amounts::{Limits, read_limit};
+use crate::limits::amounts::Limits;
 use crate::limits::devices::Devices;
+use crate::limits::read::read_limit;
 
 /// What a user's manager and its bus need to come up, and what is enough for them: before it is known what
 /// the first job may use, no unit of the user's gets more, nor a device that it could keep open.

@@ -4,14 +4,14 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::outside::crash;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::outside::crash;
 use crate::outside::scan;
 use crate::outside::text::{bytes, text};
 use crate::terms::decimal::decimal;
-use crate::terms::roots::Roots;
-use crate::terms::roots::manager;
+use crate::terms::error::{Error, Result};
+use crate::terms::roots::{Roots, manager};
 use crate::terms::set::Set;
 
 /// A process, as it was found.
@@ -126,6 +126,12 @@ pub(crate) fn whole_cgroups<'a>(all: &'a [Process], targets: &Set<i32>) -> Set<P
     }
     let whole = cgroups(go).into_iter().filter(|cgroup| !shared.contains(cgroup));
     whole.filter(|cgroup| !cgroup.as_os_str().is_empty()).map(Path::to_path_buf).collect()
+}
+
+/// # Errors
+/// The processes that are still there, by name.
+pub(crate) fn all_gone(left: &[Process]) -> Result<()> {
+    if left.is_empty() { Ok(()) } else { Err(Error::still_alive(left)) }
 }
 
 #[cfg(test)]

@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::amounts::Limits;
-use crate::terms::cpus::CpuSet;
-
 /// What systemd takes for "no limit" in a number.
 pub(crate) const INFINITY: u64 = u64::MAX;
 
@@ -51,18 +48,6 @@ impl Properties {
             Name::TasksMax => Property::Number(name, self.tasks_max),
             Name::AllowedCPUs => Property::Cpus(self.allowed_cpus.clone()),
             Name::DeviceAllow => Property::Devices(self.device_allow.clone()),
-        }
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        let number = |value: u64| Some(value).filter(|value| *value != INFINITY);
-        let cpus = CpuSet::from_mask(&self.allowed_cpus);
-        Limits {
-            memory: number(self.memory_max),
-            swap: number(self.memory_swap_max),
-            tasks: number(self.tasks_max),
-            cpus: Some(cpus).filter(|cpus| !cpus.is_empty()),
-            ..Limits::default()
         }
     }
 

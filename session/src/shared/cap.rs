@@ -26,7 +26,7 @@ pub(crate) fn cap(on: &mut On<'_>, wanted: Limits, is_floor: bool) -> Result<()>
         None if wanted == Limits::default() => return Ok(()),
         None => begin(on, &wanted)?,
     };
-    capped.set = wanted.clone().below(&capped.before.limits());
+    capped.set = wanted.clone().below(&Limits::of_properties(&capped.before));
     (capped.wanted, capped.is_floor) = (wanted, is_floor);
     let caps = capped.caps(roots)?;
     let kept: Vec<_> = caps.iter().map(Property::name).collect();

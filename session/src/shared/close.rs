@@ -6,14 +6,82 @@
 
 use std::time::{Duration, Instant};
 
+use crate::kind::On;
 use crate::outside::account::User;
 use crate::outside::dying::Dying;
 use crate::outside::mounts;
-use crate::outside::processes::{Process, processes};
+use crate::outside::processes::{Process, all_gone, processes};
 use crate::outside::systemd::{Awaited, RECHECK, Systemd};
 use crate::record::{Locked, Undo};
+use crate::shared::confine::confine;
+use crate::shared::ipc::{self};
+use crate::shared::keep::{end_keep, is_kept};
+use crate::shared::leftovers::end_strangers;
+use crate::shared::linger::undo_linger;
+use crate::shared::order::{DYING, TIDY};
+use crate::shared::remains;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::site::Means;
+
+/// What the end of a session may take on top of what it asks on the bus: the
+/// grace and the time to die, once for its manager and once for strangers.
+pub(crate) fn time_to_end(grace: Duration) -> Duration {
+    grace * 2 + OVERHEAD * 2 + TIDY + DYING
+}
+
+/// Closes a session that no job holds, and waits for its end.
+pub(crate) fn close(on: &mut On<'_>) -> Result<()> {
+    let (site, uid, state) = (on.site, on.uid, on.state);
+    let was_kept = is_kept(state);
+    let put_back = put_back(on)?;
+    let closed = match &put_back {
+        Some((user, undo)) => {
+            wait_until_closed(on.systemd, user, state, undo, site.containment.grace)?
+        }
+        None => Closed::Stays,
+    };
+    match closed {
+        Closed::Gone => {
+            all_gone(&remains::end(&site.roots, uid))?;
+            ipc::remove_podmans_lock(&site.roots, uid);
+        }
+        // What is new since it was frozen is of the login that ended the keep.
+        Closed::Stays if was_kept => {}
+        Closed::Stays => end_strangers(on)?,
+    }
+    if put_back.is_some() {
+        state.remove_undo()?;
+    }
+    confine(on)
+}
+
+/// What no job holds. Gives the user and what is to be undone, which stays written down until the session
+/// has ended; nothing where its end is put off.
+pub(crate) fn put_back<'a>(on: &mut On<'a>) -> Result<Option<(User<'a>, Undo)>> {
+    end_keep(on)?;
+    let Some(undo) = on.state.undo()? else { return Ok(None) };
+    let user = User { uid: on.uid, name: undo.name.clone(), roots: &on.site.roots };
+    if !undo.linger_before && must_stay(on, &user)? {
+        return Ok(None);
+    }
+    undo_linger(on.systemd, &user, on.state, &undo)?;
+    Ok(Some((user, undo)))
+}
+
+/// Whether the end of the session would take something from processes of the
+/// user that are not in it.
+fn must_stay(on: &mut On<'_>, user: &User<'_>) -> Result<bool> {
+    let uid = user.uid;
+    let Some(in_use) = ipc::in_use(user.roots, uid) else { return Ok(false) };
+    if on.systemd.is_logged_in(uid)? || !on.systemd.removes_ipc()? {
+        return Ok(false);
+    }
+    log::warn!(
+        "uid {uid}: close session: put off until the user's next job ends: {in_use}, which \
+         logind deletes with the session (RemoveIPC=yes in logind.conf)"
+    );
+    Ok(true)
+}
 
 /// What became of a session that no job holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,76 +90,6 @@ pub(crate) enum Closed {
     Gone,
     /// It was there before, or the user is logged in: it ends with that login.
     Stays,
-}
-
-/// Puts linger back as it was before the first lease. What is left to do then is to wait, and to drop the
-/// record of it. logind may turn linger on after we have ceased to wait for that: it does what it was asked
-/// in order, so it is asked again.
-///
-/// # Errors
-/// What logind answered. The record stays, and a later call tries again.
-pub(crate) fn undo_linger(
-    systemd: &mut dyn Systemd,
-    user: &User<'_>,
-    state: &Locked,
-    undo: &Undo,
-) -> Result<()> {
-    if undo.means == Means::Manager {
-        return stop_ours(systemd, user, undo);
-    }
-    if user.lingers()? == undo.linger_before && !state.was_asked() {
-        return Ok(());
-    }
-    systemd.watch(user.uid, Awaited::End)?;
-    let set = systemd.set_linger(user.uid, undo.linger_before);
-    match set {
-        Err(_) if !undo.linger_before && user.is_gone() => close_by_hand(systemd, user)?,
-        set => set?,
-    }
-    // What was asked has been done.
-    let noted = state.note_asked(undo, false);
-    noted.unwrap_or_else(|error| log::debug!("uid {}: {error}", user.uid));
-    Ok(())
-}
-
-/// Drops the record where linger is as it says, and where no manager runs who could change that. Answers
-/// with whether it did.
-pub(crate) fn forget_undo(user: &User<'_>, state: &Locked, undo: &Undo) -> Result<bool> {
-    let is_as_before = undo.means == Means::Manager || user.lingers()? == undo.linger_before;
-    let is_done = is_as_before && (undo.linger_before || !user.has_manager());
-    if is_done {
-        state.remove_undo()?;
-    }
-    Ok(is_done)
-}
-
-/// Stops a manager that we have started, unless something else keeps it now.
-fn stop_ours(systemd: &mut dyn Systemd, user: &User<'_>, undo: &Undo) -> Result<()> {
-    let uid = user.uid;
-    if systemd.units(uid)?.are_down() {
-        log::warn!(
-            "uid {uid}: close session: it had ended before its jobs: with session=manager logind \
-             stops it when the user logs out; session=linger keeps it"
-        );
-        return Ok(());
-    }
-    if undo.linger_before || user.lingers()? || systemd.is_logged_in(uid)? {
-        return Ok(());
-    }
-    systemd.watch(uid, Awaited::End)?;
-    systemd.stop_manager(uid)
-}
-
-/// logind refuses to turn off the linger of an account that is no more ("No such
-/// process", systemd 257), and does not end its session.
-fn close_by_hand(systemd: &mut dyn Systemd, user: &User<'_>) -> Result<()> {
-    user.forget_linger()?;
-    systemd.kill_manager(user.uid)?;
-    while !systemd.units(user.uid)?.are_down() {
-        let recheck = systemd.now() + RECHECK;
-        systemd.changed(&format!("wait for the session of uid {} to end", user.uid), recheck)?;
-    }
-    systemd.forget_failure(user.uid)
 }
 
 /// What systemd takes for itself to stop a manager or to see that it was killed:

@@ -12,11 +12,10 @@ use crate::outside::account::User;
 use crate::outside::processes::processes;
 use crate::outside::text::text;
 use crate::record::{State, Undo};
-use crate::shared::ending::{end_spared, is_bus};
+use crate::shared::leftovers::{end_spared, is_bus};
 use crate::terms::decimal::decimal;
 use crate::terms::error::Result;
-use crate::terms::roots::Roots;
-use crate::terms::roots::manager;
+use crate::terms::roots::{Roots, manager};
 use crate::terms::site::Means;
 
 /// The command, where its package and the README have it.

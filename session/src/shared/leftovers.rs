@@ -1,168 +1,104 @@
-//! Ends what a job has left running in the session of its user.
-//!
-//! Podman needs care. Each container has a `conmon` beside it, which starts
-//! `podman container cleanup` when the container has ended: given that time,
-//! Podman's books are right afterwards. Its pause process holds the namespaces of
-//! all of a user's containers, whichever job started it.
+//! What jobs leave running in the session, and what was there before them.
 
-use std::fs;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::Signal;
-
-use crate::outside::crash;
-use crate::outside::dying::{self, Dying};
-use crate::outside::processes::{Process, processes, send, whole_cgroups};
-use crate::terms::roots::Roots;
+use crate::kind::On;
+use crate::outside::audit::{self};
+use crate::outside::processes::{Process, all_gone, processes};
+use crate::record::{Found, Marked};
+use crate::shared::order::{DYING, Ending, Left, TIDY};
+use crate::terms::error::Result;
+use crate::terms::roots::manager;
 use crate::terms::set::Set;
+use crate::terms::site::Site;
 
-/// The end of a process that is not our child can be waited for by a descriptor
-/// each; but the slice must be searched again anyway, for what was started
-/// meanwhile.
-const SEARCH_AGAIN: Duration = Duration::from_millis(50);
+/// Units that serve whatever session there is.
+const BUSES: [&str; 2] = ["dbus.service", "dbus-broker.service"];
 
-/// For Podman to clean up after its containers: a second on an emulated node.
-/// Podman repairs on its next call what it could not finish.
-pub(crate) const TIDY: Duration = Duration::from_secs(5);
-
-/// What it may take in all to die.
-pub(crate) const DYING: Duration = dying::LONGEST;
-
-/// What ends a container and keeps Podman's books.
-const CARETAKERS: [&str; 5] = ["conmon", "podman", "crun", "runc", "netavark"];
-
-/// The scopes of what Podman starts once for all containers of a user.
-const SHARED_SCOPES: [&str; 2] = ["podman-pause-", "rootless-netns-"];
-/// The same, where netavark's scope has no telling name.
-const SHARED_PROGRAM: &str = "aardvark-dns";
-
-/// What is to be ended, and how.
-pub(crate) struct Ending<'a> {
-    pub(crate) roots: &'a Roots,
-    pub(crate) uid: u32,
-    /// Between SIGTERM and SIGKILL.
-    pub(crate) grace: Duration,
-    /// Leave what Podman shares between the containers of a user.
-    pub(crate) spare_shared: bool,
-    /// Whether a process in the slice is to be ended.
-    pub(crate) is_target: &'a dyn Fn(&Process) -> bool,
+/// What the end of a job's processes may take.
+pub(crate) fn time_to_end_leftovers(grace: Duration) -> Duration {
+    grace + TIDY + DYING
 }
 
-/// What there is after it.
-#[derive(Debug, Default)]
-pub(crate) struct Left {
-    /// What could not be killed.
-    pub(crate) alive: Vec<Process>,
-    /// Something was spared.
-    pub(crate) spared: bool,
+/// Ends what bears one of `ids`, but for what Podman shares between containers.
+pub(crate) fn end_marked(site: &Site, uid: u32, ids: &Set<u32>) -> Left {
+    ending(site, uid, true, &|process| bears(site, process, ids)).run()
 }
 
-impl Ending<'_> {
-    /// Ends them.
-    pub(crate) fn run(&self) -> Left {
-        self.terminate();
-        self.kill_but_caretakers();
-        self.kill_all()
-    }
+/// In bytes of their paths: what is found is written into /run, and read again.
+const MOST_FOUND: usize = 256 << 10;
 
-    /// SIGTERM, until nothing but caretakers is there or the grace is over. A
-    /// caretaker that comes later is at work for what ends here.
-    fn terminate(&self) {
-        let until = Instant::now() + self.grace;
-        let mut asked = Set::default();
-        loop {
-            let targets = self.search();
-            let is_first = asked.is_empty();
-            for process in targets.iter().filter(|process| !is_shared(process)) {
-                let may_ask = !is_caretaker(process) || is_first && process.name != "conmon";
-                if may_ask && asked.insert(process.pid) {
-                    self.signal(process, Signal::TERM);
-                }
-            }
-            if !targets.iter().any(is_ordinary) || Instant::now() >= until {
-                return;
-            }
-            sleep(SEARCH_AGAIN);
-        }
+/// Writes down what runs in the session when its first job gets it.
+pub(crate) fn note_found(on: &On<'_>) -> Result<()> {
+    let (uid, state) = (on.uid, on.state);
+    if state.has_found() {
+        return Ok(());
     }
-
-    fn kill_but_caretakers(&self) {
-        let until = Instant::now() + TIDY;
-        loop {
-            let targets = self.search();
-            self.kill(targets.iter().filter(|process| is_ordinary(process)));
-            if targets.iter().all(is_shared) || Instant::now() >= until {
-                return;
-            }
-            sleep(SEARCH_AGAIN);
-        }
+    let found = processes(&on.site.roots, uid).into_iter().map(|process| process.cgroup);
+    let mut cgroups: Set<_> = found.collect();
+    if cgroups.iter().map(|cgroup| cgroup.as_os_str().len()).sum::<usize>() > MOST_FOUND {
+        log::warn!(
+            "uid {uid}: note what runs in the session: too many cgroups; it ends with the jobs"
+        );
+        cgroups = Set::default();
     }
-
-    fn kill_all(&self) -> Left {
-        let mut dying = Dying::starting(self.roots, self.uid, Instant::now());
-        loop {
-            let mut alive = self.search();
-            let found = alive.len();
-            alive.retain(|process| !(self.spare_shared && is_shared(process)));
-            let pids = alive.iter().map(|process| process.pid).collect();
-            if alive.is_empty() || !dying.goes_on(Instant::now(), pids) {
-                return Left { spared: alive.len() < found, alive };
-            }
-            self.kill(alive.iter());
-            sleep(SEARCH_AGAIN);
-        }
-    }
-
-    fn search(&self) -> Vec<Process> {
-        let mut found = self.all();
-        found.retain(|process| (self.is_target)(process));
-        found
-    }
-
-    fn all(&self) -> Vec<Process> {
-        processes(self.roots, self.uid)
-    }
-
-    /// A whole cgroup at once where it can be: no process that is forking away
-    /// escapes that (cgroup.kill, Linux 5.14).
-    fn kill<'a>(&self, targets: impl Iterator<Item = &'a Process>) {
-        let targets: Vec<_> = targets.collect();
-        if targets.is_empty() {
-            return;
-        }
-        let pids = targets.iter().map(|process| process.pid).collect();
-        let slice = self.roots.slice(self.uid);
-        for cgroup in whole_cgroups(&self.all(), &pids) {
-            crash::point();
-            let killed = fs::write(slice.join(&cgroup).join("cgroup.kill"), "1");
-            killed.unwrap_or_else(|error| log::debug!("kill {}: {error}", cgroup.display()));
-        }
-        for process in targets {
-            self.signal(process, Signal::KILL);
-        }
-    }
-
-    fn signal(&self, process: &Process, signal: Signal) {
-        send(process.pid, signal, || (self.is_target)(process));
-    }
+    state.put_found(&Found { cgroups })
 }
 
-fn is_ordinary(process: &Process) -> bool {
-    !is_caretaker(process) && !is_shared(process)
-}
-
-fn is_caretaker(process: &Process) -> bool {
-    CARETAKERS.contains(&process.name.as_str()) && !is_shared(process)
-}
-
-/// A user can give a scope such a name, and has nothing from it: what is in it
-/// is held to what the other jobs may use, and ended with the last of them.
-fn is_shared(process: &Process) -> bool {
-    let has_name = |part: &Path| {
-        let part = part.to_string_lossy();
-        SHARED_SCOPES.iter().any(|scope| part.starts_with(scope))
+/// Where the session stays, what its manager started for the jobs ends with the
+/// last of them, and what they shared: it was not there before, and bears the
+/// audit id of the manager or of a job.
+pub(crate) fn end_strangers(on: &On<'_>) -> Result<()> {
+    let (site, uid, state) = (on.site, on.uid, on.state);
+    if !site.containment.kill_leftovers {
+        return Ok(());
+    }
+    let found = state.found().unwrap_or_else(|error| {
+        log::error!("{error}; nothing is taken for a leftover");
+        None
+    });
+    let Some(found) = found else { return Ok(()) };
+    let (roots, manager) = (&site.roots, manager(uid));
+    let init = manager.join("init.scope");
+    let all = processes(roots, uid);
+    let Some(managers) = all.iter().find(|process| process.cgroup == init) else { return Ok(()) };
+    let id_of = |process: &Process| audit::id_of(&roots.proc, process.pid);
+    let (managers_id, spared) = (id_of(managers), state.audit_ids(Marked::Ended)?);
+    let is_stranger = |process: &Process| {
+        let id = id_of(process);
+        process.cgroup.starts_with(&manager)
+            && !found.cgroups.contains(&process.cgroup)
+            && !is_bus(&process.cgroup)
+            && (id == managers_id || id.is_some_and(|id| spared.contains(&id)))
     };
-    process.name == SHARED_PROGRAM || process.cgroup.iter().any(|part| has_name(Path::new(part)))
+    all_gone(&ending(site, uid, false, &is_stranger).run().alive)
+}
+
+/// Ends what was spared for the sake of jobs that have ended since.
+pub(crate) fn end_spared(on: &On<'_>) -> Result<()> {
+    let spared = on.state.audit_ids(Marked::Ended)?;
+    if on.site.containment.kill_leftovers && !spared.is_empty() {
+        ending(on.site, on.uid, false, &|process| bears(on.site, process, &spared)).run();
+    }
+    Ok(())
+}
+
+/// Whether a cgroup is that of a bus.
+pub(crate) fn is_bus(cgroup: &Path) -> bool {
+    BUSES.iter().any(|bus| cgroup.ends_with(bus))
+}
+
+fn bears(site: &Site, process: &Process, ids: &Set<u32>) -> bool {
+    audit::id_of(&site.roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
+}
+
+fn ending<'a>(
+    site: &'a Site,
+    uid: u32,
+    spare_shared: bool,
+    is_target: &'a dyn Fn(&Process) -> bool,
+) -> Ending<'a> {
+    let grace = site.containment.grace;
+    Ending { roots: &site.roots, uid, grace, spare_shared, is_target }
 }

@@ -16,7 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::outside::processes::Process;
-use crate::shared::leftovers::Ending;
+use crate::shared::order::Ending;
 use crate::terms::roots::Roots;
 use crate::terms::roots::manager;
 

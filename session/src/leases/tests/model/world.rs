@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::logind::Logind;
-use crate::leases::sessions::tests::*;
+use crate::leases::tests::*;
 use crate::limits::amounts::Limits;
 use crate::outside::proc::show_this_process;
 use crate::outside::properties::{Name, Properties, Property};

@@ -3,8 +3,8 @@
 use super::logind::Outage;
 use super::world::{JobNow, World};
 use crate::leases::bind::hold;
-use crate::leases::sessions::tests::*;
 use crate::leases::stale::close_kept;
+use crate::leases::tests::*;
 use crate::limits::amounts::Limits;
 use crate::terms::job::Moment;
 

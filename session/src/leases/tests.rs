@@ -1,14 +1,26 @@
 //! Leases against a scripted systemd and logind.
 
-use super::*;
-use crate::outside::fake::{Ask, Scripted, site};
-use crate::outside::proc::show_this_process;
-use crate::terms::error::{Error, Problem};
-use crate::terms::roots::Roots;
-use crate::terms::site::{Confine, Containment, Means};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
+
 use tempfile::TempDir;
+
+use crate::kind::On;
+use crate::leases::release::{end_leftovers, release};
+use crate::leases::sessions::Sessions;
+use crate::leases::sweep::{see_the_end, settle};
+use crate::leases::take::{give_up, take};
+use crate::outside::account::User;
+use crate::outside::crash;
+use crate::outside::fake::{Ask, Scripted, site};
+use crate::outside::proc::show_this_process;
+use crate::record::{self, Lease};
+use crate::terms::budget::Budget;
+use crate::terms::error::{Error, Problem, Result};
+use crate::terms::job::{Job, Moment, Role};
+use crate::terms::roots::Roots;
+use crate::terms::site::{Confine, Containment, Means, Site};
 
 mod closing;
 mod keeping;

@@ -1,0 +1,124 @@
+//! The end of a lease: what the job left is ended, and the last one closes.
+
+use std::time::Duration;
+
+use crate::kind::On;
+use crate::leases::sessions::Sessions;
+use crate::leases::sweep::{ENOUGH, drop_unended, jobs_that_are_over, sweep};
+use crate::outside::bus::Bus;
+use crate::outside::processes::{Process, all_gone, processes};
+use crate::outside::systemd::Systemd;
+use crate::record::keepers::has_step;
+use crate::record::{self, Marked, State};
+use crate::shared::close::{close, time_to_end};
+use crate::shared::confine::confine;
+use crate::shared::keep::keeps;
+use crate::shared::leftovers::{end_marked, time_to_end_leftovers};
+use crate::terms::budget::Budget;
+use crate::terms::error::Result;
+use crate::terms::job::{Job, Role};
+use crate::terms::set::Set;
+use crate::terms::site::Site;
+
+impl Sessions {
+    /// Ends what `job` left running and drops its lease; the last one closes the
+    /// session. Without a lease it only settles what an earlier failure may have
+    /// left.
+    ///
+    /// # Errors
+    /// Why the session could not be closed, or what could not be ended. What is
+    /// to be undone stays written down for the next call.
+    pub fn release(&self, job: Job) -> Result<()> {
+        if record::is_unknown(&self.site.roots, job.uid) {
+            return Ok(());
+        }
+        let noted = self.note_keeper(job, Role::Epilog);
+        noted.unwrap_or_else(|error| log::debug!("{job}: note its epilog: {error}"));
+        let left = end_leftovers(&self.site, job);
+        let grace = time_to_end(self.site.containment.grace);
+        let budget = Budget::starting_now(self.site.timeout).and(grace);
+        release(&mut Bus::new(&self.site.roots, budget), &self.site, job, budget)?;
+        let left = left?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let now = processes(&self.site.roots, job.uid);
+        let still_there = |process: &Process| now.contains(process);
+        all_gone(&left.into_iter().filter(still_there).collect::<Vec<_>>())
+    }
+
+    /// What [`Sessions::release`] may take at most, by the deadlines of what it does.
+    #[must_use]
+    pub fn longest_release(&self) -> Duration {
+        let grace = self.site.containment.grace;
+        self.site.timeout + time_to_end_leftovers(grace) + time_to_end(grace)
+    }
+
+    /// Ends what the steps of `job` have in the session, if one of them still runs: Slurm calls for this
+    /// when it has given the job KillWait to end. What is left then is what left the step's cgroup.
+    ///
+    /// # Errors
+    /// What could not be ended.
+    pub fn end_what_left(&self, job: Job) -> Result<()> {
+        let state = record::state(&self.site.roots, job.uid);
+        if !has_step(&state.keepers(job.id)?, &self.site.roots.proc) {
+            return Ok(());
+        }
+        all_gone(&end_leftovers(&self.site, job)?)
+    }
+
+    /// Ends what bears the mark `id` of one of `job`'s steps in the session.
+    ///
+    /// # Errors
+    /// What could not be ended.
+    pub fn end_step(&self, job: Job, id: u32) -> Result<()> {
+        all_gone(&end_marked(&self.site, job.uid, &[id].into()).alive)
+    }
+}
+
+/// Ends what the steps of `job` left in the session, and answers with what lives
+/// on all the same. Without the user's lock: the lease keeps the session open
+/// meanwhile, and other jobs of the user need not wait.
+pub(crate) fn end_leftovers(site: &Site, job: Job) -> Result<Vec<Process>> {
+    let roots = &site.roots;
+    let state = record::state(roots, job.uid);
+    let ids = audit_ids_of_ended(site, job, &state)?;
+    if !site.containment.kill_leftovers || ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let left = end_marked(site, job.uid, &ids);
+    if left.spared {
+        // For whoever ends the last job, if the session stays then.
+        state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(job.id))?)?;
+    }
+    Ok(left.alive)
+}
+
+/// What this job's steps bear, and those of jobs that have ended before it.
+fn audit_ids_of_ended(site: &Site, job: Job, state: &State) -> Result<Set<u32>> {
+    // Sorted once: there may be many jobs.
+    let mut ids: Vec<_> = state.audit_ids(Marked::Ended)?.into_iter().collect();
+    let over = jobs_that_are_over(site, state, false, ENOUGH)?;
+    for job in over.into_iter().chain([job.id]) {
+        ids.extend(state.audit_ids(Marked::Job(job))?);
+    }
+    Ok(ids.into())
+}
+
+pub(crate) fn release(
+    systemd: &mut dyn Systemd,
+    site: &Site,
+    job: Job,
+    budget: Budget,
+) -> Result<()> {
+    let state = &record::lock(&site.roots, job.uid, budget)?;
+    if has_step(&state.keepers(job.id)?, &site.roots.proc) {
+        // It outlives its extern step (RunInJob), or cannot be killed.
+        drop_unended(state, job.id)?;
+    } else {
+        state.remove(job.id)?;
+    }
+    sweep(site, job.uid, state, false)?;
+    let on = &mut On { site, uid: job.uid, state, systemd, budget };
+    if state.is_held()? || keeps(on) { confine(on) } else { close(on) }
+}
