@@ -16,6 +16,7 @@ mod limits;
 mod outside;
 mod record;
 mod shared;
+mod slice;
 pub mod status;
 mod terms;
 

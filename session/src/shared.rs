@@ -1,8 +1,6 @@
 //! One session for all jobs of a user: `session=linger` and `session=manager`.
 
-pub(crate) mod cap;
 pub(crate) mod close;
-pub(crate) mod confine;
 pub(crate) mod ipc;
 pub(crate) mod keep;
 pub(crate) mod leftovers;

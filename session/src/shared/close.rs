@@ -13,13 +13,13 @@ use crate::outside::mounts;
 use crate::outside::processes::{Process, all_gone, processes};
 use crate::outside::systemd::{Awaited, RECHECK, Systemd};
 use crate::record::{Locked, Undo};
-use crate::shared::confine::confine;
-use crate::shared::ipc::{self};
+use crate::shared::ipc;
 use crate::shared::keep::{end_keep, is_kept};
 use crate::shared::leftovers::end_strangers;
 use crate::shared::linger::undo_linger;
 use crate::shared::order::{DYING, TIDY};
 use crate::shared::remains;
+use crate::slice::confine::confine;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::site::Means;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::kind::On;
-use crate::outside::audit::{self};
+use crate::outside::audit;
 use crate::outside::processes::{Process, all_gone, processes};
 use crate::record::{Found, Marked};
 use crate::shared::order::{DYING, Ending, Left, TIDY};

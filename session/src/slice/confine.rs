@@ -4,7 +4,7 @@ use crate::kind::On;
 use crate::limits::amounts::Limits;
 use crate::outside::unified::is_unified;
 use crate::record::{self, Locked, Together};
-use crate::shared::cap::cap;
+use crate::slice::cap::cap;
 use crate::terms::error::Result;
 use crate::terms::site::Site;
 
