@@ -94,7 +94,7 @@ fn report(
     line: &str,
     error: &Error,
 ) -> Result<(), String> {
-    if arguments.on_error == OnError::Drain && error.is_the_sites(&sessions.site.roots) {
+    if arguments.on_error == OnError::Drain && sessions.is_the_sites(error) {
         return Err(line.to_owned());
     }
     log::error!("{line}");
@@ -107,7 +107,7 @@ pub(crate) mod tests {
     use crate::policy::Wish;
     use std::time::Duration;
     use tempfile::TempDir;
-    use user_session::{Means, Roots, Site};
+    use user_session::Roots;
 
     /// A node without a system bus, on which we are the user.
     pub(crate) fn node_without_bus() -> (TempDir, Sessions, Job) {
@@ -122,14 +122,8 @@ pub(crate) mod tests {
         std::fs::write(roots.cgroup.join("cgroup.controllers"), "").unwrap();
         std::os::unix::fs::symlink(&this, roots.proc.join("self")).unwrap();
         let uid = nix::unistd::getuid().as_raw();
-        let containment = Arguments::default().containment;
-        let timeout = Duration::from_secs(5);
-        let (means, keep) = (Means::Linger, Duration::ZERO);
-        (
-            dir,
-            Sessions { site: Site { roots, timeout, means, containment, keep } },
-            Job { id: 42, uid },
-        )
+        let arguments = Arguments { timeout: Duration::from_secs(5), ..Arguments::default() };
+        (dir, Sessions { site: arguments.site(roots) }, Job { id: 42, uid })
     }
 
     pub(crate) fn request(job: Job, wish: Wish) -> Request {

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitStatus;
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Moment, Role, Roots, Sessions, Site};
+use user_session::{Job, Mark, Moment, Role, Roots, Sessions};
 
 use crate::arguments::{self, Arguments, OnError};
 use crate::child::as_root;
@@ -164,11 +164,8 @@ unsafe impl Plugin for Linger {
         guarded(|| {
             let Some(step) = &self.step else { return Ok(()) };
             let (sessions, job) = (sessions(&step.arguments), step.job);
-            let dir = sessions.site.roots.runtime_dir(job.uid);
-            let has_session = step.plan == Plan::Session;
-            let is_confined = has_session && sessions.is_confined(job).unwrap_or(false);
             let is_first = spank.task_id()? == 0;
-            let task = Task { job, dir: &dir, is_first, is_confined };
+            let task = Task { job, door: &|| sessions.door(job), is_first };
             Ok(task::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
         })
     }
@@ -193,8 +190,8 @@ fn check_wish(spank: &SpankHandle<'_>) -> Outcome {
 fn start_of_slurmd(spank: &SpankHandle<'_>) -> Outcome {
     let arguments = read_arguments(spank)?;
     let is_reconfigured = env::var_os("SLURMD_RECONF").is_some();
-    let settled = sessions(&arguments).settle(!is_reconfigured);
-    settled.unwrap_or_else(|error| log::error!("settle what ended jobs left: {error}"));
+    let swept = sessions(&arguments).sweep(!is_reconfigured);
+    swept.unwrap_or_else(|error| log::error!("sweep what ended jobs left: {error}"));
     Ok(())
 }
 
@@ -240,7 +237,7 @@ fn note_keeper(sessions: &Sessions, job: Job, role: Role) {
 fn begin_extern_step(spank: &SpankHandle<'_>) -> Outcome {
     let arguments = read_arguments(spank)?;
     // The steps that follow see a failure in the lease.
-    let _ = step::confine(&sessions(&arguments), this_job(spank)?, true);
+    let _ = step::bind(&sessions(&arguments), this_job(spank)?, true);
     Ok(())
 }
 
@@ -275,8 +272,8 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
     let (sessions, job) = (sessions(&step.arguments), step.job);
     // Also without a session: who lingers has one of their own.
     if step.plan != Plan::Ignore {
-        let kept = sessions.keep_in_step(job, spank.task_pid()?);
-        kept.unwrap_or_else(|error| log::error!("{job}: keep a task in its step: {error}"));
+        let held = sessions.hold_in_step(job, spank.task_pid()?);
+        held.unwrap_or_else(|error| log::error!("{job}: keep a task in its step: {error}"));
     }
     if std::mem::replace(&mut step.begun, true) {
         return Ok(());
@@ -287,7 +284,7 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
             None
         });
     }
-    let confined = step::confine(&sessions, job, false);
+    let confined = step::bind(&sessions, job, false);
     if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }
 }
 
@@ -298,8 +295,7 @@ fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> 
 }
 
 fn sessions(arguments: &Arguments) -> Sessions {
-    let Arguments { timeout, means, containment, keep, .. } = *arguments;
-    Sessions { site: Site { roots: Roots::default(), timeout, means, containment, keep } }
+    Sessions { site: arguments.site(Roots::default()) }
 }
 
 fn this_job(spank: &SpankHandle<'_>) -> Result<Job, Box<dyn Error>> {

@@ -1,6 +1,6 @@
 //! A step of the job, decided once, as root, for all its tasks.
 
-use user_session::{Job, Lease, Means, Moment, Sessions, Viewpoint, check_live, check_manager};
+use user_session::{Found, Job, Lease, Moment, Sessions};
 
 use crate::arguments::Arguments;
 use crate::policy::{Request, Verdict, Wish, decide};
@@ -42,7 +42,11 @@ pub(crate) fn plan(
         (Verdict::Serve, _) if sessions.is_apart(job) => apart(),
         (_, Some(lease)) if lease.is_open() && wish != Wish::No => session(sessions, job),
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
-            take_late(sessions, job).unwrap_or_else(|| missing(sessions, job, cause, !told))
+            if sessions.take_late(job) {
+                Plan::Session
+            } else {
+                missing(sessions, job, cause, !told)
+            }
         }
         (Verdict::Decline, None) => decline(sessions, job),
         (Verdict::Decline, Some(_)) => Plan::Decline,
@@ -54,22 +58,18 @@ pub(crate) fn plan(
 /// The session, as long as it can be held to its jobs. One that an admin, the
 /// user or a crash of its manager has ended since is opened again.
 fn session(sessions: &Sessions, job: Job) -> Plan {
-    let (dir, slice) =
-        (sessions.site.roots.runtime_dir(job.uid), sessions.site.roots.slice(job.uid));
-    let live = check_live(&dir, job.uid, Viewpoint::Root);
-    if let Err(gone) = live.and_then(|()| check_manager(&slice, job.uid)) {
-        let cause = match sessions.site.means {
-            Means::Linger => "",
-            Means::Manager => " (logind stops it when the user logs out; session=linger keeps it)",
-        };
-        log::warn!("{job}: find its session: {gone}{cause}; it is opened again");
+    let mut found = sessions.check(job);
+    if let Found::Gone(gone) = &found {
+        log::warn!("{job}: find its session: {gone}; it is opened again");
         if let missing @ Plan::Missing { .. } = take(sessions, job) {
             return missing;
         }
+        found = sessions.check(job);
     }
-    match sessions.keep_confined(job) {
-        Ok(()) => Plan::Session,
-        Err(error) => {
+    match found {
+        Found::Bound => Plan::Session,
+        Found::Gone(gone) => missing(sessions, job, gone, true),
+        Found::Unbound(error) => {
             log::error!("{job}: confine the session: {error}");
             missing(sessions, job, format!("confine it: {error}"), true)
         }
@@ -86,16 +86,6 @@ fn decline(sessions: &Sessions, job: Job) -> Plan {
 fn apart() -> Plan {
     let cause = "the job has a pid namespace of its own, and the session has not";
     Plan::Missing { cause: cause.into(), tell: true }
-}
-
-/// What the prolog did not get may be there now, by another job of the user.
-/// Using it without a lease would have it vanish under this job.
-fn take_late(sessions: &Sessions, job: Job) -> Option<Plan> {
-    let (dir, slice) =
-        (sessions.site.roots.runtime_dir(job.uid), sessions.site.roots.slice(job.uid));
-    check_live(&dir, job.uid, Viewpoint::Root).ok()?;
-    check_manager(&slice, job.uid).ok()?;
-    sessions.take(job, Moment::Step).ok().map(|()| Plan::Session)
 }
 
 fn take(sessions: &Sessions, job: Job) -> Plan {
@@ -116,12 +106,12 @@ fn take(sessions: &Sessions, job: Job) -> Plan {
 ///
 /// # Errors
 /// That it could not be. Empty, because why is in the log.
-pub(crate) fn confine(sessions: &Sessions, job: Job, anew: bool) -> Result<(), String> {
+pub(crate) fn bind(sessions: &Sessions, job: Job, anew: bool) -> Result<(), String> {
     let is_due = anew || !sessions.has_limits(job);
     if !is_due || matches!(sessions.lease(job), Ok(None)) {
         return Ok(());
     }
-    sessions.confine(job).map_err(|error| {
+    sessions.bind(job).map_err(|error| {
         log::error!("{job}: confine the session: {error}");
         String::new()
     })
@@ -187,14 +177,14 @@ mod tests {
     #[test]
     fn what_cannot_be_confined_is_no_session() {
         let (_dir, sessions, job) = node_without_bus();
-        assert_eq!(confine(&sessions, job, true), Ok(()));
+        assert_eq!(bind(&sessions, job, true), Ok(()));
         sessions.note(job, &Lease::Open, Moment::Step).unwrap();
-        assert_eq!(confine(&sessions, job, false), Err(String::new()));
+        assert_eq!(bind(&sessions, job, false), Err(String::new()));
         let Ok(Some(Lease::Failed { cause, .. })) = sessions.lease(job) else {
             panic!("the lease still holds")
         };
         assert!(cause.starts_with("confine it: "), "{cause}");
         // Its job still counts for what its user may use.
-        assert_eq!(confine(&sessions, job, true), Err(String::new()));
+        assert_eq!(bind(&sessions, job, true), Err(String::new()));
     }
 }

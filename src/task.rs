@@ -1,8 +1,8 @@
 //! What was decided for a step, carried out in every task as the user.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use user_session::{Job, Viewpoint, check_live};
+use user_session::Job;
 
 use crate::arguments::{Arguments, OnError};
 use crate::environment::{export, remove_stale};
@@ -12,12 +12,10 @@ use crate::step::Plan;
 /// One task, as its user, in the job's mount namespace.
 pub(crate) struct Task<'a> {
     pub(crate) job: Job,
-    /// The user's runtime directory.
-    pub(crate) dir: &'a Path,
+    /// Looks for the runtime directory that it is to use, or why there is none for it.
+    pub(crate) door: &'a dyn Fn() -> Result<PathBuf, String>,
     /// One task of a step speaks for all.
     pub(crate) is_first: bool,
-    /// The session has limits where the job has some.
-    pub(crate) is_confined: bool,
 }
 
 /// Carries the plan out in a task's environment.
@@ -35,11 +33,9 @@ pub(crate) fn enter(
         Plan::Ignore => return Ok(()),
         Plan::Decline => return remove_stale(host, Path::exists),
         Plan::Missing { cause, tell } => (cause.clone(), *tell),
-        Plan::Session => match check_live(task.dir, task.job.uid, Viewpoint::User) {
-            Ok(()) if task.is_confined => return export(host, task.dir),
-            // Root's callbacks came after this task was forked: no way to tell it.
-            Ok(()) => (format!("user-{}.slice lacks the job's limits", task.job.uid), true),
-            Err(not_live) => (not_live.to_string(), true),
+        Plan::Session => match (task.door)() {
+            Ok(dir) => return export(host, &dir),
+            Err(cause) => (cause, true),
         },
     };
     remove_stale(host, Path::exists)?;
@@ -89,8 +85,8 @@ mod tests {
         let site = Arguments { on_error, min_uid: 0, ..Arguments::default() };
         let mut host = Scripted::with_env(stale);
         let job = Job { id: 42, uid: 1000 };
-        let dir = Path::new("/nonexistent");
-        let task = Task { job, dir, is_first, is_confined: true };
+        let door = || Err("/nonexistent does not exist".to_owned());
+        let task = Task { job, door: &door, is_first };
         let entered = enter(plan, &site, &task, &mut host);
         (entered, host)
     }

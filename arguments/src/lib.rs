@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use log::LevelFilter;
-use user_session::{Confine, Containment, Means};
+use user_session::{Confine, Containment, Means, Roots, Site};
 
 mod who;
 pub use who::Who;
@@ -55,6 +55,15 @@ pub struct Arguments {
     pub who: Who,
     /// What goes into Slurm's log.
     pub log_level: LevelFilter,
+}
+
+impl Arguments {
+    /// What they set for the sessions of a node.
+    #[must_use]
+    pub fn site(&self, roots: Roots) -> Site {
+        let Self { timeout, means, containment, keep, .. } = *self;
+        Site { roots, timeout, means, containment, keep }
+    }
 }
 
 impl Default for Arguments {

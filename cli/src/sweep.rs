@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use linger_arguments::Arguments;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use user_session::status::Before;
-use user_session::{Means, Sessions, Site, Stale};
+use user_session::{Means, Sessions, Stale};
 
 use crate::Outcome;
 use crate::node::Node;
@@ -38,8 +37,7 @@ pub(crate) fn run(node: &Node, dry_run: bool) -> Outcome {
 
 /// As the plugin has them on this node: a cap that stays has to be the same.
 pub(crate) fn sessions(node: &Node) -> Sessions {
-    let Arguments { timeout, means, containment, keep, .. } = plugstack::arguments(node);
-    Sessions { site: Site { roots: node.roots.clone(), timeout, means, containment, keep } }
+    Sessions { site: plugstack::arguments(node).site(node.roots.clone()) }
 }
 
 /// What there is to say, if anything, and what went wrong.

@@ -50,6 +50,17 @@ fn an_import_goes_down_only() {
     assert!(seen > 100, "{seen} imports");
 }
 
+/// Show that a job's life knows of no kind of session but through one file.
+#[test]
+fn one_place_names_the_kinds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in sources(&root.join("leases")).into_iter().chain([root.join("leases.rs")]) {
+        let text = fs::read_to_string(&file).unwrap();
+        let is_named = named(&text).any(|name| name == "shared");
+        assert_eq!(is_named, file.ends_with("leases/kinds.rs"), "{}", file.display());
+    }
+}
+
 /// Show that an import of what is above would be found, and one in tests is not.
 #[test]
 fn what_is_named_is_found() {

@@ -1,8 +1,15 @@
-//! What every act on a user's session is given.
+//! What a kind of session is to the leases, and what its acts are given.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::outside::processes::Process;
 use crate::outside::systemd::Systemd;
 use crate::record::Locked;
 use crate::terms::budget::Budget;
+use crate::terms::error::Result;
+use crate::terms::job::Job;
+use crate::terms::set::Set;
 use crate::terms::site::Site;
 
 /// One user's session: what is set, what is written down, and what can be asked and done.
@@ -13,4 +20,56 @@ pub(crate) struct On<'a> {
     pub(crate) state: &'a Locked,
     pub(crate) systemd: &'a mut dyn Systemd,
     pub(crate) budget: Budget,
+}
+
+/// How much time the end of a session that no job holds is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Until it has ended, unless it is kept for the user's next job.
+    OrKeep,
+    /// Until it has ended.
+    ToItsEnd,
+    /// None: slurmd waits for us. Whether it still is to end is the answer.
+    ForNothing,
+    /// None: opening it has failed, and what was changed is put back in what is left of the time.
+    NotAfterFailure,
+}
+
+/// What was left in a session by a job that has ended.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// What could not be killed.
+    pub(crate) alive: Vec<Process>,
+    /// Something was spared, for the sake of the user's other jobs.
+    pub(crate) spared: bool,
+}
+
+/// A kind of session: how it is opened, found, entered and ended.
+pub(crate) trait Kind {
+    /// Opens the session for a job that has begun, and returns when it is live. `is_shared`: another
+    /// job holds it.
+    fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool) -> Result<()>;
+
+    /// Whether the session of `job` can be used, as root can tell: why not, in one line. Takes no lock
+    /// and asks no bus.
+    fn check(&self, site: &Site, job: Job) -> Result<(), String>;
+
+    /// Whether anything of the session of `job` runs, usable or not.
+    fn lives(&self, site: &Site, job: Job) -> bool;
+
+    /// The runtime directory that a task of `job` is to use, looked at as the user in the job's mount
+    /// namespace; or why there is none for it, in one line.
+    fn door(&self, site: &Site, job: Job) -> Result<PathBuf, String>;
+
+    /// Ends what bears one of the audit session ids `marks` in the user's session.
+    fn end_left(&self, site: &Site, uid: u32, marks: &Set<u32>) -> Left;
+
+    /// Undoes what opening did, for a session that no job holds. Answers with whether it still is to end.
+    fn undo(&self, on: &mut On<'_>, wait: Wait) -> Result<bool>;
+
+    /// What `begin` may have to wait for, and `undo` may take: the end of a session.
+    fn longest_end(&self, site: &Site) -> Duration;
+
+    /// What `end_left` may take.
+    fn longest_end_left(&self, site: &Site) -> Duration;
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod bind;
 pub(crate) mod boot;
+pub(crate) mod door;
+pub(crate) mod kinds;
 pub(crate) mod mark;
 pub(crate) mod release;
 pub(crate) mod sessions;

@@ -3,6 +3,7 @@
 pub(crate) mod close;
 pub(crate) mod ipc;
 pub(crate) mod keep;
+pub(crate) mod kind;
 pub(crate) mod leftovers;
 pub(crate) mod linger;
 pub(crate) mod open;

@@ -1,4 +1,4 @@
-//! What keeps a session within its jobs, as the steps of a job ask for it.
+//! The first process in a job's cgroup: what the job may use is known, and holds from now on.
 
 use crate::kind::On;
 use crate::leases::sessions::Sessions;
@@ -21,7 +21,7 @@ impl Sessions {
     /// # Errors
     /// Why it could not be. Unless the kernel holds the session to limits all the same, the
     /// job's lease is marked as failed with the cause: no session rather than one without limits.
-    pub fn confine(&self, job: Job) -> Result<()> {
+    pub fn bind(&self, job: Job) -> Result<()> {
         // Slurm has the extern step join the job's mount namespace here, and not its
         // pid namespace (namespace/linux, 25.11): the first step will do it.
         if !sees_this_process(&self.site.roots.proc) {
@@ -29,6 +29,15 @@ impl Sessions {
         }
         let done = self.note_limits(job).and_then(|()| self.cap(job));
         done.or_else(|error| self.fail(job, error))
+    }
+
+    /// The same, where it may have been done. Costs a few small files where it has.
+    pub(crate) fn bind_again(&self, job: Job) -> Result<()> {
+        match is_capped(&self.site, job.uid) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.cap(job).or_else(|error| self.fail(job, error)),
+            Err(error) => self.fail(job, error),
+        }
     }
 
     /// Without the user's lock: of many jobs that begin at once, who has the lock caps
@@ -47,28 +56,6 @@ impl Sessions {
         matches!(record::state(&self.site.roots, job.uid).limits(job.id), Ok(Some(_)))
     }
 
-    /// Sees to it that the session still is held to what its jobs may use.
-    /// Costs a few small files where it is.
-    ///
-    /// # Errors
-    /// As [`Sessions::confine`].
-    pub fn keep_confined(&self, job: Job) -> Result<()> {
-        match is_capped(&self.site, job.uid) {
-            Ok(true) => Ok(()),
-            Ok(false) => self.cap(job).or_else(|error| self.fail(job, error)),
-            Err(error) => self.fail(job, error),
-        }
-    }
-
-    /// Whether the session is held to limits where `job` has some: the end of all
-    /// that was tried, as a task of the job sees it.
-    ///
-    /// # Errors
-    /// When the kernel's files cannot be read.
-    pub fn is_confined(&self, job: Job) -> Result<bool> {
-        Limits::hold_the_slice(&self.site.roots, job.uid, self.site.containment.confine)
-    }
-
     fn cap(&self, job: Job) -> Result<()> {
         let budget = Budget::starting_now(self.site.timeout).for_trying();
         hold(&mut Bus::new(&self.site.roots, budget), &self.site, job, budget)
@@ -77,7 +64,8 @@ impl Sessions {
     /// A session that the kernel holds to limits, if only to the floor, is none without:
     /// this step does without it, and what runs in it goes on.
     fn fail(&self, job: Job, error: Error) -> Result<()> {
-        if !self.is_confined(job).unwrap_or(false) {
+        let confine = self.site.containment.confine;
+        if !Limits::hold_the_slice(&self.site.roots, job.uid, confine).unwrap_or(false) {
             self.give_up(job, format!("confine it: {error}"));
         }
         Err(error)

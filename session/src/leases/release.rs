@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use crate::kind::On;
+use crate::kind::{On, Wait};
+use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
-use crate::leases::sweep::{ENOUGH, drop_unended, jobs_that_are_over, sweep};
+use crate::leases::sweep::{ENOUGH, drop_over, drop_unended, jobs_that_are_over};
 use crate::outside::bus::Bus;
 use crate::outside::processes::{Process, all_gone, processes};
 use crate::outside::systemd::Systemd;
 use crate::record::keepers::has_step;
-use crate::record::{self, Marked, State};
-use crate::shared::close::{close, time_to_end};
-use crate::shared::keep::keeps;
-use crate::shared::leftovers::{end_marked, time_to_end_leftovers};
+use crate::record::{self, Locked, Marked, State};
 use crate::slice::confine::confine;
 use crate::terms::budget::Budget;
-use crate::terms::error::Result;
+use crate::terms::error::{Result, all};
 use crate::terms::job::{Job, Role};
 use crate::terms::set::Set;
 use crate::terms::site::Site;
@@ -34,24 +32,19 @@ impl Sessions {
         }
         let noted = self.note_keeper(job, Role::Epilog);
         noted.unwrap_or_else(|error| log::debug!("{job}: note its epilog: {error}"));
-        let left = end_leftovers(&self.site, job);
-        let grace = time_to_end(self.site.containment.grace);
-        let budget = Budget::starting_now(self.site.timeout).and(grace);
-        release(&mut Bus::new(&self.site.roots, budget), &self.site, job, budget)?;
-        let left = left?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        let now = processes(&self.site.roots, job.uid);
-        let still_there = |process: &Process| now.contains(process);
-        all_gone(&left.into_iter().filter(still_there).collect::<Vec<_>>())
+        let left = end_left(&self.site, job);
+        let longest = kinds::of(&self.site).longest_end(&self.site);
+        let budget = Budget::starting_now(self.site.timeout).and(longest);
+        let systemd = &mut Bus::new(&self.site.roots, budget);
+        let released = release(systemd, &self.site, job, budget);
+        all([released, left.and_then(|left| none_lives(&self.site, job, left))])
     }
 
     /// What [`Sessions::release`] may take at most, by the deadlines of what it does.
     #[must_use]
     pub fn longest_release(&self) -> Duration {
-        let grace = self.site.containment.grace;
-        self.site.timeout + time_to_end_leftovers(grace) + time_to_end(grace)
+        let (site, kind) = (&self.site, kinds::of(&self.site));
+        site.timeout + kind.longest_end_left(site) + kind.longest_end(site)
     }
 
     /// Ends what the steps of `job` have in the session, if one of them still runs: Slurm calls for this
@@ -64,7 +57,7 @@ impl Sessions {
         if !has_step(&state.keepers(job.id)?, &self.site.roots.proc) {
             return Ok(());
         }
-        all_gone(&end_leftovers(&self.site, job)?)
+        all_gone(&end_left(&self.site, job)?)
     }
 
     /// Ends what bears the mark `id` of one of `job`'s steps in the session.
@@ -72,21 +65,21 @@ impl Sessions {
     /// # Errors
     /// What could not be ended.
     pub fn end_step(&self, job: Job, id: u32) -> Result<()> {
-        all_gone(&end_marked(&self.site, job.uid, &[id].into()).alive)
+        all_gone(&kinds::of(&self.site).end_left(&self.site, job.uid, &[id].into()).alive)
     }
 }
 
 /// Ends what the steps of `job` left in the session, and answers with what lives
 /// on all the same. Without the user's lock: the lease keeps the session open
 /// meanwhile, and other jobs of the user need not wait.
-pub(crate) fn end_leftovers(site: &Site, job: Job) -> Result<Vec<Process>> {
+pub(crate) fn end_left(site: &Site, job: Job) -> Result<Vec<Process>> {
     let roots = &site.roots;
     let state = record::state(roots, job.uid);
     let ids = audit_ids_of_ended(site, job, &state)?;
     if !site.containment.kill_leftovers || ids.is_empty() {
         return Ok(Vec::new());
     }
-    let left = end_marked(site, job.uid, &ids);
+    let left = kinds::of(site).end_left(site, job.uid, &ids);
     if left.spared {
         // For whoever ends the last job, if the session stays then.
         state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(job.id))?)?;
@@ -105,6 +98,15 @@ fn audit_ids_of_ended(site: &Site, job: Job, state: &State) -> Result<Set<u32>> 
     Ok(ids.into())
 }
 
+/// With the end of the session other processes may have ended.
+fn none_lives(site: &Site, job: Job, left: Vec<Process>) -> Result<()> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let now = processes(&site.roots, job.uid);
+    all_gone(&left.into_iter().filter(|process| now.contains(process)).collect::<Vec<_>>())
+}
+
 pub(crate) fn release(
     systemd: &mut dyn Systemd,
     site: &Site,
@@ -112,13 +114,19 @@ pub(crate) fn release(
     budget: Budget,
 ) -> Result<()> {
     let state = &record::lock(&site.roots, job.uid, budget)?;
-    if has_step(&state.keepers(job.id)?, &site.roots.proc) {
-        // It outlives its extern step (RunInJob), or cannot be killed.
-        drop_unended(state, job.id)?;
-    } else {
-        state.remove(job.id)?;
-    }
-    sweep(site, job.uid, state, false)?;
+    drop_lease(site, state, job.id)?;
+    let swept = drop_over(site, job.uid, state, false);
     let on = &mut On { site, uid: job.uid, state, systemd, budget };
-    if state.is_held()? || keeps(on) { confine(on) } else { close(on) }
+    let ended =
+        if state.is_held()? { confine(on) } else { kinds::undo(on, Wait::OrKeep).map(drop) };
+    all([ended, swept.map(drop)])
+}
+
+fn drop_lease(site: &Site, state: &Locked, id: u32) -> Result<()> {
+    if has_step(&state.keepers(id)?, &site.roots.proc) {
+        // It outlives its extern step (RunInJob), or cannot be killed.
+        drop_unended(state, id)
+    } else {
+        state.remove(id)
+    }
 }

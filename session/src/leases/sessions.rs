@@ -4,7 +4,7 @@ use crate::outside::crash;
 use crate::record::keepers::is_apart;
 use crate::record::keepers::{Keeper, is_over};
 use crate::record::{self, Lease};
-use crate::terms::error::Result;
+use crate::terms::error::{Error, Result};
 use crate::terms::job::{Job, Role};
 use crate::terms::site::Site;
 
@@ -16,6 +16,12 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// Whether a fault is the site's to mend: no user can cause it.
+    #[must_use]
+    pub fn is_the_sites(&self, error: &Error) -> bool {
+        error.is_the_sites(&self.site.roots)
+    }
+
     /// The lease of `job`, if it has one.
     ///
     /// # Errors

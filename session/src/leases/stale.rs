@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use crate::kind::On;
+use crate::kind::{On, Wait};
+use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
-use crate::leases::sweep::{drop_unended, jobs_that_are_over, settle_swept};
+use crate::leases::sweep::{drop_unended, jobs_that_are_over, undo_unheld};
 use crate::outside::bus::Bus;
 use crate::outside::systemd::Systemd;
 use crate::record::{self, Locked, State};
-use crate::shared::close::{close, time_to_end};
-use crate::shared::keep::{is_ours_alone, left};
 use crate::status::Before;
 use crate::terms::budget::Budget;
 use crate::terms::error::Result;
@@ -84,7 +83,7 @@ impl Sessions {
     /// Why that could not be done. What is to be undone stays written down.
     pub fn end_kept(&self, uid: u32) -> Result<()> {
         let budget = self.to_close();
-        close_kept(&mut Bus::new(&self.site.roots, budget), &self.site, uid, budget)
+        end_kept(&mut Bus::new(&self.site.roots, budget), &self.site, uid, budget)
     }
 
     /// The same while the node shuts down, whenever it is, without waiting: systemd is
@@ -98,31 +97,7 @@ impl Sessions {
     }
 
     fn to_close(&self) -> Budget {
-        Budget::starting_now(self.site.timeout).and(time_to_end(self.site.containment.grace))
-    }
-}
-
-pub(crate) fn close_kept(
-    systemd: &mut dyn Systemd,
-    site: &Site,
-    uid: u32,
-    budget: Budget,
-) -> Result<()> {
-    let Some(state) = &lock_kept(site, uid, budget)? else { return Ok(()) };
-    let Some(left) = left(&site.roots, state) else { return Ok(()) };
-    let is_wanted = !left.is_zero() && is_ours_alone(&site.roots, uid, state)?;
-    if is_wanted && !systemd.is_logged_in(uid)? {
-        return Ok(());
-    }
-    close(&mut On { site, uid, state, systemd, budget })
-}
-
-fn end_kept_now(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
-    match &lock_kept(site, uid, budget)? {
-        Some(state) if state.kept().is_some() => {
-            settle_swept(&mut On { site, uid, state, systemd, budget }).map(drop)
-        }
-        _ => Ok(()),
+        Budget::starting_now(self.site.timeout).and(kinds::of(&self.site).longest_end(&self.site))
     }
 }
 
@@ -134,6 +109,26 @@ fn lock_kept(site: &Site, uid: u32, budget: Budget) -> Result<Option<Locked>> {
     record::lock(&site.roots, uid, budget).map(Some)
 }
 
+pub(crate) fn end_kept(
+    systemd: &mut dyn Systemd,
+    site: &Site,
+    uid: u32,
+    budget: Budget,
+) -> Result<()> {
+    let Some(state) = &lock_kept(site, uid, budget)? else { return Ok(()) };
+    let on = &mut On { site, uid, state, systemd, budget };
+    if kinds::is_due(on)? { kinds::undo(on, Wait::ToItsEnd).map(drop) } else { Ok(()) }
+}
+
+fn end_kept_now(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
+    match &lock_kept(site, uid, budget)? {
+        Some(state) if state.kept().is_some() => {
+            undo_unheld(&mut On { site, uid, state, systemd, budget }).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn stale(site: &Site, state: &State) -> Result<Stale> {
     let jobs = jobs_that_are_over(site, state, false, usize::MAX)?;
     let is_held = state.jobs()?.iter().any(|job| !jobs.contains(job) && state.holds(*job));
@@ -141,7 +136,7 @@ fn stale(site: &Site, state: &State) -> Result<Stale> {
         return Ok(Stale { jobs, ..Stale::default() });
     }
     let before = state.undo()?.as_ref().map(Before::of);
-    let (uncaps, kept) = (state.capped().is_some(), left(&site.roots, state));
+    let (uncaps, kept) = (state.capped().is_some(), kinds::kept_for(&site.roots, state));
     Ok(Stale { jobs, before, uncaps, kept, is_busy: false })
 }
 
@@ -151,7 +146,7 @@ fn sweep_all(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -
         drop_unended(state, job)?;
     }
     let on = &mut On { site, uid, state, systemd, budget };
-    if settle_swept(on)? { close(on) } else { Ok(()) }
+    if undo_unheld(on)? { kinds::undo(on, Wait::ToItsEnd).map(drop) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ impl Sessions {
     ///
     /// # Errors
     /// Why it could not be: Podman will then leave the cgroup.
-    pub fn keep_in_step(&self, job: Job, pid: impl std::fmt::Display) -> Result<()> {
+    pub fn hold_in_step(&self, job: Job, pid: impl std::fmt::Display) -> Result<()> {
         if !sees_this_process(&self.site.roots.proc) {
             return Ok(());
         }

@@ -1,17 +1,12 @@
 //! Leases of jobs that are over: found and dropped by whoever comes next.
 
-use std::time::Instant;
-
-use crate::kind::On;
+use crate::kind::{On, Wait};
+use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
 use crate::outside::bus::Bus;
 use crate::outside::systemd::Systemd;
 use crate::record::keepers::{is_over, may_work};
 use crate::record::{self, Locked, Marked, State};
-use crate::shared::close::{close, put_back};
-use crate::shared::keep::is_kept;
-use crate::shared::leftovers::end_strangers;
-use crate::shared::linger::forget_undo;
 use crate::slice::confine::confine;
 use crate::terms::budget::Budget;
 use crate::terms::error::Result;
@@ -28,15 +23,15 @@ impl Sessions {
     /// # Errors
     /// When the list cannot be read. What fails for one user is logged;
     /// when the time runs out, what it ran out for.
-    pub fn settle(&self, slurmd_starts: bool) -> Result<()> {
+    pub fn sweep(&self, slurmd_starts: bool) -> Result<()> {
         let uids = record::known_uids(&self.site.roots)?;
         let budget = Budget::starting_now(self.site.timeout);
         let mut bus = Bus::new(&self.site.roots, budget);
         let mut ending = Vec::new();
         for uid in uids {
-            match settle(&mut bus, &self.site, uid, slurmd_starts, budget) {
+            match sweep_user(&mut bus, &self.site, uid, slurmd_starts, budget) {
                 Err(error) if error.is_late() => return Err(error),
-                Err(error) => log::error!("uid {uid}: settle what an ended job left: {error}"),
+                Err(error) => log::error!("uid {uid}: sweep what an ended job left: {error}"),
                 Ok(still_ends) => ending.extend(still_ends.then_some(uid)),
             }
         }
@@ -79,7 +74,12 @@ pub(crate) fn jobs_that_are_over(
 /// The sweep: drops the leases of jobs that are over and whose epilog did not
 /// drop them. What they left in the session is left to the next epilog. Answers
 /// with whether there were any.
-pub(crate) fn sweep(site: &Site, uid: u32, state: &Locked, slurmd_starts: bool) -> Result<bool> {
+pub(crate) fn drop_over(
+    site: &Site,
+    uid: u32,
+    state: &Locked,
+    slurmd_starts: bool,
+) -> Result<bool> {
     let enough = if slurmd_starts { usize::MAX } else { ENOUGH };
     let over = jobs_that_are_over(site, state, slurmd_starts, enough)?;
     for id in &over {
@@ -117,45 +117,27 @@ pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
 /// When slurmd loads the plugin. Waits for no session to end and for no lock:
 /// there may be many, and slurmd waits for us. Who holds the lock sweeps as well.
 /// Answers with whether a session still is to end.
-pub(crate) fn settle(
+pub(crate) fn sweep_user(
     systemd: &mut dyn Systemd,
     site: &Site,
     uid: u32,
     slurmd_starts: bool,
     budget: Budget,
 ) -> Result<bool> {
-    let Some(state) = record::try_lock(&site.roots, uid)? else { return Ok(false) };
-    let state = &state;
-    sweep(site, uid, state, slurmd_starts)?;
-    settle_swept(&mut On { site, uid, state, systemd, budget })
+    let Some(state) = &record::try_lock(&site.roots, uid)? else { return Ok(false) };
+    drop_over(site, uid, state, slurmd_starts)?;
+    undo_unheld(&mut On { site, uid, state, systemd, budget })
 }
 
-/// The same of a user whose leases are those of jobs that go on.
-pub(crate) fn settle_swept(on: &mut On<'_>) -> Result<bool> {
-    let state = on.state;
-    let mut still_ends = false;
-    if !state.is_held()? {
-        let was_kept = is_kept(state);
-        let put_back = put_back(on)?;
-        if let Some((user, undo)) = &put_back {
-            still_ends = !forget_undo(user, state, undo)?;
-        }
-        // After a reboot there is nothing to tell strangers by.
-        let is_late = Instant::now() >= on.budget.deadline();
-        let closes = put_back.is_some();
-        if state.has_found()
-            && !was_kept
-            && !is_late
-            && (!closes || on.systemd.is_logged_in(on.uid)?)
-        {
-            end_strangers(on)?;
-        }
+/// Undoes what a user's jobs have left that hold nothing any more, without waiting for its end.
+pub(crate) fn undo_unheld(on: &mut On<'_>) -> Result<bool> {
+    if on.state.is_held()? {
+        return confine(on).map(|()| false);
     }
-    confine(on)?;
-    Ok(still_ends)
+    kinds::undo(on, Wait::ForNothing)
 }
 
-/// Waits for the end of a session that was settled, unless a job has come.
+/// Waits for the end of a session that was left to end, unless a job has come.
 pub(crate) fn see_the_end(
     systemd: &mut dyn Systemd,
     site: &Site,
@@ -163,7 +145,9 @@ pub(crate) fn see_the_end(
     budget: Budget,
 ) -> Result<()> {
     match &record::try_lock(&site.roots, uid)? {
-        Some(state) if !state.is_held()? => close(&mut On { site, uid, state, systemd, budget }),
+        Some(state) if !state.is_held()? => {
+            kinds::undo(&mut On { site, uid, state, systemd, budget }, Wait::ToItsEnd).map(drop)
+        }
         _ => Ok(()),
     }
 }

@@ -1,22 +1,15 @@
 //! Takes a lease, and gives one up.
 
-use crate::kind::On;
+use crate::kind::{On, Wait};
+use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
-use crate::leases::sweep::{drop_earlier, drop_unended, sweep};
-use crate::outside::account::User;
+use crate::leases::sweep::{drop_earlier, drop_over, drop_unended};
 use crate::outside::bus::Bus;
 use crate::outside::crash;
-use crate::outside::runtime_dir::check_manager;
 use crate::outside::systemd::Systemd;
 use crate::outside::unified::require_unified;
 use crate::record::keepers::Keeper;
-use crate::record::{self, Lease, Locked, Undo};
-use crate::shared::close::{put_back, time_to_end};
-use crate::shared::keep::end_keep;
-use crate::shared::leftovers::note_found;
-use crate::shared::linger::forget_undo;
-use crate::shared::open::open;
-use crate::shared::open::{Opened, Opening};
+use crate::record::{self, Lease, Locked};
 use crate::slice::confine::confine;
 use crate::terms::budget::Budget;
 use crate::terms::error::Result;
@@ -36,10 +29,17 @@ impl Sessions {
         let was_open = moment == Moment::Step && matches!(self.lease(job), Ok(Some(Lease::Open)));
         self.open(job, moment).inspect_err(|error| {
             // What runs in a session that is there must not end for what passes, or for what its user did.
-            if !(was_open && check_manager(&self.site.roots.slice(job.uid), job.uid).is_ok()) {
+            if !(was_open && kinds::of(&self.site).lives(&self.site, job)) {
                 self.give_up(job, error.to_string());
             }
         })
+    }
+
+    /// What the prolog did not get may be there now, by another job of the user: takes a lease of it, and
+    /// answers with whether `job` has it. To use it without one would have it vanish under this job.
+    #[must_use]
+    pub fn take_late(&self, job: Job) -> bool {
+        kinds::of(&self.site).check(&self.site, job).is_ok() && self.take(job, Moment::Step).is_ok()
     }
 
     /// Replaces what is noted about `job`, for its later steps to see.
@@ -61,7 +61,7 @@ impl Sessions {
             require_unified(&self.site.roots)?;
         }
         // The session before may be closing, and has its own time for that.
-        let closing = time_to_end(self.site.containment.grace);
+        let closing = kinds::of(&self.site).longest_end(&self.site);
         let waiting = Budget::starting_now(self.site.timeout).for_trying().and(closing);
         let state = record::lock(&self.site.roots, job.uid, waiting)?;
         let trying = Budget::starting_now(self.site.timeout).for_trying();
@@ -82,26 +82,16 @@ impl Sessions {
 
 pub(crate) fn take(on: &mut On<'_>, job: Job, moment: Moment) -> Result<()> {
     let (site, state) = (on.site, on.state);
-    let has_swept = sweep(site, job.uid, state, false)?;
+    let has_dropped = drop_over(site, job.uid, state, false)?;
     let dropped = if moment.begins() { drop_earlier(site, state, job.id)? } else { None };
     let before = begin(state, job.id, dropped.is_some())?;
     note_process(site, state, job.id, moment)?;
-    let undo = state.undo()?;
-    let user = match &undo {
-        Some(Undo { name, .. }) => User { uid: job.uid, name: name.clone(), roots: &site.roots },
-        None => User::look_up(job.uid, &site.roots)?,
-    };
     let is_shared = before.is_none() && state.is_held()?;
-    end_keep(on)?;
     // Before anything of the user's can begin in it. Where another job holds it that has been done.
-    if has_swept || dropped == Some(true) || !is_shared {
+    if has_dropped || dropped == Some(true) || !is_shared {
         confine(on)?;
     }
-    let opening = Opening { user: &user, state, means: site.means, is_shared };
-    if open(on.systemd, &opening, undo, on.budget)? == Opened::AfterHanging {
-        log::warn!("{job}: start user@{}.service: hung, and was killed and begun again", job.uid);
-    }
-    note_found(on)?;
+    kinds::of(site).begin(on, job, is_shared)?;
     state.put(job.id, &before.unwrap_or(Lease::Open))
 }
 
@@ -145,10 +135,5 @@ pub(crate) fn give_up(
         noted.or_else(|_| state.remove(job.id))?;
     }
     let on = &mut On { site, uid: job.uid, state, systemd, budget };
-    if !state.is_held()?
-        && let Some((user, undo)) = put_back(on)?
-    {
-        forget_undo(&user, state, &undo)?;
-    }
-    confine(on)
+    if state.is_held()? { confine(on) } else { kinds::undo(on, Wait::NotAfterFailure).map(drop) }
 }

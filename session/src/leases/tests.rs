@@ -7,9 +7,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::kind::On;
-use crate::leases::release::{end_leftovers, release};
+use crate::leases::release::{end_left, release};
 use crate::leases::sessions::Sessions;
-use crate::leases::sweep::{see_the_end, settle};
+use crate::leases::sweep::{see_the_end, sweep_user};
 use crate::leases::take::{give_up, take};
 use crate::outside::account::User;
 use crate::outside::crash;
@@ -84,7 +84,7 @@ impl Node {
     fn settle(&self, slurmd_starts: bool, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
-        if settle(&mut systemd, &self.site, self.uid, slurmd_starts, budget)? {
+        if sweep_user(&mut systemd, &self.site, self.uid, slurmd_starts, budget)? {
             see_the_end(&mut systemd, &self.site, self.uid, budget)?;
         }
         Ok(())

@@ -19,7 +19,6 @@ use crate::shared::leftovers::end_strangers;
 use crate::shared::linger::undo_linger;
 use crate::shared::order::{DYING, TIDY};
 use crate::shared::remains;
-use crate::slice::confine::confine;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::site::Means;
 
@@ -49,10 +48,7 @@ pub(crate) fn close(on: &mut On<'_>) -> Result<()> {
         Closed::Stays if was_kept => {}
         Closed::Stays => end_strangers(on)?,
     }
-    if put_back.is_some() {
-        state.remove_undo()?;
-    }
-    confine(on)
+    if put_back.is_some() { state.remove_undo() } else { Ok(()) }
 }
 
 /// What no job holds. Gives the user and what is to be undone, which stays written down until the session

@@ -106,11 +106,20 @@ pub(crate) fn end_keep(on: &mut On<'_>) -> Result<()> {
 
 /// Whether nobody but us has the session: it was not there before the first job, and the user lingers for
 /// it alone, or not at all where a manager was started without.
-pub(crate) fn is_ours_alone(roots: &Roots, uid: u32, state: &State) -> Result<bool> {
+fn is_ours_alone(roots: &Roots, uid: u32, state: &State) -> Result<bool> {
     let Some(Undo { name, linger_before: false, means, .. }) = state.undo()? else {
         return Ok(false);
     };
     Ok(User { uid, name, roots }.lingers()? == (means == Means::Linger))
+}
+
+/// Whether the end of a kept session has come: its time is over, or its user has logged in or
+/// lingers no more.
+pub(crate) fn is_due(on: &mut On<'_>) -> Result<bool> {
+    let (roots, uid, state) = (&on.site.roots, on.uid, on.state);
+    let Some(left) = left(roots, state) else { return Ok(false) };
+    let is_wanted = !left.is_zero() && is_ours_alone(roots, uid, state)?;
+    Ok(!is_wanted || on.systemd.is_logged_in(uid)?)
 }
 
 /// Whether it is kept, and so nothing but the manager and the bus was left of it.

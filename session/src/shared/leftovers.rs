@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::kind::On;
+use crate::kind::{Left, On};
 use crate::outside::audit;
 use crate::outside::processes::{Process, all_gone, processes};
 use crate::record::{Found, Marked};
-use crate::shared::order::{DYING, Ending, Left, TIDY};
+use crate::shared::order::{DYING, Ending, TIDY};
 use crate::terms::error::Result;
 use crate::terms::roots::manager;
 use crate::terms::set::Set;

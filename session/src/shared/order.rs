@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::kind::Left;
 use crate::outside::crash;
 use crate::outside::dying::{self, Dying};
 use crate::outside::processes::{Process, processes, send, whole_cgroups};
@@ -48,15 +49,6 @@ pub(crate) struct Ending<'a> {
     pub(crate) spare_shared: bool,
     /// Whether a process in the slice is to be ended.
     pub(crate) is_target: &'a dyn Fn(&Process) -> bool,
-}
-
-/// What there is after it.
-#[derive(Debug, Default)]
-pub(crate) struct Left {
-    /// What could not be killed.
-    pub(crate) alive: Vec<Process>,
-    /// Something was spared.
-    pub(crate) spared: bool,
 }
 
 impl Ending<'_> {

@@ -206,6 +206,17 @@ fn and_more(more: usize) -> String {
     if more == 0 { String::new() } else { format!(" and {more} more") }
 }
 
+/// What is done whatever becomes of the rest: the first error, with the others in the log.
+///
+/// # Errors
+/// The first of them.
+pub(crate) fn all<const N: usize>(done: [Result<()>; N]) -> Result<()> {
+    let mut errors = done.into_iter().filter_map(Result::err);
+    let first = errors.next();
+    errors.for_each(|error| log::error!("{error}"));
+    first.map_or(Ok(()), Err)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! A session that is kept between two jobs.
 
 use super::*;
-use crate::leases::stale::close_kept;
+use crate::leases::stale::end_kept;
 use crate::record::Marked;
 
 const BEGAN: u64 = 100;
@@ -33,7 +33,7 @@ impl Node {
 
     fn guard_calls(&self, script: impl IntoIterator<Item = Ask>) {
         let budget = Budget::starting_now(Duration::from_secs(15));
-        close_kept(&mut self.systemd(script), &self.site, self.uid, budget).unwrap();
+        end_kept(&mut self.systemd(script), &self.site, self.uid, budget).unwrap();
     }
 
     /// A process in the user's slice.

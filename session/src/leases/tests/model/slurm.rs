@@ -3,7 +3,7 @@
 use super::logind::Outage;
 use super::world::{JobNow, World};
 use crate::leases::bind::hold;
-use crate::leases::stale::close_kept;
+use crate::leases::stale::end_kept;
 use crate::leases::tests::*;
 use crate::limits::amounts::Limits;
 use crate::terms::job::Moment;
@@ -99,7 +99,7 @@ impl World {
             if !record::known_uids(&world.site.roots)?.contains(&uid) {
                 return Ok(());
             }
-            if settle(&mut world.logind, &world.site, uid, true, budget())? {
+            if sweep_user(&mut world.logind, &world.site, uid, true, budget())? {
                 see_the_end(&mut world.logind, &world.site, uid, budget())?;
             }
             Ok(())
@@ -112,9 +112,7 @@ impl World {
             self.pass_keep();
             self.logind.is_guarded = false;
         }
-        self.during(trouble, |world| {
-            close_kept(&mut world.logind, &world.site, world.uid, budget())
-        })
+        self.during(trouble, |world| end_kept(&mut world.logind, &world.site, world.uid, budget()))
     }
 
     /// The node loses power; no job comes back with it.
@@ -199,7 +197,7 @@ impl World {
         }
         let line = format!("epilog {pid} 1").parse().unwrap();
         record::state(&self.site.roots, self.uid).add_keeper(id, &line)?;
-        end_leftovers(&self.site, job)?;
+        end_left(&self.site, job)?;
         release(&mut self.logind, &self.site, job, budget())
     }
 }

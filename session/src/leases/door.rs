@@ -1,0 +1,39 @@
+//! How a step and its tasks find the session of their job.
+
+use std::path::PathBuf;
+
+use crate::leases::kinds;
+use crate::leases::sessions::Sessions;
+use crate::terms::error::Error;
+use crate::terms::job::Job;
+
+/// How the session of a job stands.
+#[derive(Debug)]
+pub enum Found {
+    /// It can be used, and is held to its jobs.
+    Bound,
+    /// An admin, its user, or a crash of its manager has ended it: how that is seen, in one line.
+    Gone(String),
+    /// It cannot be held to its jobs.
+    Unbound(Error),
+}
+
+impl Sessions {
+    /// How the session of `job` stands, for one of its steps, as root. Where it is not held to its jobs
+    /// any more, it is again. Costs a few small files where all is well.
+    #[must_use]
+    pub fn check(&self, job: Job) -> Found {
+        if let Err(gone) = kinds::of(&self.site).check(&self.site, job) {
+            return Found::Gone(gone);
+        }
+        self.bind_again(job).map_or_else(Found::Unbound, |()| Found::Bound)
+    }
+
+    /// The runtime directory for a task of `job`: as its user, in the job's mount namespace.
+    ///
+    /// # Errors
+    /// Why there is none for it, in one line.
+    pub fn door(&self, job: Job) -> Result<PathBuf, String> {
+        kinds::of(&self.site).door(&self.site, job)
+    }
+}

@@ -1,0 +1,105 @@
+//! The acts of a session that all jobs of its user share, in their order.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::kind::{Kind, Left, On, Wait};
+use crate::limits::amounts::Limits;
+use crate::outside::account::User;
+use crate::outside::runtime_dir::{Viewpoint, check, check_manager};
+use crate::record::Undo;
+use crate::shared::close::{close, put_back, time_to_end};
+use crate::shared::keep::{end_keep, is_kept, keeps};
+use crate::shared::leftovers::{end_marked, end_strangers, note_found, time_to_end_leftovers};
+use crate::shared::linger::forget_undo;
+use crate::shared::open::{Opened, Opening, open};
+use crate::terms::error::Result;
+use crate::terms::job::Job;
+use crate::terms::set::Set;
+use crate::terms::site::{Means, Site};
+
+/// `session=linger` and `session=manager`.
+pub(crate) struct Shared;
+
+impl Kind for Shared {
+    fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool) -> Result<()> {
+        let undo = on.state.undo()?;
+        let (uid, roots) = (job.uid, &on.site.roots);
+        let user = match &undo {
+            Some(Undo { name, .. }) => User { uid, name: name.clone(), roots },
+            None => User::look_up(uid, roots)?,
+        };
+        end_keep(on)?;
+        let opening = Opening { user: &user, state: on.state, means: on.site.means, is_shared };
+        if open(on.systemd, &opening, undo, on.budget)? == Opened::AfterHanging {
+            log::warn!("{job}: start user@{uid}.service: hung, and was killed and begun again");
+        }
+        note_found(on)
+    }
+
+    fn check(&self, site: &Site, job: Job) -> Result<(), String> {
+        let (dir, slice) = (site.roots.runtime_dir(job.uid), site.roots.slice(job.uid));
+        let live = check(&dir, job.uid, Viewpoint::Root);
+        live.and_then(|()| check_manager(&slice, job.uid)).map_err(|gone| match site.means {
+            Means::Linger => gone.to_string(),
+            Means::Manager => {
+                format!("{gone} (logind stops it when the user logs out; session=linger keeps it)")
+            }
+        })
+    }
+
+    fn lives(&self, site: &Site, job: Job) -> bool {
+        check_manager(&site.roots.slice(job.uid), job.uid).is_ok()
+    }
+
+    fn door(&self, site: &Site, job: Job) -> Result<PathBuf, String> {
+        let dir = site.roots.runtime_dir(job.uid);
+        check(&dir, job.uid, Viewpoint::User).map_err(|not_live| not_live.to_string())?;
+        // Root's callbacks came after this task was forked: no way to tell it.
+        match Limits::hold_the_slice(&site.roots, job.uid, site.containment.confine) {
+            Ok(true) => Ok(dir),
+            _ => Err(format!("user-{}.slice lacks the job's limits", job.uid)),
+        }
+    }
+
+    fn end_left(&self, site: &Site, uid: u32, marks: &Set<u32>) -> Left {
+        end_marked(site, uid, marks)
+    }
+
+    fn undo(&self, on: &mut On<'_>, wait: Wait) -> Result<bool> {
+        match wait {
+            Wait::OrKeep if keeps(on) => Ok(false),
+            Wait::OrKeep | Wait::ToItsEnd => close(on).map(|()| false),
+            Wait::ForNothing => leave(on),
+            Wait::NotAfterFailure => match put_back(on)? {
+                Some((user, undo)) => forget_undo(&user, on.state, &undo).map(|is_done| !is_done),
+                None => Ok(false),
+            },
+        }
+    }
+
+    fn longest_end(&self, site: &Site) -> Duration {
+        time_to_end(site.containment.grace)
+    }
+
+    fn longest_end_left(&self, site: &Site) -> Duration {
+        time_to_end_leftovers(site.containment.grace)
+    }
+}
+
+/// Puts linger back and waits for no end. What a session that stays has of its jobs ends all the same.
+fn leave(on: &mut On<'_>) -> Result<bool> {
+    let (state, was_kept) = (on.state, is_kept(on.state));
+    let put_back = put_back(on)?;
+    let still_ends = match &put_back {
+        Some((user, undo)) => !forget_undo(user, state, undo)?,
+        None => false,
+    };
+    // After a reboot there is nothing to tell strangers by.
+    let is_late = Instant::now() >= on.budget.deadline();
+    let closes = put_back.is_some();
+    if state.has_found() && !was_kept && !is_late && (!closes || on.systemd.is_logged_in(on.uid)?) {
+        end_strangers(on)?;
+    }
+    Ok(still_ends)
+}
