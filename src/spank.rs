@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitStatus;
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Moment, Role, Roots, Sessions};
+use user_session::{Job, Mark, Moment, Role, Roots, SessionKind, Sessions};
 
 use crate::arguments::{self, Arguments, OnError};
 use crate::child::as_root;
@@ -56,6 +56,8 @@ struct Step {
     job: Job,
     arguments: Arguments,
     plan: Plan,
+    /// The kind of the job's session.
+    kind: SessionKind,
     /// The mark that its tasks bear, unless leftovers are kept.
     mark: Option<Mark>,
     /// What is done once for all tasks is done.
@@ -165,7 +167,7 @@ unsafe impl Plugin for Linger {
             let Some(step) = &self.step else { return Ok(()) };
             let (sessions, job) = (sessions(&step.arguments), step.job);
             let is_first = spank.task_id()? == 0;
-            let task = Task { job, door: &|| sessions.door(job), is_first };
+            let task = Task { job, door: &|| sessions.door(job, step.kind), is_first };
             Ok(task::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
         })
     }
@@ -211,9 +213,10 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
             (Arguments::default(), missing)
         }
     };
+    let sessions = sessions(&arguments);
     let marks = plan != Plan::Ignore && arguments.containment.kill_leftovers;
-    let mark = marks.then(|| sessions(&arguments).mark(job));
-    Ok(Step { job, arguments, plan, mark, begun: false, marked: None, was_killed: false })
+    let (mark, kind) = (marks.then(|| sessions.mark(job)), sessions.kind(job));
+    Ok(Step { job, arguments, plan, kind, mark, begun: false, marked: None, was_killed: false })
 }
 
 /// In the extern step, which `ends` the job if that had no lease and has one now.

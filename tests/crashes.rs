@@ -80,6 +80,9 @@ fn an_upgrade_under_a_job_goes_unnoticed() {
     let live = "systemctl --user is-active basic.target";
     let job = Batch::of("carol", &format!("echo up; {GO}\nsrun {live} && echo live again")).start();
     job.wait_says("up");
+    // As a version wrote it that knew one kind of session.
+    let lease = format!("/run/spank-linger/1003/{}", job.0);
+    N1.sh(&format!("sed -i 's/,\"kind\":\"shared\"//w /dev/stdout' {lease}")).ok().says("open");
     let _end = with_crash_points();
     N1.sh(RESTART).ok();
     job.go_to_its_end().says("live again");

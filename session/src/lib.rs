@@ -32,4 +32,4 @@ pub use terms::error::{Error, NotLive, Problem, Result};
 pub use terms::job::{Job, Moment, Role};
 pub use terms::roots::Roots;
 pub use terms::set::Set;
-pub use terms::site::{Confine, Containment, Means, Site};
+pub use terms::site::{Confine, Containment, Means, SessionKind, Site};

@@ -267,7 +267,9 @@ mod tests {
         let budget = Budget::starting_now(Duration::from_secs(1));
         let state = record::lock(&roots, UID, budget).unwrap();
         let cause = record::INTERRUPTED.to_owned();
-        state.put(12, &Lease::Failed { cause, told: false }).unwrap();
+        state
+            .put(12, &Lease::Failed { cause, told: false }, crate::terms::site::SessionKind::Shared)
+            .unwrap();
         assert!(leases(&roots, UID).unwrap()[0].is_opening);
         drop(state);
         assert!(!leases(&roots, UID).unwrap()[0].is_opening);

@@ -6,6 +6,7 @@ use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
 use crate::terms::error::Error;
 use crate::terms::job::Job;
+use crate::terms::site::SessionKind;
 
 /// How the session of a job stands.
 #[derive(Debug)]
@@ -23,17 +24,18 @@ impl Sessions {
     /// any more, it is again. Costs a few small files where all is well.
     #[must_use]
     pub fn check(&self, job: Job) -> Found {
-        if let Err(gone) = kinds::of(&self.site).check(&self.site, job) {
+        if let Err(gone) = kinds::of(self.kind(job)).check(&self.site, job) {
             return Found::Gone(gone);
         }
         self.bind_again(job).map_or_else(Found::Unbound, |()| Found::Bound)
     }
 
-    /// The runtime directory for a task of `job`: as its user, in the job's mount namespace.
+    /// The runtime directory for a task of `job`, whose session is of that kind (its user cannot read
+    /// the lease): as the user, in the job's mount namespace.
     ///
     /// # Errors
     /// Why there is none for it, in one line.
-    pub fn door(&self, job: Job) -> Result<PathBuf, String> {
-        kinds::of(&self.site).door(&self.site, job)
+    pub fn door(&self, job: Job, kind: SessionKind) -> Result<PathBuf, String> {
+        kinds::of(kind).door(&self.site, job)
     }
 }

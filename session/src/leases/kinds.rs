@@ -1,23 +1,41 @@
 //! The kinds of sessions: the one place that names them.
 
+use std::time::Duration;
+
 use crate::kind::{Kind, On, Wait};
 use crate::shared::kind::Shared;
 use crate::slice::confine::confine;
 use crate::terms::error::{Result, all};
-use crate::terms::site::Site;
+use crate::terms::site::{SessionKind, Site};
 
 // A session of all jobs alone can be kept for the next one.
 pub(crate) use crate::shared::keep::{is_due, left as kept_for};
 
-/// The kind that a job's session is of.
-pub(crate) fn of(_site: &Site) -> &'static dyn Kind {
-    &Shared
+/// All of them.
+const ALL: [SessionKind; 1] = [SessionKind::Shared];
+
+/// The acts of a kind.
+pub(crate) fn of(kind: SessionKind) -> &'static dyn Kind {
+    match kind {
+        SessionKind::Shared => &Shared,
+    }
+}
+
+/// The end of a session may take so long, whatever its kind.
+pub(crate) fn longest_end(site: &Site) -> Duration {
+    ALL.iter().map(|kind| of(*kind).longest_end(site)).max().unwrap_or_default()
+}
+
+/// And the end of what a job left in it.
+pub(crate) fn longest_end_left(site: &Site) -> Duration {
+    ALL.iter().map(|kind| of(*kind).longest_end_left(site)).max().unwrap_or_default()
 }
 
 /// Undoes what no job holds any more, and holds the slice to the jobs that there are: each of them
 /// whatever becomes of the other. Answers with whether a session still is to end.
 pub(crate) fn undo(on: &mut On<'_>, wait: Wait) -> Result<bool> {
-    let undone = Shared.undo(on, wait);
-    let still_ends = matches!(undone, Ok(true));
-    all([undone.map(drop), confine(on)]).map(|()| still_ends)
+    let undone = ALL.map(|kind| of(kind).undo(on, wait));
+    let still_ends = undone.iter().any(|undone| matches!(undone, Ok(true)));
+    let undone = all(undone.map(|undone| undone.map(drop)));
+    all([undone, confine(on)]).map(|()| still_ends)
 }

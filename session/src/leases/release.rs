@@ -33,8 +33,7 @@ impl Sessions {
         let noted = self.note_keeper(job, Role::Epilog);
         noted.unwrap_or_else(|error| log::debug!("{job}: note its epilog: {error}"));
         let left = end_left(&self.site, job);
-        let longest = kinds::of(&self.site).longest_end(&self.site);
-        let budget = Budget::starting_now(self.site.timeout).and(longest);
+        let budget = Budget::starting_now(self.site.timeout).and(kinds::longest_end(&self.site));
         let systemd = &mut Bus::new(&self.site.roots, budget);
         let released = release(systemd, &self.site, job, budget);
         all([released, left.and_then(|left| none_lives(&self.site, job, left))])
@@ -43,8 +42,8 @@ impl Sessions {
     /// What [`Sessions::release`] may take at most, by the deadlines of what it does.
     #[must_use]
     pub fn longest_release(&self) -> Duration {
-        let (site, kind) = (&self.site, kinds::of(&self.site));
-        site.timeout + kind.longest_end_left(site) + kind.longest_end(site)
+        let site = &self.site;
+        site.timeout + kinds::longest_end_left(site) + kinds::longest_end(site)
     }
 
     /// Ends what the steps of `job` have in the session, if one of them still runs: Slurm calls for this
@@ -65,7 +64,7 @@ impl Sessions {
     /// # Errors
     /// What could not be ended.
     pub fn end_step(&self, job: Job, id: u32) -> Result<()> {
-        all_gone(&kinds::of(&self.site).end_left(&self.site, job.uid, &[id].into()).alive)
+        all_gone(&kinds::of(self.kind(job)).end_left(&self.site, job.uid, &[id].into()).alive)
     }
 }
 
@@ -79,7 +78,7 @@ pub(crate) fn end_left(site: &Site, job: Job) -> Result<Vec<Process>> {
     if !site.containment.kill_leftovers || ids.is_empty() {
         return Ok(Vec::new());
     }
-    let left = kinds::of(site).end_left(site, job.uid, &ids);
+    let left = kinds::of(state.kind(job.id)).end_left(site, job.uid, &ids);
     if left.spared {
         // For whoever ends the last job, if the session stays then.
         state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(job.id))?)?;

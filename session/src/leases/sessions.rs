@@ -6,7 +6,7 @@ use crate::record::keepers::{Keeper, is_over};
 use crate::record::{self, Lease};
 use crate::terms::error::{Error, Result};
 use crate::terms::job::{Job, Role};
-use crate::terms::site::Site;
+use crate::terms::site::{SessionKind, Site};
 
 /// The sessions of all users on this node.
 #[derive(Clone, Debug)]
@@ -28,6 +28,12 @@ impl Sessions {
     /// When there is one that cannot be read.
     pub fn lease(&self, job: Job) -> Result<Option<Lease>> {
         record::state(&self.site.roots, job.uid).lease(job.id)
+    }
+
+    /// The kind of `job`'s session, as its lease says.
+    #[must_use]
+    pub fn kind(&self, job: Job) -> SessionKind {
+        record::state(&self.site.roots, job.uid).kind(job.id)
     }
 
     /// Whether `job` has a lease of this run of it: its first run, or another job

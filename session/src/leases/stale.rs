@@ -97,7 +97,7 @@ impl Sessions {
     }
 
     fn to_close(&self) -> Budget {
-        Budget::starting_now(self.site.timeout).and(kinds::of(&self.site).longest_end(&self.site))
+        Budget::starting_now(self.site.timeout).and(kinds::longest_end(&self.site))
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
     use crate::outside::fake::{Ask, Scripted, site};
     use crate::outside::proc::show_this_process;
     use crate::record::{Lease, Locked, Undo};
-    use crate::terms::site::Means;
+    use crate::terms::site::{Means, SessionKind};
 
     const UID: u32 = 4711;
 
@@ -175,7 +175,7 @@ mod tests {
     /// A lease of a job whose extern step lives, or has ended.
     fn add(state: &Locked, job: u32, lives: bool) {
         let start = if lives { "998877" } else { "1" };
-        state.put(job, &Lease::Open).unwrap();
+        state.put(job, &Lease::Open, SessionKind::Shared).unwrap();
         state.add_keeper(job, &format!("extern 77 {start}").parse().unwrap()).unwrap();
     }
 

@@ -29,7 +29,7 @@ impl Sessions {
         let was_open = moment == Moment::Step && matches!(self.lease(job), Ok(Some(Lease::Open)));
         self.open(job, moment).inspect_err(|error| {
             // What runs in a session that is there must not end for what passes, or for what its user did.
-            if !(was_open && kinds::of(&self.site).lives(&self.site, job)) {
+            if !(was_open && kinds::of(self.kind(job)).lives(&self.site, job)) {
                 self.give_up(job, error.to_string());
             }
         })
@@ -39,7 +39,8 @@ impl Sessions {
     /// answers with whether `job` has it. To use it without one would have it vanish under this job.
     #[must_use]
     pub fn take_late(&self, job: Job) -> bool {
-        kinds::of(&self.site).check(&self.site, job).is_ok() && self.take(job, Moment::Step).is_ok()
+        kinds::of(self.site.kind()).check(&self.site, job).is_ok()
+            && self.take(job, Moment::Step).is_ok()
     }
 
     /// Replaces what is noted about `job`, for its later steps to see.
@@ -52,7 +53,11 @@ impl Sessions {
         if moment.begins() {
             drop_earlier(&self.site, &state, job.id)?;
         }
-        state.put(job.id, lease)?;
+        let kind = match state.lease(job.id) {
+            Ok(None) => self.site.kind(),
+            _ => state.kind(job.id),
+        };
+        state.put(job.id, lease, kind)?;
         note_process(&self.site, &state, job.id, moment)
     }
 
@@ -61,7 +66,7 @@ impl Sessions {
             require_unified(&self.site.roots)?;
         }
         // The session before may be closing, and has its own time for that.
-        let closing = kinds::of(&self.site).longest_end(&self.site);
+        let closing = kinds::longest_end(&self.site);
         let waiting = Budget::starting_now(self.site.timeout).for_trying().and(closing);
         let state = record::lock(&self.site.roots, job.uid, waiting)?;
         let trying = Budget::starting_now(self.site.timeout).for_trying();
@@ -84,20 +89,22 @@ pub(crate) fn take(on: &mut On<'_>, job: Job, moment: Moment) -> Result<()> {
     let (site, state) = (on.site, on.state);
     let has_dropped = drop_over(site, job.uid, state, false)?;
     let dropped = if moment.begins() { drop_earlier(site, state, job.id)? } else { None };
-    let before = begin(state, job.id, dropped.is_some())?;
+    let before = begin(on, job.id, dropped.is_some())?;
+    let kind = if before.is_some() { state.kind(job.id) } else { site.kind() };
     note_process(site, state, job.id, moment)?;
     let is_shared = before.is_none() && state.is_held()?;
     // Before anything of the user's can begin in it. Where another job holds it that has been done.
     if has_dropped || dropped == Some(true) || !is_shared {
         confine(on)?;
     }
-    kinds::of(site).begin(on, job, is_shared)?;
-    state.put(job.id, &before.unwrap_or(Lease::Open))
+    kinds::of(kind).begin(on, job, is_shared)?;
+    state.put(job.id, &before.unwrap_or(Lease::Open), kind)
 }
 
 /// Writes down what a crash from here on leaves behind: there is no session.
 /// Gives a lease that is open: of a job whose session was taken away.
-fn begin(state: &Locked, id: u32, is_new: bool) -> Result<Option<Lease>> {
+fn begin(on: &On<'_>, id: u32, is_new: bool) -> Result<Option<Lease>> {
+    let state = on.state;
     let found = if is_new { Ok(None) } else { state.lease(id) };
     if !is_new && matches!(found, Ok(None)) {
         // What is there without a lease is of a job that had this id, and whose
@@ -107,7 +114,7 @@ fn begin(state: &Locked, id: u32, is_new: bool) -> Result<Option<Lease>> {
     let before = found.ok().flatten().filter(Lease::is_open);
     if before.is_none() {
         let cause = record::INTERRUPTED.into();
-        state.put(id, &Lease::Failed { cause, told: false })?;
+        state.put(id, &Lease::Failed { cause, told: false }, on.site.kind())?;
     }
     Ok(before)
 }
@@ -131,7 +138,8 @@ pub(crate) fn give_up(
     let state = &record::lock(&site.roots, job.uid, budget)?;
     if !matches!(state.lease(job.id), Ok(Some(Lease::Declined))) {
         // On a full disk a lease cannot be changed, and can be removed.
-        let noted = state.put(job.id, &Lease::Failed { cause, told: false });
+        let kind = state.kind(job.id);
+        let noted = state.put(job.id, &Lease::Failed { cause, told: false }, kind);
         noted.or_else(|_| state.remove(job.id))?;
     }
     let on = &mut On { site, uid: job.uid, state, systemd, budget };

@@ -20,7 +20,7 @@ use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::job::{Job, Moment, Role};
 use crate::terms::roots::Roots;
-use crate::terms::site::{Confine, Containment, Means, Site};
+use crate::terms::site::{Confine, Containment, Means, SessionKind, Site};
 
 mod closing;
 mod keeping;
@@ -338,6 +338,9 @@ fn the_first_versions_state_is_read() {
     assert_eq!(node.lease(3), Some(Lease::Failed { cause: "c".into(), told: true }));
     assert_eq!(node.lease(4), Some(Lease::Declined));
     let state = record::state(&node.roots, node.uid);
+    assert_eq!(state.kind(2), SessionKind::Shared);
+    let written = fs::read_to_string(node.roots.run.join(format!("{}/1", node.uid))).unwrap();
+    assert!(written.contains(r#""kind":"shared""#), "{written}");
     assert_eq!(state.limits(2).unwrap().unwrap().tasks, Some(9));
     assert_eq!(state.audit_ids(record::Marked::Job(2)).unwrap(), [24, 25].into());
     assert!(state.undo().unwrap().unwrap().linger_before);

@@ -4,12 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Lease;
 use crate::limits::amounts::Limits;
+use crate::terms::site::SessionKind;
 
 /// The fields of all leases in one: what serde makes of an enum with a tag reads
 /// everything twice, with 40 KB of code.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Record {
     state: State,
+    #[serde(default)]
+    pub(super) kind: SessionKind,
     /// Where version 0.1 wrote what the job may use: an upgrade meets it under running jobs.
     #[serde(skip_serializing)]
     pub(super) limits: Option<Limits>,
@@ -26,6 +29,12 @@ enum State {
     Open,
     Failed,
     Declined,
+}
+
+impl Record {
+    pub(super) fn of(lease: Lease, kind: SessionKind) -> Self {
+        Self { kind, ..lease.into() }
+    }
 }
 
 impl From<Lease> for Record {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::ops::Deref;
 
+use super::lease::Record;
 use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, State, UNDO, Undo, state};
 use crate::outside::crash;
 use crate::outside::files::{
@@ -13,7 +14,7 @@ use crate::record::capped::Capped;
 use crate::terms::budget::Budget;
 use crate::terms::error::Result;
 use crate::terms::roots::Roots;
-use crate::terms::site::Means;
+use crate::terms::site::{Means, SessionKind};
 
 /// One user's state, locked, to be changed.
 #[derive(Debug)]
@@ -71,8 +72,8 @@ impl Locked {
         Self { state, has_lease: Cell::new(false), _lock: lock }
     }
 
-    pub(crate) fn put(&self, job: u32, lease: &Lease) -> Result<()> {
-        write(&self.path(job), lease)?;
+    pub(crate) fn put(&self, job: u32, lease: &Lease, kind: SessionKind) -> Result<()> {
+        write(&self.path(job), &Record::of(lease.clone(), kind))?;
         self.has_lease.set(true);
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::record::keepers::{self, Keeper};
 use crate::terms::decimal::decimal;
 use crate::terms::error::Result;
 use crate::terms::set::Set;
+use crate::terms::site::SessionKind;
 
 /// Leases of one user: more than there are jobs of one on most nodes.
 const SOME: usize = 64;
@@ -44,6 +45,12 @@ impl State {
     #[inline(never)]
     pub(crate) fn lease(&self, job: u32) -> Result<Option<Lease>> {
         read(&self.path(job))
+    }
+
+    /// The kind of a job's session, as its lease says.
+    pub(crate) fn kind(&self, job: u32) -> SessionKind {
+        let lease: Result<Option<Record>> = read(&self.path(job));
+        lease.ok().flatten().map_or_else(SessionKind::default, |lease| lease.kind)
     }
 
     /// Whether a job holds the session open. A lease that cannot be read does:

@@ -39,13 +39,11 @@ pub(crate) fn cap(on: &mut On<'_>, wanted: Limits, is_floor: bool) -> Result<()>
     if !kept.is_empty() {
         noted?;
     }
-    if undone.contains(&Name::DeviceAllow) && !capped.before.has_device_rules() {
-        // To the cgroup of a slice without rules systemd does not go for devices any more, and leaves
-        // the program there that it has attached last (seen with 252 and 257).
-        on.systemd.set_slice(uid, vec![Property::Devices(devices::allow_all())])?;
-    }
     let before = undone.iter().map(|name| capped.before.of(*name));
     on.systemd.set_slice(uid, caps.into_iter().chain(before).collect())?;
+    if undone.contains(&Name::DeviceAllow) && !capped.before.has_device_rules() {
+        open_devices(on)?;
+    }
     for name in undone.iter().filter(|name| !capped.had_drop_in.contains(name)) {
         remove_drop_in(roots, uid, *name)?;
     }
@@ -67,6 +65,17 @@ fn begin(on: &mut On<'_>, wanted: &Limits) -> Result<Capped> {
     }
     let has_drop_in = |name: &Name| drop_in(roots, uid, *name).exists();
     Ok(Capped::new(before, NAMES.into_iter().filter(has_drop_in).collect()))
+}
+
+/// To the cgroup of a slice that has no device rules any more systemd does not go for devices, and leaves the
+/// program there that it has attached last (seen with 252 and 257): so that is one that allows everything.
+/// A cgroup that comes from now on has none.
+fn open_devices(on: &mut On<'_>) -> Result<()> {
+    if !on.site.roots.slice(on.uid).exists() {
+        return Ok(());
+    }
+    on.systemd.set_slice(on.uid, vec![Property::Devices(devices::allow_all())])?;
+    on.systemd.set_slice(on.uid, vec![Property::Devices(Vec::new())])
 }
 
 /// systemd writes one for each property that is set at run time, and has no call

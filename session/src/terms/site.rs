@@ -22,6 +22,24 @@ pub struct Site {
     pub keep: Duration,
 }
 
+impl Site {
+    /// The kind of session that a job which begins gets.
+    pub(crate) fn kind(&self) -> SessionKind {
+        match self.means {
+            Means::Linger | Means::Manager => SessionKind::Shared,
+        }
+    }
+}
+
+/// Whose a session is. Written down with each lease: what the site wants may change under a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionKind {
+    /// One for all jobs of the user. Also of leases from before there was a word for it.
+    #[default]
+    Shared,
+}
+
 /// What keeps a session up while a job holds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -23,7 +23,7 @@ fn node() -> (tempfile::TempDir, Roots, Locked) {
     show_this_process(&roots.proc);
     fs::write(proc_of(&roots, std::process::id()).join("sessionid"), "4294967295").unwrap();
     let state = record::try_lock(&roots, 7).unwrap().unwrap();
-    state.put(1, &Lease::Open).unwrap();
+    state.put(1, &Lease::Open, crate::terms::site::SessionKind::Shared).unwrap();
     (dir, roots, state)
 }
 
