@@ -20,7 +20,7 @@ use crate::terms::site::Site;
 
 impl Sessions {
     /// Ends what `job` left running and drops its lease; the last one closes the
-    /// session. Without a lease it only settles what an earlier failure may have
+    /// session. Without a lease it only undoes what an earlier failure may have
     /// left.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ impl Units {
     }
 
     /// No job left for the manager.
-    pub(crate) fn are_settled(&self) -> bool {
+    pub(crate) fn have_no_job(&self) -> bool {
         self.manager.is_up() || self.manager.is_down()
     }
 }

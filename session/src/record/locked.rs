@@ -124,7 +124,7 @@ impl Locked {
     }
 
     /// Writes the record again from its copy where the disk has lost it.
-    pub(crate) fn keep_undo(&self, undo: &Undo) -> Result<()> {
+    pub(crate) fn restore_undo(&self, undo: &Undo) -> Result<()> {
         if undo.means == Means::Manager || !undo.is_copy {
             return Ok(());
         }

@@ -98,7 +98,7 @@ fn remember(systemd: &mut dyn Systemd, opening: &Opening<'_>, undo: Option<Undo>
     let Opening { user, state, means, .. } = *opening;
     match undo {
         Some(undo) if undo.means == Means::Linger || undo.means == means => {
-            state.keep_undo(&undo)?;
+            state.restore_undo(&undo)?;
             return Ok(undo);
         }
         Some(_) => {}
@@ -140,14 +140,14 @@ fn start(systemd: &mut dyn Systemd, uid: u32, budget: Budget) -> Result<Opened> 
     let left = budget.deadline().saturating_duration_since(systemd.now());
     let hangs = systemd.now() + PATIENCE.max(left / 2);
     let units = begin(systemd, uid)?;
-    if let Some(units) = settled(systemd, uid, units, hangs)? {
+    if let Some(units) = job_ends(systemd, uid, units, hangs)? {
         return require_up(uid, units).map(|()| Opened::Smoothly);
     }
     systemd.kill_manager(uid)?;
     let units = systemd.units(uid)?;
-    settled(systemd, uid, units, budget.deadline())?;
+    job_ends(systemd, uid, units, budget.deadline())?;
     let units = begin(systemd, uid)?;
-    match settled(systemd, uid, units, budget.deadline())? {
+    match job_ends(systemd, uid, units, budget.deadline())? {
         Some(units) => require_up(uid, units).map(|()| Opened::AfterHanging),
         None => Err(budget.late(starting(uid), systemd.now())),
     }
@@ -173,13 +173,13 @@ fn require_up(uid: u32, units: Units) -> Result<()> {
 }
 
 /// Waits until no job is left for the manager; `None` if `until` comes first.
-fn settled(
+fn job_ends(
     systemd: &mut dyn Systemd,
     uid: u32,
     mut units: Units,
     until: Instant,
 ) -> Result<Option<Units>> {
-    while !units.are_settled() {
+    while !units.have_no_job() {
         if systemd.now() >= until {
             return Ok(None);
         }
