@@ -19,6 +19,8 @@ mod task;
 // The symbols of Slurm's API exist in Slurm's processes only, so a test program
 // cannot link what calls them.
 #[cfg(not(test))]
+mod asked;
+#[cfg(not(test))]
 mod child;
 #[cfg(not(test))]
 mod log_bridge;

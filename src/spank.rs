@@ -8,9 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitStatus;
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Moment, Role, Roots, SessionKind, Sessions};
+use user_session::{Job, Mark, Moment, Role, Sessions};
 
-use crate::arguments::{self, Arguments, OnError};
+use crate::arguments::{Arguments, OnError};
+use crate::asked::{read_arguments, request, sessions, this_job, waits_for_others};
 use crate::child::as_root;
 use crate::policy::{OPTION, Request, Wish};
 use crate::running::Running;
@@ -56,8 +57,6 @@ struct Step {
     job: Job,
     arguments: Arguments,
     plan: Plan,
-    /// The kind of the job's session.
-    kind: SessionKind,
     /// The mark that its tasks bear, unless leftovers are kept.
     mark: Option<Mark>,
     /// What is done once for all tasks is done.
@@ -167,7 +166,7 @@ unsafe impl Plugin for Linger {
             let Some(step) = &self.step else { return Ok(()) };
             let (sessions, job) = (sessions(&step.arguments), step.job);
             let is_first = spank.task_id()? == 0;
-            let task = Task { job, door: &|| sessions.door(job, step.kind), is_first };
+            let task = Task { job, door: &|kind| sessions.door(job, kind), is_first };
             Ok(task::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
         })
     }
@@ -213,10 +212,9 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
             (Arguments::default(), missing)
         }
     };
-    let sessions = sessions(&arguments);
     let marks = plan != Plan::Ignore && arguments.containment.kill_leftovers;
-    let (mark, kind) = (marks.then(|| sessions.mark(job)), sessions.kind(job));
-    Ok(Step { job, arguments, plan, kind, mark, begun: false, marked: None, was_killed: false })
+    let mark = marks.then(|| sessions(&arguments).mark(job));
+    Ok(Step { job, arguments, plan, mark, begun: false, marked: None, was_killed: false })
 }
 
 /// In the extern step, which `ends` the job if that had no lease and has one now.
@@ -254,14 +252,6 @@ fn end_step(step: &Step) -> Outcome {
     })
 }
 
-/// Whether Slurm ends the extern step when KillWait is over and not before: since 24.05
-/// (stepd_cleanup() in mgr.c).
-fn waits_for_others(spank: &SpankHandle<'_>) -> bool {
-    let number = |part: Result<&str, _>| part.ok().and_then(|part| part.parse().ok());
-    let release = number(spank.slurm_version_major()).zip(number(spank.slurm_version_minor()));
-    release >= Some((24_u32, 5_u32))
-}
-
 /// `work`, as [`as_root`] does it; what fails is in the log.
 fn in_child(job: Job, sessions: &Sessions, doing: &str, work: impl Fn() -> Outcome) -> Outcome {
     let work = || guarded(&work).inspect_err(|error| log::error!("{error}")).is_ok();
@@ -289,32 +279,4 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
     }
     let confined = step::bind(&sessions, job, false);
     if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }
-}
-
-fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> {
-    let arguments = arguments::parse(spank.plugin_argv()?)?;
-    log::set_max_level(arguments.log_level);
-    Ok(arguments)
-}
-
-fn sessions(arguments: &Arguments) -> Sessions {
-    Sessions { site: arguments.site(Roots::default()) }
-}
-
-fn this_job(spank: &SpankHandle<'_>) -> Result<Job, Box<dyn Error>> {
-    Ok(Job { id: spank.job_id()?, uid: spank.job_uid()? })
-}
-
-/// In a process whose environment is the user's.
-fn request(spank: &SpankHandle<'_>) -> Result<Request, Box<dyn Error>> {
-    Ok(Request { uid: spank.job_uid()?, wish: wish(spank), partition: None })
-}
-
-/// A wish that is neither yes nor no was refused at submission, unless the
-/// plugin is `optional`: then it counts as none.
-fn wish(spank: &SpankHandle<'_>) -> Wish {
-    Wish::parse(spank.get_option_value_lossy(OPTION).as_deref()).unwrap_or_else(|problem| {
-        log::warn!("{problem}; going on as if it were not given");
-        Wish::None
-    })
 }

@@ -1,6 +1,6 @@
 //! A step of the job, decided once, as root, for all its tasks.
 
-use user_session::{Found, Job, Lease, Moment, Sessions};
+use user_session::{Found, Job, Lease, Moment, SessionKind, Sessions};
 
 use crate::arguments::Arguments;
 use crate::policy::{Request, Verdict, Wish, decide};
@@ -12,8 +12,8 @@ pub(crate) enum Plan {
     Ignore,
     /// No session, because the job is not to have one.
     Decline,
-    /// The session.
-    Session,
+    /// The session, of that kind.
+    Session(SessionKind),
     /// No session, although the job was to have one.
     Missing {
         /// Why.
@@ -43,7 +43,7 @@ pub(crate) fn plan(
         (_, Some(lease)) if lease.is_open() && wish != Wish::No => session(sessions, job),
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
             if sessions.take_late(job) {
-                Plan::Session
+                Plan::Session(sessions.kind(job))
             } else {
                 missing(sessions, job, cause, !told)
             }
@@ -67,7 +67,7 @@ fn session(sessions: &Sessions, job: Job) -> Plan {
         found = sessions.check(job);
     }
     match found {
-        Found::Bound => Plan::Session,
+        Found::Bound(kind) => Plan::Session(kind),
         Found::Gone(gone) => missing(sessions, job, gone, true),
         Found::Unbound(error) => {
             log::error!("{job}: confine the session: {error}");
@@ -90,7 +90,7 @@ fn apart() -> Plan {
 
 fn take(sessions: &Sessions, job: Job) -> Plan {
     match sessions.take(job, Moment::Step) {
-        Ok(()) => Plan::Session,
+        Ok(()) => Plan::Session(sessions.kind(job)),
         Err(error) => {
             log::error!("{job}: open session: {error}");
             missing(sessions, job, error.to_string(), true)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use user_session::Job;
+use user_session::{Job, SessionKind};
 
 use crate::arguments::{Arguments, OnError};
 use crate::environment::{export, remove_stale};
@@ -13,7 +13,7 @@ use crate::step::Plan;
 pub(crate) struct Task<'a> {
     pub(crate) job: Job,
     /// Looks for the runtime directory that it is to use, or why there is none for it.
-    pub(crate) door: &'a dyn Fn() -> Result<PathBuf, String>,
+    pub(crate) door: &'a dyn Fn(SessionKind) -> Result<PathBuf, String>,
     /// One task of a step speaks for all.
     pub(crate) is_first: bool,
 }
@@ -33,7 +33,7 @@ pub(crate) fn enter(
         Plan::Ignore => return Ok(()),
         Plan::Decline => return remove_stale(host, Path::exists),
         Plan::Missing { cause, tell } => (cause.clone(), *tell),
-        Plan::Session => match (task.door)() {
+        Plan::Session(kind) => match (task.door)(*kind) {
             Ok(dir) => return export(host, &dir),
             Err(cause) => (cause, true),
         },
@@ -85,7 +85,7 @@ mod tests {
         let site = Arguments { on_error, min_uid: 0, ..Arguments::default() };
         let mut host = Scripted::with_env(stale);
         let job = Job { id: 42, uid: 1000 };
-        let door = || Err("/nonexistent does not exist".to_owned());
+        let door = |_| Err("/nonexistent does not exist".to_owned());
         let task = Task { job, door: &door, is_first };
         let entered = enter(plan, &site, &task, &mut host);
         (entered, host)
@@ -109,7 +109,7 @@ mod tests {
     /// exported, although the node's view said so.
     #[test]
     fn what_is_not_live_here_is_not_exported() {
-        let (entered, host) = enter_with(&Plan::Session, OnError::Warn, true);
+        let (entered, host) = enter_with(&Plan::Session(SessionKind::Shared), OnError::Warn, true);
         assert_eq!(entered, Ok(()));
         assert_eq!(host.env(RUNTIME_DIR), None);
         assert!(host.told.concat().contains("/nonexistent does not exist"), "{:?}", host.told);

@@ -11,8 +11,8 @@ use crate::terms::site::SessionKind;
 /// How the session of a job stands.
 #[derive(Debug)]
 pub enum Found {
-    /// It can be used, and is held to its jobs.
-    Bound,
+    /// It can be used, and is held to its jobs; of this kind.
+    Bound(SessionKind),
     /// An admin, its user, or a crash of its manager has ended it: how that is seen, in one line.
     Gone(String),
     /// It cannot be held to its jobs.
@@ -24,10 +24,11 @@ impl Sessions {
     /// any more, it is again. Costs a few small files where all is well.
     #[must_use]
     pub fn check(&self, job: Job) -> Found {
-        if let Err(gone) = kinds::of(self.kind(job)).check(&self.site, job) {
+        let kind = self.kind(job);
+        if let Err(gone) = kinds::of(kind).check(&self.site, job) {
             return Found::Gone(gone);
         }
-        self.bind_again(job).map_or_else(Found::Unbound, |()| Found::Bound)
+        self.bind_again(job).map_or_else(Found::Unbound, |()| Found::Bound(kind))
     }
 
     /// The runtime directory for a task of `job`, whose session is of that kind (its user cannot read

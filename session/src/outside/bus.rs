@@ -17,8 +17,7 @@ use crate::outside::properties::{Properties, Property};
 use crate::outside::runtime_dir::{self, Viewpoint};
 use crate::outside::systemd::{Awaited, Systemd, Units};
 use crate::terms::budget::Budget;
-use crate::terms::bus_error::{bus_cause, nobody_answers};
-use crate::terms::error::{Error, NotLive, Problem, Result};
+use crate::terms::error::{Error, NotLive, Result};
 use crate::terms::roots::Roots;
 
 mod body;
@@ -27,7 +26,7 @@ mod keep;
 mod slice;
 mod units;
 mod user;
-use body::{Arguments, property};
+use body::Arguments;
 use event_loop::EventLoop;
 use units::{manager_name, runtime_dir_name};
 
@@ -58,8 +57,6 @@ const DAEMON: Object<'_> = Object {
 
 /// The first thing that is tried.
 pub(crate) const CONNECT: &str = "connect to the system bus";
-
-const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
 /// D-Bus Specification, "Standard Interfaces".
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
@@ -181,15 +178,7 @@ impl Systemd for Bus<'_> {
     }
 
     fn set_linger(&mut self, uid: u32, on: bool) -> Result<()> {
-        let doing = format!("turn linger {} for uid {uid}", if on { "on" } else { "off" });
-        let asked = format!("{uid}\n{on}\nfalse");
-        match self.send(&doing, &LOGIND, "SetUserLinger", ("ubb", &asked))? {
-            Err(error) if is_refusal(&error) => {
-                let (cause, is_gone) = (bus_cause(&error), nobody_answers(&error));
-                Err(Problem::Refused { doing, cause, is_gone }.into())
-            }
-            reply => reply.map(drop).map_err(Error::bus(doing)),
-        }
+        user::set_linger(self, uid, on)
     }
 
     fn units(&mut self, uid: u32) -> Result<Units> {
@@ -197,39 +186,19 @@ impl Systemd for Bus<'_> {
     }
 
     fn start_manager(&mut self, uid: u32) -> Result<()> {
-        let unit = manager_name(uid);
-        let asked = format!("{unit}\nreplace");
-        self.call(format!("start {unit}"), &SYSTEMD, "StartUnit", ("ss", &asked))?;
-        Ok(())
+        units::start(self, uid)
     }
 
-    /// With its runtime directory, which it requires: from 256 that stays for
-    /// logind's UserStopDelaySec after the manager (systemd 257: 10 s).
     fn stop_manager(&mut self, uid: u32) -> Result<()> {
-        let unit = runtime_dir_name(uid);
-        let doing = format!("stop {unit}");
-        let asked = format!("{unit}\nreplace");
-        match self.send(&doing, &SYSTEMD, "StopUnit", ("ss", &asked))? {
-            Err(error) if is_error(&error, NO_SUCH_UNIT) => Ok(()),
-            reply => reply.map(drop).map_err(Error::bus(doing)),
-        }
+        units::stop(self, uid)
     }
 
     fn kill_manager(&mut self, uid: u32) -> Result<()> {
-        let unit = manager_name(uid);
-        let (doing, asked) = (format!("kill {unit}"), format!("{unit}\nall\n9"));
-        match self.send(&doing, &SYSTEMD, "KillUnit", ("ssi", &asked))? {
-            Err(error) if is_error(&error, NO_SUCH_UNIT) => Ok(()),
-            reply => reply.map(drop).map_err(Error::bus(doing)),
-        }
+        units::kill(self, uid)
     }
 
     fn forget_failure(&mut self, uid: u32) -> Result<()> {
-        let unit = manager_name(uid);
-        let doing = format!("forget that {unit} failed");
-        // It has not, or systemd has forgotten it already.
-        let _ = self.send(&doing, &SYSTEMD, "ResetFailedUnit", ("s", &unit))?;
-        Ok(())
+        units::forget_failure(self, uid)
     }
 
     fn freeze(&mut self, uid: u32) -> Result<()> {
@@ -253,11 +222,7 @@ impl Systemd for Bus<'_> {
     }
 
     fn removes_ipc(&mut self) -> Result<bool> {
-        let doing = "ask logind for RemoveIPC";
-        let manager = Object { interface: PROPERTIES, ..LOGIND };
-        let asked = format!("{}\nRemoveIPC", LOGIND.interface);
-        let reply = self.call(doing.into(), &manager, "Get", ("ss", &asked))?;
-        property(&reply).map_err(Error::bus(doing))
+        user::removes_ipc(self)
     }
 
     fn is_logged_in(&mut self, uid: u32) -> Result<bool> {
@@ -301,18 +266,6 @@ async fn next_signal(messages: &mut MessageStream) -> zbus::Result<()> {
         if is_job && message.message_type() == Type::Signal {
             return Ok(());
         }
-    }
-}
-
-/// Whether somebody has answered: who leaves the bus without an answer may have done
-/// it (D-Bus Specification, org.freedesktop.DBus.Error.NoReply). zbus has the bus's own
-/// errors in a type of theirs.
-fn is_refusal(error: &zbus::Error) -> bool {
-    use zbus::fdo::Error::{NoReply, ZBus};
-    match error {
-        zbus::Error::MethodError(..) => true,
-        zbus::Error::FDO(standard) => !matches!(**standard, NoReply(_) | ZBus(_)),
-        _ => false,
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Bus, NO_SUCH_UNIT, SYSTEMD, is_error, units};
+use super::units::{self, NO_SUCH_UNIT};
+use super::{Bus, SYSTEMD, is_error};
 use crate::terms::error::{Error, Result};
 
 /// The arguments of StartTransientUnit.

@@ -2,9 +2,11 @@
 
 use zbus::{Structure, Variant};
 
-use super::{Bus, SYSTEMD};
+use super::{Bus, SYSTEMD, is_error};
 use crate::outside::systemd::{Unit, Units};
 use crate::terms::error::{Error, Result};
+
+pub(super) const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
 pub(super) fn of(bus: &mut Bus<'_>, uid: u32) -> Result<Units> {
     let [manager, runtime_dir] = both(bus, &[manager_name(uid), runtime_dir_name(uid)])?;
@@ -27,6 +29,42 @@ pub(super) fn manager_name(uid: u32) -> String {
 
 pub(super) fn runtime_dir_name(uid: u32) -> String {
     format!("user-runtime-dir@{uid}.service")
+}
+
+pub(super) fn start(bus: &mut Bus<'_>, uid: u32) -> Result<()> {
+    let unit = manager_name(uid);
+    let asked = format!("{unit}\nreplace");
+    bus.call(format!("start {unit}"), &SYSTEMD, "StartUnit", ("ss", &asked))?;
+    Ok(())
+}
+
+/// With its runtime directory, which it requires: from 256 that stays for
+/// logind's UserStopDelaySec after the manager (systemd 257: 10 s).
+pub(super) fn stop(bus: &mut Bus<'_>, uid: u32) -> Result<()> {
+    let unit = runtime_dir_name(uid);
+    let doing = format!("stop {unit}");
+    let asked = format!("{unit}\nreplace");
+    match bus.send(&doing, &SYSTEMD, "StopUnit", ("ss", &asked))? {
+        Err(error) if is_error(&error, NO_SUCH_UNIT) => Ok(()),
+        reply => reply.map(drop).map_err(Error::bus(doing)),
+    }
+}
+
+pub(super) fn kill(bus: &mut Bus<'_>, uid: u32) -> Result<()> {
+    let unit = manager_name(uid);
+    let (doing, asked) = (format!("kill {unit}"), format!("{unit}\nall\n9"));
+    match bus.send(&doing, &SYSTEMD, "KillUnit", ("ssi", &asked))? {
+        Err(error) if is_error(&error, NO_SUCH_UNIT) => Ok(()),
+        reply => reply.map(drop).map_err(Error::bus(doing)),
+    }
+}
+
+pub(super) fn forget_failure(bus: &mut Bus<'_>, uid: u32) -> Result<()> {
+    let unit = manager_name(uid);
+    let doing = format!("forget that {unit} failed");
+    // It has not, or systemd has forgotten it already.
+    let _ = bus.send(&doing, &SYSTEMD, "ResetFailedUnit", ("s", &unit))?;
+    Ok(())
 }
 
 fn find(reply: &Structure<'_>, unit: &str) -> Option<Unit> {

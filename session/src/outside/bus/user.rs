@@ -1,9 +1,31 @@
-//! A user in logind's eyes over the bus (org.freedesktop.login1(5)).
+//! logind over the bus, and a user in its eyes (org.freedesktop.login1(5)).
 
 use zbus::{Structure, Variant};
 
+use super::body::property;
 use super::{Bus, LOGIND, Object, PROPERTIES, is_error};
-use crate::terms::error::{Error, Result};
+use crate::terms::bus_error::{bus_cause, nobody_answers};
+use crate::terms::error::{Error, Problem, Result};
+
+pub(super) fn set_linger(bus: &mut Bus<'_>, uid: u32, on: bool) -> Result<()> {
+    let doing = format!("turn linger {} for uid {uid}", if on { "on" } else { "off" });
+    let asked = format!("{uid}\n{on}\nfalse");
+    match bus.send(&doing, &LOGIND, "SetUserLinger", ("ubb", &asked))? {
+        Err(error) if is_refusal(&error) => {
+            let (cause, is_gone) = (bus_cause(&error), nobody_answers(&error));
+            Err(Problem::Refused { doing, cause, is_gone }.into())
+        }
+        reply => reply.map(drop).map_err(Error::bus(doing)),
+    }
+}
+
+pub(super) fn removes_ipc(bus: &mut Bus<'_>) -> Result<bool> {
+    let doing = "ask logind for RemoveIPC";
+    let manager = Object { interface: PROPERTIES, ..LOGIND };
+    let asked = format!("{}\nRemoveIPC", LOGIND.interface);
+    let reply = bus.call(doing.into(), &manager, "Get", ("ss", &asked))?;
+    property(&reply).map_err(Error::bus(doing))
+}
 
 /// By sd_uid_get_state(3); the other states are offline, opening, lingering, closing.
 /// A login by ssh or cron has no seat, and is active. `online` is one on a seat that
@@ -53,4 +75,16 @@ fn is_unknown(error: &zbus::Error) -> bool {
         _ => is_error(error, "org.freedesktop.DBus.Error.UnknownObject"),
     };
     has_no_object || is_error(error, "org.freedesktop.login1.NoSuchUser")
+}
+
+/// Whether somebody has answered: who leaves the bus without an answer may have done
+/// it (D-Bus Specification, org.freedesktop.DBus.Error.NoReply). zbus has the bus's own
+/// errors in a type of theirs.
+fn is_refusal(error: &zbus::Error) -> bool {
+    use zbus::fdo::Error::{NoReply, ZBus};
+    match error {
+        zbus::Error::MethodError(..) => true,
+        zbus::Error::FDO(standard) => !matches!(**standard, NoReply(_) | ZBus(_)),
+        _ => false,
+    }
 }
