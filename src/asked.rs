@@ -1,4 +1,4 @@
-//! What Slurm tells of a job and of itself, in our words.
+//! What a callback begins with: what Slurm tells of a job and of itself, and the arguments of the line.
 
 use std::error::Error;
 
@@ -8,16 +8,19 @@ use user_session::{Job, Roots, Sessions};
 use crate::arguments::{self, Arguments};
 use crate::policy::{OPTION, Request, Wish};
 
+/// The line in plugstack.conf, read anew in each callback; its log level holds from now on.
 pub(crate) fn read_arguments(spank: &SpankHandle<'_>) -> Result<Arguments, Box<dyn Error>> {
     let arguments = arguments::parse(spank.plugin_argv()?)?;
     log::set_max_level(arguments.log_level);
     Ok(arguments)
 }
 
+/// The sessions of this node, as the line has them.
 pub(crate) fn sessions(arguments: &Arguments) -> Sessions {
     Sessions { site: arguments.site(Roots::default()) }
 }
 
+/// The job that this process of Slurm's is for.
 pub(crate) fn this_job(spank: &SpankHandle<'_>) -> Result<Job, Box<dyn Error>> {
     Ok(Job { id: spank.job_id()?, uid: spank.job_uid()? })
 }

@@ -266,7 +266,7 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
     // Also without a session: who lingers has one of their own.
     if step.plan != Plan::Ignore {
         let held = sessions.hold_in_step(job, spank.task_pid()?);
-        held.unwrap_or_else(|error| log::error!("{job}: keep a task in its step: {error}"));
+        held.unwrap_or_else(|error| log::error!("{job}: hold a task in its step: {error}"));
     }
     if std::mem::replace(&mut step.begun, true) {
         return Ok(());

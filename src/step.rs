@@ -1,6 +1,6 @@
 //! A step of the job, decided once, as root, for all its tasks.
 
-use user_session::{Found, Job, Lease, Moment, SessionKind, Sessions};
+use user_session::{Job, Lease, Moment, SessionKind, Sessions, Standing};
 
 use crate::arguments::Arguments;
 use crate::policy::{Request, Verdict, Wish, decide};
@@ -59,7 +59,7 @@ pub(crate) fn plan(
 /// user or a crash of its manager has ended since is opened again.
 fn session(sessions: &Sessions, job: Job) -> Plan {
     let mut found = sessions.check(job);
-    if let Found::Gone(gone) = &found {
+    if let Standing::Gone(gone) = &found {
         log::warn!("{job}: find its session: {gone}; it is opened again");
         if let missing @ Plan::Missing { .. } = take(sessions, job) {
             return missing;
@@ -67,9 +67,12 @@ fn session(sessions: &Sessions, job: Job) -> Plan {
         found = sessions.check(job);
     }
     match found {
-        Found::Bound(kind) => Plan::Session(kind),
-        Found::Gone(gone) => missing(sessions, job, gone, true),
-        Found::Unbound(error) => {
+        Standing::Bound(kind) => Plan::Session(kind),
+        Standing::Gone(gone) => {
+            log::error!("{job}: open session: {gone}");
+            missing(sessions, job, gone, true)
+        }
+        Standing::Unbound(error) => {
             log::error!("{job}: confine the session: {error}");
             missing(sessions, job, format!("confine it: {error}"), true)
         }

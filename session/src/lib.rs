@@ -21,7 +21,7 @@ pub mod status;
 mod terms;
 
 pub use leases::boot::{PutBack, put_back_at_boot};
-pub use leases::door::Found;
+pub use leases::door::Standing;
 pub use leases::mark::Mark;
 pub use leases::sessions::Sessions;
 pub use leases::stale::Stale;

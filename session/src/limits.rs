@@ -2,5 +2,5 @@
 
 pub(crate) mod amounts;
 pub(crate) mod devices;
-pub(crate) mod floor;
+mod floor;
 pub(crate) mod read;

@@ -7,15 +7,15 @@ pub(crate) mod crash;
 pub(crate) mod dying;
 #[cfg(test)]
 pub(crate) mod fake;
-pub(crate) mod fault;
+mod fault;
 pub(crate) mod files;
-pub(crate) mod freezer;
+mod freezer;
 pub(crate) mod mounts;
 pub(crate) mod proc;
 pub(crate) mod processes;
 pub(crate) mod properties;
 pub(crate) mod runtime_dir;
-pub(crate) mod scan;
+mod scan;
 pub(crate) mod systemd;
 pub(crate) mod text;
 pub(crate) mod unified;

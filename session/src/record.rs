@@ -11,6 +11,7 @@
 //! /run/spank-linger/<uid>/manager  the manager that systemd has said is up
 //! /run/spank-linger/<uid>/found    what ran in the session when it was found
 //! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
+//! /run/spank-linger/<uid>/no-audit-ids  that it has been said that this node has none
 //! /run/spank-linger/<uid>/kept     until when the session is kept, without a job
 //! /var/lib/spank-linger/<uid>      linger as it was before the first lease
 //! ```
@@ -126,6 +127,7 @@ const MANAGER: &str = "manager";
 
 /// There while a session is kept; in it the seconds since boot until which it is.
 const KEPT: &str = "kept";
+const NO_AUDIT_IDS: &str = "no-audit-ids";
 
 /// The record of what was found, beside the leases.
 const FOUND: &str = "found";

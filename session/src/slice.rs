@@ -1,4 +1,4 @@
 //! The user's slice, held to what their jobs may use: whatever a job's session is, and also without one.
 
-pub(crate) mod cap;
+mod cap;
 pub(crate) mod confine;

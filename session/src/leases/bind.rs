@@ -7,8 +7,7 @@ use crate::outside::bus::Bus;
 use crate::outside::proc::sees_this_process;
 use crate::outside::systemd::Systemd;
 use crate::record;
-use crate::slice::confine::confine;
-use crate::slice::confine::is_capped;
+use crate::slice::confine::{confine, is_capped};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
@@ -58,7 +57,7 @@ impl Sessions {
 
     fn cap(&self, job: Job) -> Result<()> {
         let budget = Budget::starting_now(self.site.timeout).for_trying();
-        hold(&mut Bus::new(&self.site.roots, budget), &self.site, job, budget)
+        confine_together(&mut Bus::new(&self.site.roots, budget), &self.site, job, budget)
     }
 
     /// A session that the kernel holds to limits, if only to the floor, is none without:
@@ -73,7 +72,12 @@ impl Sessions {
 }
 
 /// Holds the slice to what the user's jobs may use together, if `job` is one of them.
-pub(crate) fn hold(systemd: &mut dyn Systemd, site: &Site, job: Job, budget: Budget) -> Result<()> {
+pub(crate) fn confine_together(
+    systemd: &mut dyn Systemd,
+    site: &Site,
+    job: Job,
+    budget: Budget,
+) -> Result<()> {
     let is_done = || is_capped(site, job.uid).unwrap_or(false);
     match &record::lock_unless(&site.roots, job.uid, budget, is_done)? {
         Some(state) if !matches!(state.lease(job.id), Ok(None)) => {

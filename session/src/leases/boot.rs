@@ -5,8 +5,7 @@
 //! is to it: no bus is needed, and no session begins.
 
 use crate::outside::account::User;
-use crate::outside::crash;
-use crate::outside::files;
+use crate::outside::{crash, files};
 use crate::record::{self, Undo};
 use crate::status::Before;
 use crate::terms::error::{Error, Result};

@@ -10,7 +10,7 @@ use crate::terms::site::SessionKind;
 
 /// How the session of a job stands.
 #[derive(Debug)]
-pub enum Found {
+pub enum Standing {
     /// It can be used, and is held to its jobs; of this kind.
     Bound(SessionKind),
     /// An admin, its user, or a crash of its manager has ended it: how that is seen, in one line.
@@ -23,12 +23,12 @@ impl Sessions {
     /// How the session of `job` stands, for one of its steps, as root. Where it is not held to its jobs
     /// any more, it is again. Costs a few small files where all is well.
     #[must_use]
-    pub fn check(&self, job: Job) -> Found {
+    pub fn check(&self, job: Job) -> Standing {
         let kind = self.kind(job);
         if let Err(gone) = kinds::of(kind).check(&self.site, job) {
-            return Found::Gone(gone);
+            return Standing::Gone(gone);
         }
-        self.bind_again(job).map_or_else(Found::Unbound, |()| Found::Bound(kind))
+        self.bind_again(job).map_or_else(Standing::Unbound, |()| Standing::Bound(kind))
     }
 
     /// The runtime directory for a task of `job`, whose session is of that kind (its user cannot read

@@ -21,9 +21,9 @@ pub(crate) fn of(kind: SessionKind) -> &'static dyn Kind {
     }
 }
 
-/// The end of a session may take so long, whatever its kind.
+/// The end of a user's sessions may take so long: one after the other.
 pub(crate) fn longest_end(site: &Site) -> Duration {
-    ALL.iter().map(|kind| of(*kind).longest_end(site)).max().unwrap_or_default()
+    ALL.iter().map(|kind| of(*kind).longest_end(site)).sum()
 }
 
 /// And the end of what a job left in it.
@@ -36,6 +36,11 @@ pub(crate) fn longest_end_left(site: &Site) -> Duration {
 pub(crate) fn undo(on: &mut On<'_>, wait: Wait) -> Result<bool> {
     let undone = ALL.map(|kind| of(kind).undo(on, wait));
     let still_ends = undone.iter().any(|undone| matches!(undone, Ok(true)));
-    let undone = all(undone.map(|undone| undone.map(drop)));
-    all([undone, confine(on)]).map(|()| still_ends)
+    let whose = format!("uid {}", on.uid);
+    let undone = all(&whose, undone.map(|undone| undone.map(drop)));
+    match all(&whose, [undone, confine(on)]) {
+        Err(error) if still_ends => log::error!("{whose}: {error}"),
+        done => done?,
+    }
+    Ok(still_ends)
 }

@@ -1,8 +1,5 @@
 //! The audit session id of a step, which all that it starts bears.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
-
 use crate::leases::sessions::Sessions;
 use crate::outside::audit;
 use crate::record::{self, Marked};
@@ -48,10 +45,7 @@ impl Sessions {
 
     /// Once for all jobs that share a session: it is the kernel's doing.
     fn tell_that_nothing_is_marked(&self, job: Job) {
-        let told = self.site.roots.run.join(job.uid.to_string()).join("no-audit-ids");
-        let mut options = OpenOptions::new();
-        let is_new = options.write(true).create_new(true).mode(0o600).open(&told);
-        if is_new.is_ok() {
+        if record::state(&self.site.roots, job.uid).is_first_to_tell() {
             log::warn!(
                 "{job}: mark its processes: no audit session ids on this node; what a job leaves \
                  in the session ends with its user's last job"

@@ -36,7 +36,7 @@ impl Sessions {
         let budget = Budget::starting_now(self.site.timeout).and(kinds::longest_end(&self.site));
         let systemd = &mut Bus::new(&self.site.roots, budget);
         let released = release(systemd, &self.site, job, budget);
-        all([released, left.and_then(|left| none_lives(&self.site, job, left))])
+        all(&job, [released, left.and_then(|left| none_lives(&self.site, job, left))])
     }
 
     /// What [`Sessions::release`] may take at most, by the deadlines of what it does.
@@ -106,6 +106,8 @@ fn none_lives(site: &Site, job: Job, left: Vec<Process>) -> Result<()> {
     all_gone(&left.into_iter().filter(|process| now.contains(process)).collect::<Vec<_>>())
 }
 
+/// Drops the lease of `job`, and undoes what no job of its user holds any more: each act whatever becomes of the
+/// others, but nothing is undone while the lease could not be dropped.
 pub(crate) fn release(
     systemd: &mut dyn Systemd,
     site: &Site,
@@ -116,9 +118,12 @@ pub(crate) fn release(
     drop_lease(site, state, job.id)?;
     let swept = drop_over(site, job.uid, state, false);
     let on = &mut On { site, uid: job.uid, state, systemd, budget };
-    let ended =
-        if state.is_held()? { confine(on) } else { kinds::undo(on, Wait::OrKeep).map(drop) };
-    all([ended, swept.map(drop)])
+    let ended = match state.is_held() {
+        Ok(true) => confine(on),
+        Ok(false) => kinds::undo(on, Wait::OrKeep).map(drop),
+        Err(error) => Err(error),
+    };
+    all(&job, [ended, swept.map(drop)])
 }
 
 fn drop_lease(site: &Site, state: &Locked, id: u32) -> Result<()> {

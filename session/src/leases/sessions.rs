@@ -1,8 +1,7 @@
-//! Leases: the first opens the session of a user, the last closes it.
+//! The sessions of a node, and what is asked about a lease.
 
 use crate::outside::crash;
-use crate::record::keepers::is_apart;
-use crate::record::keepers::{Keeper, is_over};
+use crate::record::keepers::{Keeper, is_apart, is_over};
 use crate::record::{self, Lease};
 use crate::terms::error::{Error, Result};
 use crate::terms::job::{Job, Role};

@@ -109,6 +109,7 @@ fn lock_kept(site: &Site, uid: u32, budget: Budget) -> Result<Option<Locked>> {
     record::lock(&site.roots, uid, budget).map(Some)
 }
 
+/// Closes the session if it is kept and its end has come.
 pub(crate) fn end_kept(
     systemd: &mut dyn Systemd,
     site: &Site,
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
     use crate::outside::fake::{Ask, Scripted, site};
     use crate::outside::proc::show_this_process;
-    use crate::record::{Lease, Locked, Undo};
+    use crate::record::{Lease, Undo};
     use crate::terms::site::{Means, SessionKind};
 
     const UID: u32 = 4711;

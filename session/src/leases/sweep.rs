@@ -29,7 +29,7 @@ impl Sessions {
         let mut bus = Bus::new(&self.site.roots, budget);
         let mut ending = Vec::new();
         for uid in uids {
-            match sweep_user(&mut bus, &self.site, uid, slurmd_starts, budget) {
+            match sweep_at_start(&mut bus, &self.site, uid, slurmd_starts, budget) {
                 Err(error) if error.is_late() => return Err(error),
                 Err(error) => log::error!("uid {uid}: sweep what an ended job left: {error}"),
                 Ok(still_ends) => ending.extend(still_ends.then_some(uid)),
@@ -117,7 +117,7 @@ pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
 /// When slurmd loads the plugin. Waits for no session to end and for no lock:
 /// there may be many, and slurmd waits for us. Who holds the lock sweeps as well.
 /// Answers with whether a session still is to end.
-pub(crate) fn sweep_user(
+pub(crate) fn sweep_at_start(
     systemd: &mut dyn Systemd,
     site: &Site,
     uid: u32,

@@ -85,6 +85,7 @@ impl Sessions {
     }
 }
 
+/// Takes a lease: it is written down as failed, and as open when its session is.
 pub(crate) fn take(on: &mut On<'_>, job: Job, moment: Moment) -> Result<()> {
     let (site, state) = (on.site, on.state);
     let has_dropped = drop_over(site, job.uid, state, false)?;
@@ -93,7 +94,8 @@ pub(crate) fn take(on: &mut On<'_>, job: Job, moment: Moment) -> Result<()> {
     let kind = if before.is_some() { state.kind(job.id) } else { site.kind() };
     note_process(site, state, job.id, moment)?;
     let is_shared = before.is_none() && state.is_held()?;
-    // Before anything of the user's can begin in it. Where another job holds it that has been done.
+    // Before anything of the user's can begin in it, and before a kept one runs again. Where another job holds it
+    // that has been done.
     if has_dropped || dropped == Some(true) || !is_shared {
         confine(on)?;
     }
@@ -120,7 +122,7 @@ fn begin(on: &On<'_>, id: u32, is_new: bool) -> Result<Option<Lease>> {
 }
 
 /// With the lease, so that nobody finds that one without it.
-pub(crate) fn note_process(site: &Site, state: &Locked, id: u32, moment: Moment) -> Result<()> {
+fn note_process(site: &Site, state: &Locked, id: u32, moment: Moment) -> Result<()> {
     let this = moment.role().and_then(|role| Keeper::this(role, &site.roots.proc));
     match this {
         Some(this) if !state.keepers(id)?.contains(&this) => state.add_keeper(id, &this),
@@ -128,6 +130,7 @@ pub(crate) fn note_process(site: &Site, state: &Locked, id: u32, moment: Moment)
     }
 }
 
+/// Notes why there is no session, and puts back what no other job holds.
 pub(crate) fn give_up(
     systemd: &mut dyn Systemd,
     site: &Site,

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::kind::On;
 use crate::leases::release::{end_left, release};
 use crate::leases::sessions::Sessions;
-use crate::leases::sweep::{see_the_end, sweep_user};
+use crate::leases::sweep::{see_the_end, sweep_at_start};
 use crate::leases::take::{give_up, take};
 use crate::outside::account::User;
 use crate::outside::crash;
@@ -45,7 +45,6 @@ impl Node {
         fs::create_dir_all(&roots.linger).unwrap();
         show_this_process(&roots.proc);
         let uid = nix::unistd::getuid().as_raw();
-        // What is asked about the slice is in its own tests, and in the model's.
         let linger_file = User::look_up(uid, &roots).unwrap().linger_file();
         Self { dir, site, roots, uid, linger_file }
     }
@@ -82,10 +81,10 @@ impl Node {
         release(&mut systemd, &self.site, self.job(id), budget)
     }
 
-    fn settle(&self, slurmd_starts: bool, script: impl IntoIterator<Item = Ask>) -> Result<()> {
+    fn sweep(&self, slurmd_starts: bool, script: impl IntoIterator<Item = Ask>) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let mut systemd = self.systemd(script);
-        if sweep_user(&mut systemd, &self.site, self.uid, slurmd_starts, budget)? {
+        if sweep_at_start(&mut systemd, &self.site, self.uid, slurmd_starts, budget)? {
             see_the_end(&mut systemd, &self.site, self.uid, budget)?;
         }
         Ok(())
@@ -277,11 +276,11 @@ fn what_could_not_be_undone_is_undone_later() {
 
 /// Show that after a power loss, with the leases gone, linger is put back.
 #[test]
-fn a_power_loss_is_settled() {
+fn a_power_loss_is_swept_up() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
     fs::remove_dir_all(&node.roots.run).unwrap();
     assert_eq!(record::known_uids(&node.roots).unwrap(), [node.uid].into());
-    node.settle(true, PUTS_BACK).unwrap();
+    node.sweep(true, PUTS_BACK).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }

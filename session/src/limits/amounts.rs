@@ -1,4 +1,4 @@
-//! What a job may use, as its own cgroup says, and what several may together.
+//! What a job may use, and what several may together.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What the kernel holds a cgroup to, and the job of this process.
+//! What a cgroup is held to, as the kernel or systemd says, and the job of this process.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -120,7 +120,6 @@ fn not_understood(file: &Path, text: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::site::Confine;
     use std::fs;
 
     /// Show that the job's cgroup is found under every name and level it has.

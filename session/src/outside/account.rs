@@ -6,9 +6,8 @@ use std::path::PathBuf;
 
 use nix::libc::O_NOFOLLOW;
 
-use crate::outside::crash;
-use crate::outside::files;
 use crate::outside::runtime_dir::check_manager;
+use crate::outside::{crash, files};
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::roots::Roots;
 

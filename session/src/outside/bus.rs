@@ -11,11 +11,10 @@ use zbus::address::transport::{Transport, Unix, UnixSocket};
 use zbus::message::Type;
 use zbus::{Address, Connection, Message, MessageStream};
 
-use crate::outside::crash;
-use crate::outside::freezer;
 use crate::outside::properties::{Properties, Property};
 use crate::outside::runtime_dir::{self, Viewpoint};
 use crate::outside::systemd::{Awaited, Systemd, Units};
+use crate::outside::{crash, freezer};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, NotLive, Result};
 use crate::terms::roots::Roots;

@@ -10,8 +10,7 @@ use tempfile::TempDir;
 use crate::outside::properties::{Properties, Property};
 use crate::outside::runtime_dir::{Viewpoint, check};
 use crate::outside::systemd::{Awaited, Systemd, Unit, Units};
-use crate::terms::error::NotLive;
-use crate::terms::error::{Error, Problem, Result};
+use crate::terms::error::{Error, NotLive, Problem, Result};
 use crate::terms::roots::Roots;
 use crate::terms::site::{Confine, Containment, Means, Site};
 
@@ -27,7 +26,8 @@ pub(crate) fn place() -> (TempDir, Roots) {
     (dir, roots)
 }
 
-/// The same as a site of its own, which confines nothing and keeps no session.
+/// The same as a site of its own, which confines nothing (what is asked about the slice is in its own tests and in the
+/// model's) and keeps no session.
 pub(crate) fn site() -> (TempDir, Site) {
     let (dir, roots) = place();
     let (confine, grace) = (Confine::NONE, Duration::from_secs(5));

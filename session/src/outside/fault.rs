@@ -15,7 +15,7 @@ use crate::terms::roots::Roots;
 impl Error {
     /// Whether no user can have caused it.
     #[must_use]
-    pub fn is_the_sites(&self, roots: &Roots) -> bool {
+    pub(crate) fn is_the_sites(&self, roots: &Roots) -> bool {
         let is_ours = |path: &Path| path.starts_with(&roots.run) || path.starts_with(&roots.lib);
         match self.problem() {
             Problem::NoBus { .. } | Problem::NoUnified { .. } => true,

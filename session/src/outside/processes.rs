@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::outside::crash;
-use crate::outside::scan;
 use crate::outside::text::{bytes, text};
+use crate::outside::{crash, scan};
 use crate::terms::decimal::decimal;
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::{Roots, manager};

@@ -14,8 +14,7 @@ use nix::libc::ENAMETOOLONG;
 use crate::outside::audit;
 use crate::outside::text::bytes;
 use crate::terms::decimal::decimal;
-use crate::terms::roots::Roots;
-use crate::terms::roots::manager;
+use crate::terms::roots::{Roots, manager};
 
 /// The processes below the slice of `uid`, with their cgroups seen from it. One
 /// whose cgroup the kernel cannot tell counts as the manager's, whoever it is of:

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::outside::properties::{Properties, Property};
-use crate::terms::error::NotLive;
-use crate::terms::error::Result;
+use crate::terms::error::{NotLive, Result};
 
 /// A signal may be lost with the daemon that sends it, so the state is asked for
 /// at least this often.

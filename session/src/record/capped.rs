@@ -22,7 +22,7 @@ pub(crate) struct Capped {
     pub(crate) wanted: Limits,
     /// The caps that follow: no limit that was there is raised.
     pub(crate) set: Limits,
-    /// The properties that we have changed, or were about to.
+    /// The properties that are not as they were before, by us, or may not be.
     pub(crate) touched: Vec<Name>,
     /// systemd has done it.
     pub(crate) done: bool,

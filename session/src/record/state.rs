@@ -1,10 +1,11 @@
 //! One user's state, as anybody reads it.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use super::lease::Record;
-use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, UNDO, Undo, lists};
+use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, NO_AUDIT_IDS, SLICE, UNDO, Undo, lists};
 use crate::limits::amounts::Limits;
 use crate::outside::audit;
 use crate::outside::files::{any_number_in, numbers_in, read, read_lines, write};
@@ -153,6 +154,13 @@ impl State {
 
     pub(crate) fn found(&self) -> Result<Option<Found>> {
         read(&self.dir.join(FOUND))
+    }
+
+    /// Whether nobody has said yet that this node has no audit session ids: from now on somebody has.
+    pub(crate) fn is_first_to_tell(&self) -> bool {
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create_new(true).mode(0o600);
+        options.open(self.dir.join(NO_AUDIT_IDS)).is_ok()
     }
 
     /// The audit session ids of a job's steps, or of ended jobs.

@@ -12,15 +12,27 @@ use crate::outside::dying::Dying;
 use crate::outside::mounts;
 use crate::outside::processes::{Process, all_gone, processes};
 use crate::outside::systemd::{Awaited, RECHECK, Systemd};
-use crate::record::{Locked, Undo};
-use crate::shared::ipc;
+use crate::record::Undo;
 use crate::shared::keep::{end_keep, is_kept};
 use crate::shared::leftovers::end_strangers;
 use crate::shared::linger::undo_linger;
 use crate::shared::order::{DYING, TIDY};
-use crate::shared::remains;
+use crate::shared::{ipc, remains};
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::site::Means;
+
+/// What became of a session that no job holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closed {
+    /// Nothing is left of it.
+    Gone,
+    /// It was there before, or the user is logged in: it ends with that login.
+    Stays,
+}
+
+/// What systemd takes for itself to stop a manager or to see that it was killed:
+/// up to 2 s on an emulated node with other work.
+const OVERHEAD: Duration = Duration::from_secs(5);
 
 /// What the end of a session may take on top of what it asks on the bus: the
 /// grace and the time to die, once for its manager and once for strangers.
@@ -34,9 +46,7 @@ pub(crate) fn close(on: &mut On<'_>) -> Result<()> {
     let was_kept = is_kept(state);
     let put_back = put_back(on)?;
     let closed = match &put_back {
-        Some((user, undo)) => {
-            wait_until_closed(on.systemd, user, state, undo, site.containment.grace)?
-        }
+        Some((user, undo)) => wait_until_closed(on, user, undo)?,
         None => Closed::Stays,
     };
     match closed {
@@ -60,7 +70,7 @@ pub(crate) fn put_back<'a>(on: &mut On<'a>) -> Result<Option<(User<'a>, Undo)>> 
     if !undo.linger_before && must_stay(on, &user)? {
         return Ok(None);
     }
-    undo_linger(on.systemd, &user, on.state, &undo)?;
+    undo_linger(on, &user, &undo)?;
     Ok(Some((user, undo)))
 }
 
@@ -79,38 +89,19 @@ fn must_stay(on: &mut On<'_>, user: &User<'_>) -> Result<bool> {
     Ok(true)
 }
 
-/// What became of a session that no job holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closed {
-    /// Nothing is left of it.
-    Gone,
-    /// It was there before, or the user is logged in: it ends with that login.
-    Stays,
-}
-
-/// What systemd takes for itself to stop a manager or to see that it was killed:
-/// up to 2 s on an emulated node with other work.
-pub(crate) const OVERHEAD: Duration = Duration::from_secs(5);
-
 /// Waits for the end of a session that nobody holds, so that the next job meets
 /// no half of it. systemd gives what runs in it up to 90 s to stop; here it gets
 /// `grace`. Whoever turns linger on meanwhile stops it from ending, and is ended first.
-pub(crate) fn wait_until_closed(
-    systemd: &mut dyn Systemd,
-    user: &User<'_>,
-    state: &Locked,
-    undo: &Undo,
-    grace: Duration,
-) -> Result<Closed> {
+fn wait_until_closed(on: &mut On<'_>, user: &User<'_>, undo: &Undo) -> Result<Closed> {
     let is_manager = undo.means == Means::Manager;
     if undo.linger_before || is_manager && user.lingers()? {
         return Ok(Closed::Stays);
     }
-    let closed = wait(systemd, user, grace)?;
+    let closed = wait(on.systemd, user, on.site.containment.grace)?;
     if is_manager || !user.lingers()? {
         return Ok(closed);
     }
-    let closed = take_down(systemd, user, state)?;
+    let closed = take_down(on, user)?;
     if user.lingers()? { Err(Problem::LingerStays { uid: user.uid }.into()) } else { Ok(closed) }
 }
 
@@ -148,8 +139,8 @@ fn kill(systemd: &mut dyn Systemd, user: &User<'_>) -> Result<Closed> {
 
 /// Takes a session down whose user has turned linger on again. Nothing of theirs runs between the look at
 /// it and the end: it is frozen, and then killed. Who is logged in is another matter.
-fn take_down(systemd: &mut dyn Systemd, user: &User<'_>, state: &Locked) -> Result<Closed> {
-    let uid = user.uid;
+fn take_down(on: &mut On<'_>, user: &User<'_>) -> Result<Closed> {
+    let (systemd, state, uid) = (&mut *on.systemd, on.state, user.uid);
     log::warn!("uid {uid}: close session: its user has turned linger on again; it is killed");
     if systemd.is_logged_in(uid)? {
         return systemd.set_linger(uid, false).map(|()| Closed::Stays);

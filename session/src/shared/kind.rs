@@ -30,8 +30,7 @@ impl Kind for Shared {
             None => User::look_up(uid, roots)?,
         };
         end_keep(on)?;
-        let opening = Opening { user: &user, state: on.state, means: on.site.means, is_shared };
-        if open(on.systemd, &opening, undo, on.budget)? == Opened::AfterHanging {
+        if open(on, &Opening { user: &user, is_shared }, undo)? == Opened::AfterHanging {
             log::warn!("{job}: start user@{uid}.service: hung, and was killed and begun again");
         }
         note_found(on)
@@ -87,19 +86,19 @@ impl Kind for Shared {
     }
 }
 
-/// Puts linger back and waits for no end. What a session that stays has of its jobs ends all the same.
+/// Puts linger back and waits for no end. What a session that stays has of its jobs ends all the same; the record
+/// is dropped after it, so that what fails is tried again.
 fn leave(on: &mut On<'_>) -> Result<bool> {
     let (state, was_kept) = (on.state, is_kept(on.state));
     let put_back = put_back(on)?;
-    let still_ends = match &put_back {
-        Some((user, undo)) => !forget_undo(user, state, undo)?,
-        None => false,
-    };
     // After a reboot there is nothing to tell strangers by.
     let is_late = Instant::now() >= on.budget.deadline();
     let closes = put_back.is_some();
     if state.has_found() && !was_kept && !is_late && (!closes || on.systemd.is_logged_in(on.uid)?) {
         end_strangers(on)?;
     }
-    Ok(still_ends)
+    match &put_back {
+        Some((user, undo)) => forget_undo(user, state, undo).map(|is_done| !is_done),
+        None => Ok(false),
+    }
 }

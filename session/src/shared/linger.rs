@@ -1,5 +1,6 @@
 //! Linger, put back as it was before the first lease.
 
+use crate::kind::On;
 use crate::outside::account::User;
 use crate::outside::systemd::{Awaited, RECHECK, Systemd};
 use crate::record::{Locked, Undo};
@@ -12,12 +13,8 @@ use crate::terms::site::Means;
 ///
 /// # Errors
 /// What logind answered. The record stays, and a later call tries again.
-pub(crate) fn undo_linger(
-    systemd: &mut dyn Systemd,
-    user: &User<'_>,
-    state: &Locked,
-    undo: &Undo,
-) -> Result<()> {
+pub(crate) fn undo_linger(on: &mut On<'_>, user: &User<'_>, undo: &Undo) -> Result<()> {
+    let (systemd, state) = (&mut *on.systemd, on.state);
     if undo.means == Means::Manager {
         return stop_ours(systemd, user, undo);
     }

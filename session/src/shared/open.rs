@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::kind::On;
 use crate::outside::account::User;
 use crate::outside::systemd::{Awaited, RECHECK, Systemd, Units};
-use crate::record::{Locked, Undo};
+use crate::record::Undo;
 use crate::shared::remains;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
@@ -19,11 +20,9 @@ pub(crate) enum Opened {
     AfterHanging,
 }
 
-/// Whose session, and how.
+/// Whose session.
 pub(crate) struct Opening<'a> {
     pub(crate) user: &'a User<'a>,
-    pub(crate) state: &'a Locked,
-    pub(crate) means: Means,
     /// Another job holds it open.
     pub(crate) is_shared: bool,
 }
@@ -33,35 +32,29 @@ pub(crate) struct Opening<'a> {
 ///
 /// # Errors
 /// What systemd or logind answered; or what is missing although they said yes.
-pub(crate) fn open(
-    systemd: &mut dyn Systemd,
-    opening: &Opening<'_>,
-    undo: Option<Undo>,
-    budget: Budget,
-) -> Result<Opened> {
-    let Opening { user, state, means, .. } = *opening;
-    let undo = remember(systemd, opening, undo)?;
-    let (dir, uid) = (user.runtime_dir(), user.uid);
-    if is_open(systemd, opening)? {
+pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -> Result<Opened> {
+    let (user, uid, state) = (opening.user, on.uid, on.state);
+    let undo = remember(on, user, undo)?;
+    if is_open(on, opening)? {
         return Ok(Opened::Smoothly);
     }
-    systemd.watch(uid, Awaited::Start)?;
-    if wait_out_closing(systemd, uid)?.manager.is_down() {
+    on.systemd.watch(uid, Awaited::Start)?;
+    if wait_out_closing(on.systemd, uid)?.manager.is_down() {
         // What systemd could not remove: 247 starts no manager above it.
         remains::end(user.roots, uid);
     }
-    if means == Means::Linger {
+    if on.site.means == Means::Linger {
         state.note_asked(&undo, true)?;
-        let set = systemd.set_linger(uid, true);
+        let set = on.systemd.set_linger(uid, true);
         if set.as_ref().is_err_and(Error::is_refusal) {
             state.note_asked(&undo, false)?;
         }
         set?;
         require_linger(user)?;
     }
-    let opened = start(systemd, uid, budget)?;
-    let manager = systemd.manager(uid);
-    systemd.look(&dir, uid)?;
+    let opened = start(on.systemd, uid, on.budget)?;
+    let manager = on.systemd.manager(uid);
+    on.systemd.look(&user.runtime_dir(), uid)?;
     manager.map_or(Ok(()), |manager| state.put_manager(manager))?;
     Ok(opened)
 }
@@ -75,8 +68,9 @@ fn require_linger(user: &User<'_>) -> Result<()> {
 /// A session that another job holds, while its user lingers, is taken down by
 /// nobody but an admin: that its manager is still the one that was up tells enough.
 /// For any other, which may be half-way up, systemd is asked.
-fn is_open(systemd: &mut dyn Systemd, opening: &Opening<'_>) -> Result<bool> {
-    let Opening { user, state, means, is_shared } = *opening;
+fn is_open(on: &mut On<'_>, opening: &Opening<'_>) -> Result<bool> {
+    let Opening { user, is_shared } = *opening;
+    let (systemd, state, means) = (&mut *on.systemd, on.state, on.site.means);
     let lingers = user.lingers()?;
     let is_kept = means == Means::Manager || lingers;
     if !is_kept || systemd.look(&user.runtime_dir(), user.uid).is_err() {
@@ -94,8 +88,8 @@ fn is_open(systemd: &mut dyn Systemd, opening: &Opening<'_>) -> Result<bool> {
 /// Writes down, before anything is changed, how linger was. A record that is
 /// there already is from a job that could not undo it: it still holds, unless the
 /// site has turned from the manager to linger since.
-fn remember(systemd: &mut dyn Systemd, opening: &Opening<'_>, undo: Option<Undo>) -> Result<Undo> {
-    let Opening { user, state, means, .. } = *opening;
+fn remember(on: &mut On<'_>, user: &User<'_>, undo: Option<Undo>) -> Result<Undo> {
+    let (state, means) = (on.state, on.site.means);
     match undo {
         Some(undo) if undo.means == Means::Linger || undo.means == means => {
             state.restore_undo(&undo)?;
@@ -107,7 +101,7 @@ fn remember(systemd: &mut dyn Systemd, opening: &Opening<'_>, undo: Option<Undo>
     }
     let linger_before = match means {
         Means::Linger => user.lingers()?,
-        Means::Manager => systemd.units(user.uid)?.are_up(),
+        Means::Manager => on.systemd.units(user.uid)?.are_up(),
     };
     let undo = Undo { name: user.name.clone(), linger_before, asked: false, means, is_copy: false };
     state.put_undo(&undo)?;

@@ -17,8 +17,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::outside::processes::Process;
 use crate::shared::order::Ending;
-use crate::terms::roots::Roots;
-use crate::terms::roots::manager;
+use crate::terms::roots::{Roots, manager};
 
 /// A user can make any number of cgroups.
 const LONGEST: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use crate::record::capped::Capped;
 use crate::terms::error::Result;
 use crate::terms::roots::Roots;
 
-/// Caps the slice of `uid` to `wanted`, or takes the caps back where nothing is
+/// Caps the user's slice to `wanted`, or takes the caps back where nothing is
 /// limited any more. Written down before it is done, so that whoever comes after
 /// a crash can take back what is there.
 ///

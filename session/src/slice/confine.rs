@@ -30,6 +30,7 @@ fn is_at_floor(state: &Locked) -> bool {
     state.capped().is_some_and(|capped| capped.is_at_floor())
 }
 
+/// Whether it is held to that, by what is written down and by the kernel. Costs a few small files.
 pub(crate) fn is_capped(site: &Site, uid: u32) -> Result<bool> {
     let state = record::state(&site.roots, uid);
     let Together::Limits(wanted) = state.together()? else { return Ok(true) };

@@ -206,15 +206,19 @@ fn and_more(more: usize) -> String {
     if more == 0 { String::new() } else { format!(" and {more} more") }
 }
 
-/// What is done whatever becomes of the rest: the first error, with the others in the log.
+/// What is done whatever becomes of the rest: the first error; the others are in the log, with `whose` they are.
 ///
 /// # Errors
 /// The first of them.
-pub(crate) fn all<const N: usize>(done: [Result<()>; N]) -> Result<()> {
+pub(crate) fn all<const N: usize>(whose: &dyn fmt::Display, done: [Result<()>; N]) -> Result<()> {
     let mut errors = done.into_iter().filter_map(Result::err);
-    let first = errors.next();
-    errors.for_each(|error| log::error!("{error}"));
-    first.map_or(Ok(()), Err)
+    let Some(first) = errors.next() else { return Ok(()) };
+    let cause = first.to_string();
+    // A bus that is dead answers nobody.
+    for error in errors.filter(|error| error.to_string() != cause) {
+        log::error!("{whose}: {error}");
+    }
+    Err(first)
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ fn the_start_of_slurmd_passes_by_a_held_lock() {
     node.take(1, OPENS).unwrap();
     let budget = Budget::starting_now(Duration::from_secs(15));
     let lock = record::lock(&node.roots, node.uid, budget).unwrap();
-    node.settle(true, []).unwrap();
+    node.sweep(true, []).unwrap();
     drop(lock);
     assert_eq!(node.lease(1), Some(Lease::Open));
 }

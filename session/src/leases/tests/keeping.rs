@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::leases::stale::end_kept;
+use crate::outside::properties::{INFINITY, Name, Properties, Property};
 use crate::record::Marked;
 
 const BEGAN: u64 = 100;
@@ -69,6 +70,27 @@ fn the_next_job_finds_the_session() {
     node.is_up_for(BEGAN + 50);
     node.guard_calls([Ask::Thaw].into_iter().chain(CLOSES));
     assert!(!node.lingers() && node.is_clean());
+}
+
+/// Show that a kept session is held to the floor of its next job before it runs again.
+#[test]
+fn what_is_kept_is_held_before_it_runs() {
+    let mut node = node();
+    node.take(1, OPENS).unwrap();
+    node.release(1, keeps(&node)).unwrap();
+    node.site.containment.confine = Confine { tasks: true, ..Confine::NONE };
+    let before = Properties {
+        memory_max: INFINITY,
+        memory_swap_max: INFINITY,
+        tasks_max: 5000,
+        allowed_cpus: Vec::new(),
+        device_policy: "auto".into(),
+        device_allow: Vec::new(),
+    };
+    let floor = Ask::SetSlice(vec![Property::Number(Name::TasksMax, 128)]);
+    let runs = [Ask::Thaw, Ask::Look(true), Ask::Units("active")];
+    node.take(2, [Ask::Slice(before), floor].into_iter().chain(runs)).unwrap();
+    assert_eq!(node.lease(2), Some(Lease::Open));
 }
 
 /// Show that a job that has no session ends no keep, and begins none anew.
@@ -139,7 +161,7 @@ fn the_start_of_slurmd_ends_a_keep() {
     let node = node();
     node.take(1, OPENS).unwrap();
     node.release(1, keeps(&node)).unwrap();
-    node.settle(true, [Ask::Thaw].into_iter().chain(PUTS_BACK)).unwrap();
+    node.sweep(true, [Ask::Thaw].into_iter().chain(PUTS_BACK)).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }
 

@@ -94,9 +94,9 @@ fn nothing_is_inherited_from_an_earlier_job_of_the_same_id() {
 fn a_new_configuration_ends_no_job() {
     let node = Node::new();
     node.take(1, OPENS).unwrap();
-    node.settle(false, []).unwrap();
+    node.sweep(false, []).unwrap();
     assert_eq!(node.lease(1), Some(Lease::Open));
-    node.settle(true, PUTS_BACK.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
+    node.sweep(true, PUTS_BACK.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
     assert!(!node.lingers() && node.is_clean());
 }
 

@@ -63,7 +63,7 @@ fn a_stop_that_failed_is_made_up_for() {
     let fails = STOPS.into_iter().take(3).chain([Ask::NoBus]);
     node.release(1, fails).unwrap_err();
     assert!(!node.is_clean());
-    node.settle(false, STOPS.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
+    node.sweep(false, STOPS.into_iter().chain([Ask::LoggedIn(false)])).unwrap();
     assert!(node.is_clean());
 }
 

@@ -4,6 +4,7 @@
 mod invariants;
 mod logind;
 mod questions;
+mod slice;
 mod slurm;
 mod world;
 

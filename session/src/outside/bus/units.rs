@@ -31,6 +31,25 @@ pub(super) fn runtime_dir_name(uid: u32) -> String {
     format!("user-runtime-dir@{uid}.service")
 }
 
+fn find(reply: &Structure<'_>, unit: &str) -> Option<Unit> {
+    let [Variant::Array(rows)] = reply.fields() else { return None };
+    let mut units = rows.iter().filter_map(named);
+    units.find(|(name, _)| *name == unit).map(|(_, unit)| unit)
+}
+
+/// One row of ListUnitsByNames: name, description, load, active and sub state,
+/// followed unit, path, job id, job type, job path (org.freedesktop.systemd1(5)).
+fn named<'a>(row: &'a Variant<'_>) -> Option<(&'a str, Unit)> {
+    use Variant::{Str, U32};
+    let Variant::Structure(row) = row else { return None };
+    let [Str(name), _, Str(load), Str(active), _, _, _, U32(job), Str(job_type), _] = row.fields()
+    else {
+        return None;
+    };
+    let job = (*job != 0).then(|| job_type.to_string());
+    Some((name, Unit { load: load.to_string(), active: active.to_string(), job }))
+}
+
 pub(super) fn start(bus: &mut Bus<'_>, uid: u32) -> Result<()> {
     let unit = manager_name(uid);
     let asked = format!("{unit}\nreplace");
@@ -65,23 +84,4 @@ pub(super) fn forget_failure(bus: &mut Bus<'_>, uid: u32) -> Result<()> {
     // It has not, or systemd has forgotten it already.
     let _ = bus.send(&doing, &SYSTEMD, "ResetFailedUnit", ("s", &unit))?;
     Ok(())
-}
-
-fn find(reply: &Structure<'_>, unit: &str) -> Option<Unit> {
-    let [Variant::Array(rows)] = reply.fields() else { return None };
-    let mut units = rows.iter().filter_map(named);
-    units.find(|(name, _)| *name == unit).map(|(_, unit)| unit)
-}
-
-/// One row of ListUnitsByNames: name, description, load, active and sub state,
-/// followed unit, path, job id, job type, job path (org.freedesktop.systemd1(5)).
-fn named<'a>(row: &'a Variant<'_>) -> Option<(&'a str, Unit)> {
-    use Variant::{Str, U32};
-    let Variant::Structure(row) = row else { return None };
-    let [Str(name), _, Str(load), Str(active), _, _, _, U32(job), Str(job_type), _] = row.fields()
-    else {
-        return None;
-    };
-    let job = (*job != 0).then(|| job_type.to_string());
-    Some((name, Unit { load: load.to_string(), active: active.to_string(), job }))
 }

@@ -19,6 +19,18 @@ pub(super) fn set_linger(bus: &mut Bus<'_>, uid: u32, on: bool) -> Result<()> {
     }
 }
 
+/// Whether somebody has answered: who leaves the bus without an answer may have done
+/// it (D-Bus Specification, org.freedesktop.DBus.Error.NoReply). zbus has the bus's own
+/// errors in a type of theirs.
+fn is_refusal(error: &zbus::Error) -> bool {
+    use zbus::fdo::Error::{NoReply, ZBus};
+    match error {
+        zbus::Error::MethodError(..) => true,
+        zbus::Error::FDO(standard) => !matches!(**standard, NoReply(_) | ZBus(_)),
+        _ => false,
+    }
+}
+
 pub(super) fn removes_ipc(bus: &mut Bus<'_>) -> Result<bool> {
     let doing = "ask logind for RemoveIPC";
     let manager = Object { interface: PROPERTIES, ..LOGIND };
@@ -75,16 +87,4 @@ fn is_unknown(error: &zbus::Error) -> bool {
         _ => is_error(error, "org.freedesktop.DBus.Error.UnknownObject"),
     };
     has_no_object || is_error(error, "org.freedesktop.login1.NoSuchUser")
-}
-
-/// Whether somebody has answered: who leaves the bus without an answer may have done
-/// it (D-Bus Specification, org.freedesktop.DBus.Error.NoReply). zbus has the bus's own
-/// errors in a type of theirs.
-fn is_refusal(error: &zbus::Error) -> bool {
-    use zbus::fdo::Error::{NoReply, ZBus};
-    match error {
-        zbus::Error::MethodError(..) => true,
-        zbus::Error::FDO(standard) => !matches!(**standard, NoReply(_) | ZBus(_)),
-        _ => false,
-    }
 }

@@ -103,7 +103,7 @@ impl Checked {
             must_stay: world.must_stay(),
             is_confined: self
                 .expected_slice()
-                .is_none_or(|slice| world.logind.slice_now() == slice),
+                .is_none_or(|slice| world.logind.slice_now() == slice && !world.logind.is_closed()),
         }
     }
 
@@ -211,6 +211,7 @@ impl Checked {
     fn check_confined(&self) {
         if let Some(expected) = self.expected_slice() {
             assert_eq!(self.world.logind.slice_now(), expected, "the slice");
+            assert!(!self.world.logind.is_closed(), "no job is refused a device");
         }
     }
 
@@ -234,6 +235,7 @@ impl Checked {
         if leases.is_empty() {
             let slice = (self.world.logind.slice_now(), self.world.logind.drop_ins());
             assert_eq!(slice, self.world.slice_before, "the slice without a lease");
+            assert!(!self.world.logind.is_closed(), "a slice that stays has not its devices back");
         }
         assert!(!leases.is_empty() || self.world.is_empty(), "files without a lease");
         let ends =

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::outside::properties::{INFINITY, Name, Properties, Property};
-use crate::terms::cpus::CpuSet;
+use super::slice::Loaded;
+use crate::outside::properties::{Name, Properties, Property};
 use crate::terms::roots::Roots;
 
 /// `user@<uid>.service`, together with the runtime directory that it needs.
@@ -52,14 +52,14 @@ pub(super) struct Logind {
     pub(super) began: Instant,
     pub(super) now: Instant,
     pub(super) roots: Roots,
-    uid: u32,
+    pub(super) uid: u32,
     linger_file: PathBuf,
     /// The slice by the unit files and what is in /etc.
-    of_admin: Properties,
+    pub(super) of_admin: Properties,
     /// What the drop-ins say; each holds as long as its file is there.
-    drop_ins: BTreeMap<Name, Property>,
+    pub(super) drop_ins: BTreeMap<Name, Property>,
     /// The slice as it is in systemd's memory, while it is loaded.
-    loaded: Option<Properties>,
+    pub(super) loaded: Option<Loaded>,
 }
 
 impl Logind {
@@ -152,8 +152,7 @@ impl Logind {
         self.managers += 1;
         fs::create_dir_all(self.roots.runtime_dir(self.uid)).unwrap();
         fs::create_dir_all(self.roots.slice(self.uid)).unwrap();
-        self.loaded = Some(self.slice_now());
-        self.tell_the_kernel();
+        self.load();
     }
 
     pub(super) fn stop(&mut self) {
@@ -232,66 +231,5 @@ impl Logind {
 
     pub(super) fn bus(&self) -> PathBuf {
         self.roots.runtime_dir(self.uid).join("bus")
-    }
-
-    /// The properties of the slice: in memory, or as it would be loaded.
-    pub(super) fn slice_now(&self) -> Properties {
-        self.loaded.clone().unwrap_or_else(|| {
-            let mut properties = self.of_admin.clone();
-            for name in self.drop_ins() {
-                assign(&mut properties, &self.drop_ins[&name]);
-            }
-            properties
-        })
-    }
-
-    /// The properties that have a drop-in at run time.
-    pub(super) fn drop_ins(&self) -> Vec<Name> {
-        let is_there = |name: &&Name| self.drop_in(**name).exists();
-        self.drop_ins.keys().filter(is_there).copied().collect()
-    }
-
-    fn drop_in(&self, name: Name) -> PathBuf {
-        self.roots.control.join(format!("user-{}.slice.d/50-{name:?}.conf", self.uid))
-    }
-
-    /// `systemctl set-property --runtime`, and our SetUnitProperties.
-    pub(super) fn set(&mut self, properties: Vec<Property>) {
-        let mut now = self.slice_now();
-        for property in properties {
-            let file = self.drop_in(property.name());
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, "").unwrap();
-            assign(&mut now, &property);
-            self.drop_ins.insert(property.name(), property);
-        }
-        if self.loaded.is_some() {
-            self.loaded = Some(now);
-            self.tell_the_kernel();
-        }
-    }
-
-    fn tell_the_kernel(&self) {
-        let now = self.slice_now();
-        let number = |value: u64| if value == INFINITY { "max".into() } else { value.to_string() };
-        let cpus = CpuSet::from_mask(&now.allowed_cpus).to_string();
-        for (file, text) in [
-            ("memory.max", number(now.memory_max)),
-            ("memory.swap.max", number(now.memory_swap_max)),
-            ("pids.max", number(now.tasks_max)),
-            ("cpuset.cpus", cpus),
-        ] {
-            fs::write(self.roots.slice(self.uid).join(file), text + "\n").unwrap();
-        }
-    }
-}
-
-fn assign(to: &mut Properties, property: &Property) {
-    match property {
-        Property::Number(Name::MemoryMax, value) => to.memory_max = *value,
-        Property::Number(Name::MemorySwapMax, value) => to.memory_swap_max = *value,
-        Property::Number(_, value) => to.tasks_max = *value,
-        Property::Cpus(mask) => to.allowed_cpus.clone_from(mask),
-        Property::Devices(rules) => to.device_allow.clone_from(rules),
     }
 }

@@ -8,8 +8,7 @@ use crate::outside::crash;
 use crate::outside::properties::{Properties, Property};
 use crate::outside::runtime_dir::{Viewpoint, check};
 use crate::outside::systemd::{Awaited, Systemd, Unit, Units};
-use crate::terms::error::NotLive;
-use crate::terms::error::{Error, Problem, Result};
+use crate::terms::error::{Error, NotLive, Problem, Result};
 
 /// More than any budget: the bus has given up by then.
 const LATE: Duration = Duration::from_secs(60);

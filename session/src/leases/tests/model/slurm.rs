@@ -2,7 +2,7 @@
 
 use super::logind::Outage;
 use super::world::{JobNow, World};
-use crate::leases::bind::hold;
+use crate::leases::bind::confine_together;
 use crate::leases::stale::end_kept;
 use crate::leases::tests::*;
 use crate::limits::amounts::Limits;
@@ -92,14 +92,14 @@ impl World {
         done
     }
 
-    /// The start of slurmd, which is `Sessions::settle`.
+    /// The start of slurmd, which is `Sessions::sweep`.
     pub(super) fn slurmd_starts(&mut self, trouble: Trouble) -> Option<Result<()>> {
         self.during(trouble, |world| {
             let uid = world.uid;
             if !record::known_uids(&world.site.roots)?.contains(&uid) {
                 return Ok(());
             }
-            if sweep_user(&mut world.logind, &world.site, uid, true, budget())? {
+            if sweep_at_start(&mut world.logind, &world.site, uid, true, budget())? {
                 see_the_end(&mut world.logind, &world.site, uid, budget())?;
             }
             Ok(())
@@ -183,7 +183,7 @@ impl World {
         if let Some(limits) = limits {
             record::state(&self.site.roots, self.uid).put_limits(id, &limits)?;
         }
-        let held = hold(&mut self.logind, &self.site, job, budget());
+        let held = confine_together(&mut self.logind, &self.site, job, budget());
         if held.is_ok() && noted.is_some() {
             assert_eq!(self.limits(id), noted);
         }

@@ -1,4 +1,4 @@
-//! Slurm's hold on a job: its tasks stay in their cgroup, and what has left it ends with the job.
+//! Slurm's hold on a job: its tasks stay in their cgroup. What has left it ends in `release`.
 //!
 //! Slurm signals, counts and ends what is in a step's cgroup, and waits for its own child. Podman has
 //! systemd move it out of a cgroup whose directory is not its user's (`UserOwnsCurrentSystemdCgroup`),
