@@ -20,12 +20,15 @@ fn floor(name: &str) -> usize {
     FLOORS.iter().position(|floor| *floor == name).unwrap_or_else(|| panic!("no floor: {name}"))
 }
 
-/// The floors that the code of a file names, but for its tests.
-fn named(text: &str) -> impl Iterator<Item = &str> {
+/// The floors that the code of a file names, but for its tests, each with its line.
+fn named(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    code.match_indices("crate::").filter_map(|(at, word)| {
-        let path = code.get(at + word.len()..)?;
-        path.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next()
+    code.lines().enumerate().flat_map(|(line, text)| {
+        text.match_indices("crate::").filter_map(move |(at, word)| {
+            let path = text.get(at + word.len()..)?;
+            let name = path.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next()?;
+            Some((line + 1, name))
+        })
     })
 }
 
@@ -41,9 +44,10 @@ fn an_import_goes_down_only() {
         if ABOVE.contains(&own) || parts.any(|part| part == "tests" || part == "fake") {
             continue;
         }
-        for name in named(&fs::read_to_string(&file).unwrap()) {
-            assert!(!name.is_empty(), "{}: imports in braces hide their floor", file.display());
-            assert!(floor(name) <= floor(own), "{} imports {name}, above it", file.display());
+        for (line, name) in named(&fs::read_to_string(&file).unwrap()) {
+            let place = format!("{}:{line}, on floor {own}", file.display());
+            assert!(!name.is_empty(), "{place}: imports in braces hide their floor");
+            assert!(floor(name) <= floor(own), "{place}: imports from floor {name}, above it");
             seen += 1;
         }
     }
@@ -56,7 +60,7 @@ fn one_place_names_the_kinds() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for file in sources(&root.join("leases")).into_iter().chain([root.join("leases.rs")]) {
         let text = fs::read_to_string(&file).unwrap();
-        let is_named = named(&text).any(|name| name == "shared");
+        let is_named = named(&text).any(|(_, name)| name == "shared");
         assert_eq!(is_named, file.ends_with("leases/kinds.rs"), "{}", file.display());
     }
 }
@@ -66,5 +70,5 @@ fn one_place_names_the_kinds() {
 fn what_is_named_is_found() {
     let text = "use crate::leases::take;\nfn a() { crate::terms::b() }\n#[cfg(test)]\nmod tests {\n\
                 use crate::outside::c;\n}";
-    assert_eq!(named(text).collect::<Vec<_>>(), ["leases", "terms"]);
+    assert_eq!(named(text).collect::<Vec<_>>(), [(1, "leases"), (2, "terms")]);
 }
