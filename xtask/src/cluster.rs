@@ -1,5 +1,4 @@
 //! Test nodes as one thing: brought up, talked to, ended.
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,16 +11,13 @@ use crate::accel::Accel;
 use crate::cache::Cache;
 use crate::image::Image;
 use crate::machine::Machine;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::progress::Step;
 use crate::ssh::Way;
 use crate::state::{MOST_NODES, State};
 use crate::suite::Suite;
 use crate::{interrupt, probe, process, ssh, tools};
 
-const MEMORY_OVERRIDE: &str = "LINGER_NODE_MEMORY";
-/// slurm.conf promises 1800 MB of it.
-const LEAST_MEMORY: u32 = 2048;
 /// An emulated node takes 15 s on an idle host.
 const BOOT: Duration = Duration::from_secs(600);
 const IDLE: Duration = Duration::from_secs(300);
@@ -216,7 +212,7 @@ impl Cluster {
             image,
             accel,
             nodes: options.nodes,
-            memory: memory()?,
+            memory: plan::memory()?,
             stay: options.stay,
             beside: options.beside,
         };
@@ -293,12 +289,4 @@ fn name_of(suite: Suite, options: &Options) -> String {
             format!("{}-{}-{number}", suite.name(), std::process::id())
         }
     }
-}
-
-fn memory() -> Result<u32> {
-    let Ok(text) = env::var(MEMORY_OVERRIDE) else { return Ok(LEAST_MEMORY) };
-    let memory =
-        text.parse().with_context(|| format!("{MEMORY_OVERRIDE} is a number of megabytes"))?;
-    ensure!(memory >= LEAST_MEMORY, "{MEMORY_OVERRIDE} is {LEAST_MEMORY} at least");
-    Ok(memory)
 }

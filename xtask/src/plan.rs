@@ -1,11 +1,17 @@
 //! What the machines of a cluster have in common, of whatever kind they are.
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::accel::Accel;
 use crate::cache::Cache;
 use crate::image::{self, Image};
 
+const MEMORY_OVERRIDE: &str = "LINGER_NODE_MEMORY";
+/// slurm.conf promises 1800 MB of it.
+const LEAST_MEMORY: u32 = 2048;
 const CONSOLE_LINES: usize = 25;
 
 /// What all machines of one cluster have in common.
@@ -57,4 +63,16 @@ pub(crate) fn bound_to_us(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", program]);
     command
+}
+
+/// What each node gets, in megabytes.
+///
+/// # Errors
+/// The variable for it says nonsense, or too little.
+pub(crate) fn memory() -> Result<u32> {
+    let Ok(text) = env::var(MEMORY_OVERRIDE) else { return Ok(LEAST_MEMORY) };
+    let memory =
+        text.parse().with_context(|| format!("{MEMORY_OVERRIDE} is a number of megabytes"))?;
+    ensure!(memory >= LEAST_MEMORY, "{MEMORY_OVERRIDE} is {LEAST_MEMORY} at least");
+    Ok(memory)
 }
