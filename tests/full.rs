@@ -147,7 +147,7 @@ fn what_an_epilog_could_not_undo_the_next_job_undoes() {
 
 /// Show that what a power loss left written down is put back when slurmd starts.
 #[test]
-fn the_start_of_slurmd_settles_what_is_left() {
+fn the_start_of_slurmd_sweeps_what_is_left() {
     N1.configure(OPTIONAL);
     let before = N1.snapshot();
     let job = Batch::of("bob", "sleep 300").start();

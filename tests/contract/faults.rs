@@ -5,7 +5,7 @@ use cluster_tests::{N1, Output};
 use crate::place::{behind, cold_node, contract, contract_behind};
 
 /// A cold prolog and a last epilog. Slurm calls the epilog once; the second stands
-/// for the call that settles what that one could not.
+/// for the call that undoes what that one could not.
 const COLD: &str = "begin=$SECONDS; stepd prolog; echo prolog took $((SECONDS - begin))\n\
     begin=$SECONDS; stepd epilog; echo epilog took $((SECONDS - begin))\n\
     echo again:; stepd epilog";
