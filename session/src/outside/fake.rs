@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::outside::properties::{Properties, Property};
+use crate::outside::properties::{INFINITY, Properties, Property};
 use crate::outside::runtime_dir::{Viewpoint, check};
 use crate::outside::systemd::{Awaited, Systemd, Unit, Units};
 use crate::terms::error::{Error, NotLive, Problem, Result};
@@ -34,6 +34,18 @@ pub(crate) fn site() -> (TempDir, Site) {
     let containment = Containment { confine, kill_leftovers: true, grace };
     let (timeout, means, keep) = (Duration::from_secs(15), Means::Linger, Duration::ZERO);
     (dir, Site { roots, timeout, means, containment, keep })
+}
+
+/// A user's slice before anybody has set anything.
+pub(crate) fn untouched() -> Properties {
+    Properties {
+        memory_max: INFINITY,
+        memory_swap_max: INFINITY,
+        tasks_max: 5000,
+        allowed_cpus: Vec::new(),
+        device_policy: "auto".into(),
+        device_allow: Vec::new(),
+    }
 }
 
 /// One question that is expected, with its answer.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::leases::stale::end_kept;
-use crate::outside::properties::{INFINITY, Name, Properties, Property};
+use crate::outside::fake::untouched;
+use crate::outside::properties::{Name, Property};
 use crate::record::Marked;
 
 const BEGAN: u64 = 100;
@@ -79,17 +80,9 @@ fn what_is_kept_is_held_before_it_runs() {
     node.take(1, OPENS).unwrap();
     node.release(1, keeps(&node)).unwrap();
     node.site.containment.confine = Confine { tasks: true, ..Confine::NONE };
-    let before = Properties {
-        memory_max: INFINITY,
-        memory_swap_max: INFINITY,
-        tasks_max: 5000,
-        allowed_cpus: Vec::new(),
-        device_policy: "auto".into(),
-        device_allow: Vec::new(),
-    };
     let floor = Ask::SetSlice(vec![Property::Number(Name::TasksMax, 128)]);
     let runs = [Ask::Thaw, Ask::Look(true), Ask::Units("active")];
-    node.take(2, [Ask::Slice(before), floor].into_iter().chain(runs)).unwrap();
+    node.take(2, [Ask::Slice(untouched()), floor].into_iter().chain(runs)).unwrap();
     assert_eq!(node.lease(2), Some(Lease::Open));
 }
 

@@ -1,7 +1,7 @@
 //! Caps against a scripted systemd.
 
 use super::*;
-use crate::outside::fake::{Ask, Scripted, site};
+use crate::outside::fake::{Ask, Scripted, site, untouched};
 use crate::outside::properties::{INFINITY, Properties};
 use crate::terms::budget::Budget;
 use crate::terms::site::Site;
@@ -49,17 +49,6 @@ impl Node {
 
     fn is_clean(&self) -> bool {
         fs::read_dir(&self.site.roots.run).unwrap().next().is_none()
-    }
-}
-
-fn untouched() -> Properties {
-    Properties {
-        memory_max: INFINITY,
-        memory_swap_max: INFINITY,
-        tasks_max: 5000,
-        allowed_cpus: Vec::new(),
-        device_policy: "auto".into(),
-        device_allow: Vec::new(),
     }
 }
 
