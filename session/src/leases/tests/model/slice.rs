@@ -12,7 +12,7 @@ use crate::terms::cpus::CpuSet;
 pub(super) struct Loaded {
     properties: Properties,
     /// A device program is attached that lets not everything be opened. It stays when the slice has no rules
-    /// any more (systemd 252 to 262).
+    /// any more (seen with systemd 252 and 257).
     is_closed: bool,
 }
 
