@@ -68,6 +68,9 @@ const COUNT: &str = "\
 const ARGUMENTS: &str = "timeout=400";
 const PATIENCE_S: u32 = 1200;
 
+/// CI's cores were busy in three rounds of three once.
+const MORE_TRIES: u32 = 7;
+
 /// What a prolog and an epilog cost, in this order: system calls, instructions.
 fn counts(plugin: bool) -> [[i64; 2]; 2] {
     let (stepd, line) =
@@ -112,6 +115,13 @@ impl Bound {
     }
 }
 
+/// Of two measurements the less, one by one: what comes on top is the host's.
+fn least(mut one: [[i64; 2]; 2], other: [[i64; 2]; 2]) -> [[i64; 2]; 2] {
+    let pairs = one.iter_mut().flatten().zip(other.iter().flatten());
+    pairs.for_each(|(one, other)| *one = *other.min(one));
+    one
+}
+
 /// What a prolog, then an epilog, asks on the node's own bus.
 fn bounds_hold(how: &str, bounds: &[Bound; 2]) {
     let floor = counts(false);
@@ -119,11 +129,12 @@ fn bounds_hold(how: &str, bounds: &[Bound; 2]) {
         let all = bounds.iter().zip(ours.iter().zip(&floor));
         all.into_iter().all(|(bound, (ours, floor))| bound.has_room(*ours, *floor))
     };
-    // Where the host holds up a start, systemd is asked once more for each second.
+    // Where the host holds up a start or an end, systemd is asked once more for each second: the least
+    // of several is what they cost.
     let mut ours = counts(true);
-    for _ in 0..2 {
+    for _ in 0..MORE_TRIES {
         if !within(&ours) {
-            ours = counts(true);
+            ours = least(ours, counts(true));
         }
     }
     let asked = behind("late 0", ARGUMENTS, "stepd prolog; stepd epilog").ok();
