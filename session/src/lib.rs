@@ -14,6 +14,7 @@ mod kind;
 mod leases;
 mod limits;
 mod outside;
+mod own;
 mod record;
 mod shared;
 mod slice;

@@ -1,0 +1,142 @@
+//! Where a job's own session is: a cgroup below the step that holds the job, given to the job's user.
+//!
+//! Of that cgroup the directory and what a manager needs to run one belong to the user (cgroup v2, "Delegation"), and
+//! of the job's cgroup the file by which a process is moved between two below it: the kernel asks for that of
+//! their common ancestor. No limit file ever does.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{Uid, fchown, fchownat};
+
+use crate::outside::crash;
+use crate::outside::text::text;
+use crate::terms::error::{Error, Result};
+use crate::terms::roots::Roots;
+
+/// What a container needs that Slurm does not hand down: with Podman's default limit of processes crun fails
+/// where there is no `pids` (Podman 4.3 to 5.8).
+const CONTROLLERS: [&str; 2] = ["+pids", "+io"];
+
+/// What of the session's cgroup is the user's, beside its directory.
+const GIVEN: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
+
+/// The cgroups from Slurm's own down to the session's, relative to the hierarchy's root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// slurmstepd's scope.
+    scope: PathBuf,
+    /// The job's: `job_42`, from 25.11 on a SLUID.
+    job: PathBuf,
+    /// Of the step that holds the session: the extern step, or the first one where there is none.
+    step: PathBuf,
+}
+
+impl Place {
+    /// By the cgroup of a slurmstepd of the job, as /proc/PID/cgroup has it:
+    /// `…/slurmstepd.scope/job_42/step_extern/slurm`.
+    pub(crate) fn of(listed: &str) -> Option<Self> {
+        let path = listed.lines().find_map(|line| line.strip_prefix("0::/"))?;
+        let parts: Vec<_> = Path::new(path).components().collect();
+        if !parts.iter().all(|part| matches!(part, Component::Normal(_))) {
+            return None;
+        }
+        let is_scope = |part: &Component<'_>| {
+            part.as_os_str().to_str().is_some_and(|name| name.ends_with("slurmstepd.scope"))
+        };
+        let at = parts.iter().position(is_scope)?;
+        let upto = |count: usize| parts.get(..count).map(|parts| parts.iter().collect::<PathBuf>());
+        Some(Self { scope: upto(at + 1)?, job: upto(at + 2)?, step: upto(at + 3)? })
+    }
+
+    /// That of this process.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn here(roots: &Roots) -> Result<Option<Self>> {
+        let file = roots.proc.join("self/cgroup");
+        Ok(Self::of(&text(&file).map_err(Error::file("read", &file))?))
+    }
+
+    /// The session's cgroup.
+    pub(crate) fn session(&self) -> PathBuf {
+        self.user().join("session")
+    }
+
+    fn user(&self) -> PathBuf {
+        self.step.join("user")
+    }
+
+    /// Makes the session's cgroup and gives it to `uid`. One that was used has its processes in a cgroup below
+    /// and takes no other: it is removed first.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the file.
+    pub(crate) fn make(&self, roots: &Roots, uid: u32) -> Result<()> {
+        let at = |below: &Path| roots.cgroup.join(below);
+        for cgroup in [&self.scope, &self.job, &self.step, &self.user()] {
+            for controller in CONTROLLERS {
+                let file = at(cgroup).join("cgroup.subtree_control");
+                write(&file, controller).map_err(Error::file("write", &file))?;
+            }
+        }
+        let session = at(&self.session());
+        crash::point();
+        match fs::create_dir(&session) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(Error::file("make", &session))?,
+        }
+        let dir = open_dir(&session).map_err(Error::file("open", &session))?;
+        for name in GIVEN {
+            give(&dir, name, uid).map_err(Error::file("give the user", &session.join(name)))?;
+        }
+        let job = at(&self.job);
+        let job_dir = open_dir(&job).map_err(Error::file("open", &job))?;
+        give(&job_dir, "cgroup.procs", uid)
+            .map_err(Error::file("give the user", &job.join("cgroup.procs")))?;
+        // Last: from here on the user can make cgroups in it.
+        let given = fchown(&dir, Some(Uid::from_raw(uid)), None).map_err(io::Error::from);
+        given.map_err(Error::file("give the user", &session))
+    }
+}
+
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes())
+}
+
+fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(open(path, flags, Mode::empty())?)
+}
+
+fn give(dir: &OwnedFd, name: &str, uid: u32) -> io::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = openat(dir, name, flags, Mode::empty())?;
+    fchownat(file, "", Some(Uid::from_raw(uid)), None, AtFlags::AT_EMPTY_PATH)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Show that the places are found by the names that Slurm has for them, of the extern step and of others.
+    #[test]
+    fn a_place_is_found_by_its_process() {
+        for (job, step) in [("job_42", "step_extern"), ("s379M7XY33FH00", "step_0")] {
+            let scope = "system.slice/n1_slurmstepd.scope";
+            let place = Place::of(&format!("0::/{scope}/{job}/{step}/slurm\n")).unwrap();
+            let session = format!("{scope}/{job}/{step}/user/session");
+            assert_eq!(place.session(), Path::new(&session));
+        }
+        for other in
+            ["", "0::/user.slice", "0::/x/slurmstepd.scope/job_1", "0::/../slurmstepd.scope/a/b/c"]
+        {
+            assert_eq!(Place::of(other), None, "{other}");
+        }
+    }
+}
