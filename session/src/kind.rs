@@ -73,3 +73,13 @@ pub(crate) trait Kind {
     /// What `end_left` may take.
     fn longest_end_left(&self, site: &Site) -> Duration;
 }
+
+/// How a process is started that outlives this one's callback: the face's, who may fork.
+pub trait Launch {
+    /// Runs `become_it` in a child that nobody waits for, with nothing of this process open in it, and returns with its
+    /// pid when it is another program.
+    ///
+    /// # Errors
+    /// Why it is not, in one line: what `become_it` answered, for one.
+    fn detached(&self, become_it: &dyn Fn() -> String) -> Result<u32, String>;
+}
