@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use log::LevelFilter;
-use user_session::{Confine, Containment, Means, Roots, Site};
+use user_session::{Confine, Containment, Means, Roots, SessionKind, Site};
 
 mod who;
 pub use who::Who;
@@ -39,7 +39,9 @@ pub enum OnError {
 pub struct Arguments {
     /// Which jobs get a session.
     pub mode: Mode,
-    /// What keeps a session up.
+    /// Whose a session is.
+    pub kind: SessionKind,
+    /// What keeps a shared session up.
     pub means: Means,
     /// For one prolog, epilog or start of a step, without the grace.
     pub timeout: Duration,
@@ -61,8 +63,8 @@ impl Arguments {
     /// What they set for the sessions of a node.
     #[must_use]
     pub fn site(&self, roots: Roots) -> Site {
-        let Self { timeout, means, containment, keep, .. } = *self;
-        Site { roots, timeout, means, containment, keep }
+        let Self { timeout, kind, means, containment, keep, .. } = *self;
+        Site { roots, timeout, kind, means, containment, keep }
     }
 }
 
@@ -70,6 +72,7 @@ impl Default for Arguments {
     fn default() -> Self {
         Self {
             mode: Mode::Always,
+            kind: SessionKind::Shared,
             means: Means::Linger,
             // A cold start takes 0.3 s, a closing session before it 1 s, and a
             // start that hangs is begun again half-way.
@@ -102,7 +105,7 @@ pub struct Key {
 /// Every argument there is.
 pub const KEYS: [Key; 13] = [
     Key { name: "mode", takes: "always, opt-in or off", set: set_mode },
-    Key { name: "session", takes: "linger or manager", set: set_means },
+    Key { name: "session", takes: "linger, manager or job", set: set_means },
     Key {
         name: "confine",
         takes: "a list of memory, cpus, tasks and devices, or none",

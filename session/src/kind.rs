@@ -50,6 +50,12 @@ pub(crate) trait Kind {
     /// job holds it.
     fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool) -> Result<()>;
 
+    /// In a process of the job, when its cgroup is complete: opens what `begin` could not.
+    fn bind(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()>;
+
+    /// As root, in a task of `job`: joins what its session lives in.
+    fn enter(&self, site: &Site, job: Job) -> Result<()>;
+
     /// Whether the session of `job` can be used, as root can tell: why not, in one line. Takes no lock
     /// and asks no bus.
     fn check(&self, site: &Site, job: Job) -> Result<(), String>;
@@ -61,8 +67,8 @@ pub(crate) trait Kind {
     /// namespace; or why there is none for it, in one line.
     fn door(&self, site: &Site, job: Job) -> Result<PathBuf, String>;
 
-    /// Ends what bears one of the audit session ids `marks` in the user's session.
-    fn end_left(&self, site: &Site, uid: u32, marks: &Set<u32>) -> Left;
+    /// Ends what `job` has left in its session: what bears one of the audit session ids `marks`.
+    fn end_left(&self, site: &Site, job: Job, marks: &Set<u32>) -> Left;
 
     /// Undoes what opening did, for a session that no job holds. Answers with whether it still is to end.
     fn undo(&self, on: &mut On<'_>, wait: Wait) -> Result<bool>;

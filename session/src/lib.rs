@@ -21,6 +21,7 @@ mod slice;
 pub mod status;
 mod terms;
 
+pub use kind::Launch;
 pub use leases::boot::{PutBack, put_back_at_boot};
 pub use leases::door::Standing;
 pub use leases::mark::Mark;

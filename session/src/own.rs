@@ -2,6 +2,7 @@
 
 pub(crate) mod close;
 pub(crate) mod enter;
+pub(crate) mod kind;
 pub(crate) mod manager;
 pub(crate) mod open;
 pub(crate) mod place;

@@ -34,6 +34,7 @@ use crate::terms::site::Means;
 
 pub(crate) mod capped;
 pub(crate) mod keepers;
+pub(crate) mod own;
 mod lease;
 mod lists;
 mod lock;

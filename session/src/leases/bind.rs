@@ -1,12 +1,13 @@
 //! The first process in a job's cgroup: what the job may use is known, and holds from now on.
 
-use crate::kind::On;
+use crate::kind::{Launch, On};
+use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
 use crate::limits::amounts::Limits;
 use crate::outside::bus::Bus;
 use crate::outside::proc::sees_this_process;
 use crate::outside::systemd::Systemd;
-use crate::record;
+use crate::record::{self, Lease};
 use crate::slice::confine::{confine, is_capped};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
@@ -20,14 +21,20 @@ impl Sessions {
     /// # Errors
     /// Why it could not be. Unless the kernel holds the session to limits all the same, the
     /// job's lease is marked as failed with the cause: no session rather than one without limits.
-    pub fn bind(&self, job: Job) -> Result<()> {
+    pub fn bind(&self, job: Job, launch: &dyn Launch) -> Result<()> {
         // Slurm has the extern step join the job's mount namespace here, and not its
         // pid namespace (namespace/linux, 25.11): the first step will do it.
         if !sees_this_process(&self.site.roots.proc) {
             return Ok(());
         }
         let done = self.note_limits(job).and_then(|()| self.cap(job));
-        done.or_else(|error| self.fail(job, error))
+        done.or_else(|error| self.fail(job, error))?;
+        if !matches!(self.lease(job), Ok(Some(Lease::Open))) {
+            return Ok(());
+        }
+        let budget = Budget::starting_now(self.site.timeout).for_trying();
+        let opened = kinds::of(self.kind(job)).bind(&self.site, job, launch, budget);
+        opened.inspect_err(|error| self.give_up(job, error.to_string()))
     }
 
     /// The same, where it may have been done. Costs a few small files where it has.

@@ -31,6 +31,14 @@ impl Sessions {
         self.bind_again(job).map_or_else(Standing::Unbound, |()| Standing::Bound(kind))
     }
 
+    /// As root, in a task of `job` before it becomes the user's: joins what its session lives in.
+    ///
+    /// # Errors
+    /// That there is nothing to join.
+    pub fn enter(&self, job: Job) -> Result<(), Error> {
+        kinds::of(self.kind(job)).enter(&self.site, job)
+    }
+
     /// The runtime directory for a task of `job`, whose session is of that kind (its user cannot read
     /// the lease): as the user, in the job's mount namespace.
     ///

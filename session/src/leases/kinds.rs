@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::kind::{Kind, On, Wait};
+use crate::own::kind::Own;
 use crate::shared::kind::Shared;
 use crate::slice::confine::confine;
 use crate::terms::error::{Result, all};
@@ -12,12 +13,13 @@ use crate::terms::site::{SessionKind, Site};
 pub(crate) use crate::shared::keep::{is_due, left as kept_for};
 
 /// All of them.
-const ALL: [SessionKind; 1] = [SessionKind::Shared];
+const ALL: [SessionKind; 2] = [SessionKind::Shared, SessionKind::Own];
 
 /// The acts of a kind.
 pub(crate) fn of(kind: SessionKind) -> &'static dyn Kind {
     match kind {
         SessionKind::Shared => &Shared,
+        SessionKind::Own => &Own,
     }
 }
 

@@ -64,7 +64,7 @@ impl Sessions {
     /// # Errors
     /// What could not be ended.
     pub fn end_step(&self, job: Job, id: u32) -> Result<()> {
-        all_gone(&kinds::of(self.kind(job)).end_left(&self.site, job.uid, &[id].into()).alive)
+        all_gone(&kinds::of(self.kind(job)).end_left(&self.site, job, &[id].into()).alive)
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn end_left(site: &Site, job: Job) -> Result<Vec<Process>> {
     if !site.containment.kill_leftovers || ids.is_empty() {
         return Ok(Vec::new());
     }
-    let left = kinds::of(state.kind(job.id)).end_left(site, job.uid, &ids);
+    let left = kinds::of(state.kind(job.id)).end_left(site, job, &ids);
     if left.spared {
         // For whoever ends the last job, if the session stays then.
         state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(job.id))?)?;

@@ -39,7 +39,7 @@ impl Sessions {
     /// answers with whether `job` has it. To use it without one would have it vanish under this job.
     #[must_use]
     pub fn take_late(&self, job: Job) -> bool {
-        kinds::of(self.site.kind()).check(&self.site, job).is_ok()
+        kinds::of(self.site.kind).check(&self.site, job).is_ok()
             && self.take(job, Moment::Step).is_ok()
     }
 
@@ -54,7 +54,7 @@ impl Sessions {
             drop_earlier(&self.site, &state, job.id)?;
         }
         let kind = match state.lease(job.id) {
-            Ok(None) => self.site.kind(),
+            Ok(None) => self.site.kind,
             _ => state.kind(job.id),
         };
         state.put(job.id, lease, kind)?;
@@ -91,7 +91,7 @@ pub(crate) fn take(on: &mut On<'_>, job: Job, moment: Moment) -> Result<()> {
     let has_dropped = drop_over(site, job.uid, state, false)?;
     let dropped = if moment.begins() { drop_earlier(site, state, job.id)? } else { None };
     let before = begin(on, job.id, dropped.is_some())?;
-    let kind = if before.is_some() { state.kind(job.id) } else { site.kind() };
+    let kind = if before.is_some() { state.kind(job.id) } else { site.kind };
     note_process(site, state, job.id, moment)?;
     let is_shared = before.is_none() && state.is_held()?;
     // Before anything of the user's can begin in it, and before a kept one runs again. Where another job holds it
@@ -116,7 +116,7 @@ fn begin(on: &On<'_>, id: u32, is_new: bool) -> Result<Option<Lease>> {
     let before = found.ok().flatten().filter(Lease::is_open);
     if before.is_none() {
         let cause = record::INTERRUPTED.into();
-        state.put(id, &Lease::Failed { cause, told: false }, on.site.kind())?;
+        state.put(id, &Lease::Failed { cause, told: false }, on.site.kind)?;
     }
     Ok(before)
 }

@@ -21,6 +21,7 @@ use crate::terms::roots::Roots;
 
 mod body;
 mod event_loop;
+mod hold;
 mod keep;
 mod slice;
 mod units;
@@ -210,6 +211,14 @@ impl Systemd for Bus<'_> {
 
     fn guard(&mut self, uid: u32, keep: Duration, command: &Path) -> Result<()> {
         keep::guard(self, uid, keep, command)
+    }
+
+    fn hold_runtime_dir(&mut self, uid: u32) -> Result<()> {
+        hold::hold(self, uid)
+    }
+
+    fn let_runtime_dir_go(&mut self, uid: u32) -> Result<()> {
+        hold::let_go(self, uid)
     }
 
     fn slice(&mut self, uid: u32) -> Result<Properties> {

@@ -199,6 +199,14 @@ impl Systemd for Scripted {
         Ok(())
     }
 
+    fn hold_runtime_dir(&mut self, _uid: u32) -> Result<()> {
+        Ok(())
+    }
+
+    fn let_runtime_dir_go(&mut self, _uid: u32) -> Result<()> {
+        Ok(())
+    }
+
     fn slice(&mut self, _uid: u32) -> Result<Properties> {
         match self.next("slice")? {
             Ask::Slice(properties) => Ok(properties),

@@ -84,6 +84,7 @@ impl Locked {
         remove(&self.path(job))?;
         remove(&self.limits_path(job))?;
         remove(&self.keepers_path(job))?;
+        remove(&self.own_path(job))?;
         remove(&self.audit_path(Marked::Job(job)))
     }
 

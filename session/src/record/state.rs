@@ -11,6 +11,7 @@ use crate::outside::audit;
 use crate::outside::files::{any_number_in, numbers_in, read, read_lines, write};
 use crate::outside::text::text;
 use crate::record::capped::Capped;
+use crate::record::own::OwnSession;
 use crate::record::keepers::{self, Keeper};
 use crate::terms::decimal::decimal;
 use crate::terms::error::Result;
@@ -76,6 +77,20 @@ impl State {
         }
         let lease: Result<Option<Record>> = read(&self.path(job));
         Ok(lease.ok().flatten().and_then(|lease| lease.limits))
+    }
+
+    /// Where a job's own session is.
+    pub(crate) fn own(&self, job: u32) -> Result<Option<OwnSession>> {
+        read(&self.own_path(job))
+    }
+
+    /// Writes that down: by the one process that opens it, without the lock.
+    pub(crate) fn put_own(&self, job: u32, own: &OwnSession) -> Result<()> {
+        write(&self.own_path(job), own)
+    }
+
+    pub(super) fn own_path(&self, job: u32) -> PathBuf {
+        self.dir.join(format!("{job}.own"))
     }
 
     /// Writes down what a job may use.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::kind::{Kind, Left, On, Wait};
+use crate::kind::{Kind, Launch, Left, On, Wait};
 use crate::limits::amounts::Limits;
 use crate::outside::account::User;
 use crate::outside::runtime_dir::{Viewpoint, check, check_manager};
@@ -13,6 +13,7 @@ use crate::shared::keep::{end_keep, is_kept, keeps};
 use crate::shared::leftovers::{end_marked, end_strangers, note_found, time_to_end_leftovers};
 use crate::shared::linger::forget_undo;
 use crate::shared::open::{Opened, Opening, open};
+use crate::terms::budget::Budget;
 use crate::terms::error::Result;
 use crate::terms::job::Job;
 use crate::terms::set::Set;
@@ -34,6 +35,14 @@ impl Kind for Shared {
             log::warn!("{job}: start user@{uid}.service: hung, and was killed and begun again");
         }
         note_found(on)
+    }
+
+    fn bind(&self, _: &Site, _: Job, _: &dyn Launch, _: Budget) -> Result<()> {
+        Ok(())
+    }
+
+    fn enter(&self, _: &Site, _: Job) -> Result<()> {
+        Ok(())
     }
 
     fn check(&self, site: &Site, job: Job) -> Result<(), String> {
@@ -61,8 +70,8 @@ impl Kind for Shared {
         }
     }
 
-    fn end_left(&self, site: &Site, uid: u32, marks: &Set<u32>) -> Left {
-        end_marked(site, uid, marks)
+    fn end_left(&self, site: &Site, job: Job, marks: &Set<u32>) -> Left {
+        end_marked(site, job.uid, marks)
     }
 
     fn undo(&self, on: &mut On<'_>, wait: Wait) -> Result<bool> {

@@ -14,21 +14,14 @@ pub struct Site {
     /// What one call may take, everything included but the grace that processes
     /// are given to end.
     pub timeout: Duration,
-    /// What keeps a session up.
+    /// Whose a session is that a job begins with.
+    pub kind: SessionKind,
+    /// What keeps a shared session up.
     pub means: Means,
     /// How a session is held to its jobs.
     pub containment: Containment,
     /// How long it is kept for the user's next job; not at all by default.
     pub keep: Duration,
-}
-
-impl Site {
-    /// The kind of session that a job which begins gets.
-    pub(crate) fn kind(&self) -> SessionKind {
-        match self.means {
-            Means::Linger | Means::Manager => SessionKind::Shared,
-        }
-    }
 }
 
 /// Whose a session is. Written down with each lease: what the site wants may change under a job.
@@ -38,6 +31,8 @@ pub enum SessionKind {
     /// One for all jobs of the user. Also of leases from before there was a word for it.
     #[default]
     Shared,
+    /// The job's own, inside its cgroup.
+    Own,
 }
 
 /// What keeps a session up while a job holds it.
