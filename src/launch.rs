@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::libc::{CLOSE_RANGE_CLOEXEC, SYS_close_range, _exit, syscall};
+use nix::libc::{_exit, CLOSE_RANGE_CLOEXEC, SYS_close_range, syscall};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 use nix::{fcntl::OFlag, sys::wait::waitpid};
 use user_session::Launch;

@@ -23,6 +23,8 @@ mod asked;
 #[cfg(not(test))]
 mod child;
 #[cfg(not(test))]
+mod launch;
+#[cfg(not(test))]
 mod log_bridge;
 #[cfg(not(test))]
 mod running;

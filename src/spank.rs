@@ -13,6 +13,7 @@ use user_session::{Job, Mark, Moment, Role, Sessions};
 use crate::arguments::{Arguments, OnError};
 use crate::asked::{read_arguments, request, sessions, this_job, waits_for_others};
 use crate::child::as_root;
+use crate::launch::Forks;
 use crate::policy::{OPTION, Request, Wish};
 use crate::running::Running;
 use crate::step::Plan;
@@ -161,6 +162,17 @@ unsafe impl Plugin for Linger {
         })
     }
 
+    fn task_init_privileged(&mut self, _spank: &mut SpankHandle<'_>) -> Outcome {
+        guarded(|| {
+            let Some(Step { plan: Plan::Session(_), arguments, job, .. }) = &self.step else {
+                return Ok(());
+            };
+            let entered = sessions(arguments).enter(*job);
+            entered.unwrap_or_else(|error| log::error!("{job}: enter its session: {error}"));
+            Ok(())
+        })
+    }
+
     fn task_init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
             let Some(step) = &self.step else { return Ok(()) };
@@ -238,7 +250,7 @@ fn note_keeper(sessions: &Sessions, job: Job, role: Role) {
 fn begin_extern_step(spank: &SpankHandle<'_>) -> Outcome {
     let arguments = read_arguments(spank)?;
     // The steps that follow see a failure in the lease.
-    let _ = step::bind(&sessions(&arguments), this_job(spank)?, true);
+    let _ = step::bind(&sessions(&arguments), &Forks, this_job(spank)?, true);
     Ok(())
 }
 
@@ -277,6 +289,6 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
             None
         });
     }
-    let confined = step::bind(&sessions, job, false);
+    let confined = step::bind(&sessions, &Forks, job, false);
     if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }
 }

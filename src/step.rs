@@ -1,6 +1,6 @@
 //! A step of the job, decided once, as root, for all its tasks.
 
-use user_session::{Job, Lease, Moment, SessionKind, Sessions, Standing};
+use user_session::{Job, Launch, Lease, Moment, SessionKind, Sessions, Standing};
 
 use crate::arguments::Arguments;
 use crate::policy::{Request, Verdict, Wish, decide};
@@ -109,12 +109,17 @@ fn take(sessions: &Sessions, job: Job) -> Plan {
 ///
 /// # Errors
 /// That it could not be. Empty, because why is in the log.
-pub(crate) fn bind(sessions: &Sessions, job: Job, anew: bool) -> Result<(), String> {
+pub(crate) fn bind(
+    sessions: &Sessions,
+    launch: &dyn Launch,
+    job: Job,
+    anew: bool,
+) -> Result<(), String> {
     let is_due = anew || !sessions.has_limits(job);
     if !is_due || matches!(sessions.lease(job), Ok(None)) {
         return Ok(());
     }
-    sessions.bind(job).map_err(|error| {
+    sessions.bind(job, launch).map_err(|error| {
         log::error!("{job}: confine the session: {error}");
         String::new()
     })

@@ -189,9 +189,10 @@ fn set_mode(arguments: &mut Arguments, value: &str) -> Option<()> {
 }
 
 fn set_means(arguments: &mut Arguments, value: &str) -> Option<()> {
-    arguments.means = match value {
-        "linger" => Means::Linger,
-        "manager" => Means::Manager,
+    (arguments.kind, arguments.means) = match value {
+        "linger" => (SessionKind::Shared, Means::Linger),
+        "manager" => (SessionKind::Shared, Means::Manager),
+        "job" => (SessionKind::Own, Means::Linger),
         _ => return None,
     };
     Some(())

@@ -34,11 +34,11 @@ use crate::terms::site::Means;
 
 pub(crate) mod capped;
 pub(crate) mod keepers;
-pub(crate) mod own;
 mod lease;
 mod lists;
 mod lock;
 mod locked;
+pub(crate) mod own;
 mod state;
 use lease::Record;
 pub(crate) use locked::{Locked, lock, lock_unless, try_lock};

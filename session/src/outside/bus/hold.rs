@@ -27,7 +27,10 @@ pub(super) fn hold(bus: &mut Bus<'_>, uid: u32) -> Result<()> {
         reply => reply.map(drop).map_err(Error::bus(&*doing))?,
     }
     let until = Instant::now() + PROMPTLY;
-    while !units::both(bus, &[dir.clone(), unit.clone()])?.iter().all(crate::outside::systemd::Unit::is_up) {
+    while !units::both(bus, &[dir.clone(), unit.clone()])?
+        .iter()
+        .all(crate::outside::systemd::Unit::is_up)
+    {
         if Instant::now() >= until {
             return Err(Error::bus(doing)(io::Error::from(io::ErrorKind::TimedOut).into()));
         }
