@@ -6,8 +6,12 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::unistd::{Gid, Uid};
+
 use crate::outside::crash;
+use crate::own::view::AsUser;
 use crate::terms::error::{Error, Result};
+use crate::terms::job::Job;
 
 /// cgroup.events could be waited for; it is over in one or two of these.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -32,6 +36,30 @@ pub(crate) fn end(cgroup: &Path, until: Instant) -> Result<()> {
             }
             removed => return removed.map_err(Error::file("remove", cgroup)),
         }
+    }
+}
+
+/// Removes what Slurm has given up on because of the session's: the cgroups above, up to the job's, that are empty.
+pub(crate) fn end_above(cgroup: &Path) {
+    // `…/job_42/step_extern/user/session`
+    for above in cgroup.ancestors().skip(1).take(3) {
+        if fs::remove_dir(above).is_err() {
+            break;
+        }
+    }
+}
+
+/// Removes the job's own directory, as its user: a link that they have put in its place leads to nothing that they could
+/// not remove themselves.
+///
+/// # Errors
+/// What cannot be removed.
+pub(crate) fn remove_directory(runtime_dir: &Path, job: Job, gid: Gid) -> Result<()> {
+    let dir = runtime_dir.join(format!("slurm/{}", job.id));
+    let _as_user = AsUser::new(Uid::from_raw(job.uid), gid);
+    match fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(Error::file("remove", &dir)),
     }
 }
 

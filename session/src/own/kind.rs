@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::unistd::User;
+
 use crate::kind::{Kind, Launch, Left, On, Wait};
 use crate::outside::runtime_dir::{Viewpoint, check};
-use crate::own::close::end;
+use crate::own::close::{end, end_above, remove_directory};
 use crate::own::enter::enter;
 use crate::own::open::open;
 use crate::own::place::Place;
 use crate::record;
 use crate::record::own::OwnSession;
 use crate::terms::budget::Budget;
-use crate::terms::error::{Error, Result};
+use crate::terms::error::Result;
 use crate::terms::job::Job;
 use crate::terms::set::Set;
 use crate::terms::site::Site;
@@ -69,16 +71,15 @@ impl Kind for Own {
     }
 
     fn end_left(&self, site: &Site, job: Job, _marks: &Set<u32>) -> Left {
-        let ended = match record::state(&site.roots, job.uid).own(job.id) {
-            Ok(Some(own)) => end(&site.roots.cgroup.join(own.cgroup), Instant::now() + DYING),
-            found => found.map(drop),
-        };
-        ended.unwrap_or_else(|error: Error| log::error!("{job}: end its session: {error}"));
+        let ended = self.end(site, job);
+        ended.unwrap_or_else(|error| log::error!("{job}: end its session: {error}"));
         Left::default()
     }
 
     fn undo(&self, on: &mut On<'_>, _wait: Wait) -> Result<bool> {
-        on.systemd.let_runtime_dir_go(on.uid).map(|()| false)
+        on.systemd.let_runtime_dir_go(on.uid)?;
+        let is_needed = on.systemd.manager(on.uid).is_some() || on.systemd.is_logged_in(on.uid)?;
+        if is_needed { Ok(false) } else { on.systemd.stop_manager(on.uid).map(|()| false) }
     }
 
     fn longest_end(&self, _site: &Site) -> Duration {
@@ -87,5 +88,18 @@ impl Kind for Own {
 
     fn longest_end_left(&self, _site: &Site) -> Duration {
         DYING
+    }
+}
+
+impl Own {
+    fn end(&self, site: &Site, job: Job) -> Result<()> {
+        let Some(own) = record::state(&site.roots, job.uid).own(job.id)? else { return Ok(()) };
+        let cgroup = site.roots.cgroup.join(own.cgroup);
+        end(&cgroup, Instant::now() + DYING)?;
+        end_above(&cgroup);
+        let user = User::from_uid(job.uid.into()).ok().flatten();
+        user.map_or(Ok(()), |user| {
+            remove_directory(&site.roots.runtime_dir(job.uid), job, user.gid)
+        })
     }
 }

@@ -83,19 +83,20 @@ impl View<'_> {
 }
 
 /// While it lives, files are made and looked up as the user.
-struct AsUser(Uid, Gid);
+pub(crate) struct AsUser(Uid, Gid);
 
 impl AsUser {
-    fn new(uid: Uid, gid: Gid) -> Self {
-        let before = Self(setfsuid(uid), setfsgid(gid));
-        before
+    pub(crate) fn new(uid: Uid, gid: Gid) -> Self {
+        // The group first: without root's there is no right to it.
+        let gid = setfsgid(gid);
+        Self(setfsuid(uid), gid)
     }
 }
 
 impl Drop for AsUser {
     fn drop(&mut self) {
-        setfsgid(self.1);
         setfsuid(self.0);
+        setfsgid(self.1);
     }
 }
 
