@@ -57,7 +57,7 @@ fn once(longest: Duration, work: impl Fn() -> bool) -> Result<WaitStatus, String
 /// slurmd has everything in the step's cgroup killed each second while a job ends, but for slurmstepd itself
 /// (proctrack/cgroup, 24.11). Beside the jobs there is a cgroup of Slurm's for a slurmstepd that is ending.
 /// Where there is none nothing is killed so.
-fn leave_step() {
+pub(crate) fn leave_step() {
     let listed = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let below =
         |line: &str| Some(line.strip_prefix("0::")?.split_once("slurmstepd.scope/")?.0.to_owned());

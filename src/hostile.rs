@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use hostile_input::{Case, Grammar, OF_PLUGIN, Parser, run};
-use user_session::Confine;
+use user_session::{Confine, SessionKind};
 
 use crate::arguments::{self, Arguments, Mode};
 use crate::environment::is_stale;
@@ -103,12 +103,23 @@ fn arguments(case: &Case) -> bool {
 }
 
 fn line_of(arguments: &Arguments) -> String {
-    let Arguments { mode, means, timeout, containment, keep, on_error, min_uid, who, log_level } =
-        arguments;
+    let Arguments {
+        mode,
+        kind,
+        means,
+        timeout,
+        containment,
+        keep,
+        on_error,
+        min_uid,
+        who,
+        log_level,
+    } = arguments;
     let mode = if *mode == Mode::OptIn { "opt-in".into() } else { format!("{mode:?}") };
+    let session = if *kind == SessionKind::Own { "job".into() } else { format!("{means:?}") };
     let leftovers = if containment.kill_leftovers { "kill" } else { "keep" };
     let line = format!(
-        "mode={mode} session={means:?} confine={} leftovers={leftovers} grace={} timeout={} \
+        "mode={mode} session={session} confine={} leftovers={leftovers} grace={} timeout={} \
          keep={} on_error={on_error:?} min_uid={min_uid} log_level={log_level}",
         confined(containment.confine),
         containment.grace.as_secs(),

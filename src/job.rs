@@ -77,6 +77,14 @@ pub(crate) fn end_what_left(sessions: &Sessions, job: Job) -> Result<(), String>
     sessions.end_what_left(job).map_err(|error| format!("{job}: end what left its steps: {error}"))
 }
 
+/// The end of a job's script: what it has left in a session of its own ends.
+///
+/// # Errors
+/// What could not be ended.
+pub(crate) fn end_of_script(sessions: &Sessions, job: Job) -> Result<(), String> {
+    sessions.end_of_script(job).map_err(|error| format!("{job}: end its session: {error}"))
+}
+
 /// The end of a step whose task was killed: what it has in the session ends.
 ///
 /// # Errors

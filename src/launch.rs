@@ -1,34 +1,48 @@
-//! A program that outlives this callback, and this process.
+//! A child that outlives this callback, and this process.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
-use nix::libc::{_exit, CLOSE_RANGE_CLOEXEC, SYS_close_range, syscall};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::libc::{_exit, SYS_close_range, c_uint, dup2, syscall};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
-use nix::{fcntl::OFlag, sys::wait::waitpid};
 use user_session::Launch;
+
+use crate::child::leave_step;
 
 /// By fork(2).
 pub(crate) struct Forks;
 
+/// Where the child has its end of the pipe, and nothing else behind it.
+const PIPE: RawFd = 3;
+
 impl Launch for Forks {
-    fn detached(&self, become_it: &dyn Fn() -> String) -> Result<u32, String> {
+    fn detached(&self, until: Instant, work: &dyn Fn(&dyn Fn()) -> String) -> Result<u32, String> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
         // SAFETY: as in `child`: the handlers of the C library leave its locks usable in the child, and the children
         // end without running anything else of this process.
         match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {
             ForkResult::Parent { child } => {
                 drop(write);
-                let _ = waitpid(child, None);
-                answer_of(read)
+                while waitpid(child, None) == Err(Errno::EINTR) {}
+                answer_of(&mut File::from(read), until)
             }
             ForkResult::Child => {
                 // SAFETY: the same.
                 let forked = unsafe { fork() };
                 if matches!(forked, Ok(ForkResult::Child)) {
-                    run(write, become_it);
+                    // What is said in here would go where some other file is open by then.
+                    log::set_max_level(log::LevelFilter::Off);
+                    let _ = catch_unwind(AssertUnwindSafe(|| run(write, work)));
                 }
                 // SAFETY: it only takes a number.
                 unsafe { _exit(i32::from(forked.is_err())) }
@@ -38,29 +52,80 @@ impl Launch for Forks {
 }
 
 /// In the grandchild: init is its parent, or soon will be.
-fn run(write: OwnedFd, become_it: &dyn Fn() -> String) {
+fn run(write: OwnedFd, work: &dyn Fn(&dyn Fn()) -> String) {
     let _ = setsid();
-    let mut write = File::from(write);
-    let _ = write.write_all(&Pid::this().as_raw().to_ne_bytes());
-    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
-        for fd in 0..3 {
-            // SAFETY: all three are this child's own to replace.
-            unsafe { nix::libc::dup2(null.as_raw_fd(), fd) };
+    leave_step();
+    let Ok(write) = alone_with(write) else { return };
+    let write = Cell::new(Some(write));
+    let say = |word: &[u8]| {
+        if let Some(mut pipe) = write.take() {
+            let _ = pipe.write_all(word);
+            write.set(Some(pipe));
         }
-    }
-    // SAFETY: it marks descriptors and touches no memory.
-    unsafe { syscall(SYS_close_range, 3_u32, u32::MAX, CLOSE_RANGE_CLOEXEC) };
-    let problem = become_it();
-    let _ = write.write_all(problem.as_bytes());
+    };
+    say(&Pid::this().as_raw().to_ne_bytes());
+    let problem = work(&|| drop(write.take()));
+    say(problem.as_bytes());
 }
 
-/// Its pid, and nothing else when it has become another program: then the pipe is closed.
-fn answer_of(read: OwnedFd) -> Result<u32, String> {
-    let mut answer = Vec::new();
-    File::from(read).read_to_end(&mut answer).map_err(|error| format!("read: {error}"))?;
-    let (pid, problem) = answer.split_first_chunk().ok_or("it has not begun")?;
-    match problem {
-        [] => u32::try_from(i32::from_ne_bytes(*pid)).map_err(|error| error.to_string()),
-        problem => Err(String::from_utf8_lossy(problem).into_owned()),
+/// Closes all that this process has open but for the pipe: not what some other thread may be about to write to.
+fn alone_with(write: OwnedFd) -> io::Result<File> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    for fd in 0..PIPE {
+        // SAFETY: all of them are this child's own to replace.
+        unsafe { dup2(null.as_raw_fd(), fd) };
     }
+    let pipe = fcntl_dup(&write)?;
+    // SAFETY: nothing of this child's that is still used has one of these.
+    let closed = unsafe { syscall(SYS_close_range, PIPE as c_uint + 1, c_uint::MAX, 0) };
+    // Those two are closed by now, whatever their numbers were.
+    std::mem::forget((null, write));
+    if closed == 0 { Ok(pipe) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The pipe by the number that it is to have, closed when another program begins.
+fn fcntl_dup(write: &OwnedFd) -> io::Result<File> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: it only takes numbers; what had that one is closed by it, and is not used any more.
+    let is_done = unsafe { nix::libc::dup3(write.as_raw_fd(), PIPE, nix::libc::O_CLOEXEC) };
+    if is_done < 0 && write.as_raw_fd() != PIPE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and nobody else's: `write` is forgotten.
+    Ok(unsafe { File::from_raw_fd(PIPE) })
+}
+
+/// Its pid, and nothing else when the pipe is closed: it has become another program, or works.
+fn answer_of(read: &mut File, until: Instant) -> Result<u32, String> {
+    let mut answer = Vec::new();
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let ready = poll(&mut [PollFd::new(read.as_fd(), PollFlags::POLLIN)], timeout);
+        if left.is_zero() {
+            // It has its end of the pipe still, and so its number.
+            pid_in(&answer).map(|(pid, _)| kill(pid, Signal::SIGKILL));
+            return Err("it has not begun in time".into());
+        }
+        if !matches!(ready, Ok(1..)) {
+            continue;
+        }
+        let mut part = [0; 512];
+        match read.read(&mut part) {
+            Ok(0) => break,
+            Ok(length) => answer.extend_from_slice(part.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(format!("read from it: {error}")),
+        }
+    }
+    match pid_in(&answer) {
+        Some((pid, [])) => u32::try_from(pid.as_raw()).map_err(|error| error.to_string()),
+        Some((_, problem)) => Err(String::from_utf8_lossy(problem).into_owned()),
+        None => Err("it has not begun".into()),
+    }
+}
+
+fn pid_in(answer: &[u8]) -> Option<(Pid, &[u8])> {
+    let (pid, problem) = answer.split_first_chunk()?;
+    Some((Pid::from_raw(i32::from_ne_bytes(*pid)), problem))
 }

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitStatus;
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Moment, Role, Sessions};
+use user_session::{Job, Mark, Moment, Role, SessionKind, Sessions};
 
 use crate::arguments::{Arguments, OnError};
 use crate::asked::{read_arguments, request, sessions, this_job, waits_for_others};
@@ -29,6 +29,9 @@ const RELEASE: u32 = release(env!("SLURM_MAJOR")) << 16 | release(env!("SLURM_MI
 /// SLURM_EXTERN_CONT in slurm.h: the step that holds the job's processes that
 /// are in no step of their own.
 const EXTERN_STEP: u32 = 0xffff_fffc;
+
+/// SLURM_BATCH_SCRIPT.
+const BATCH_SCRIPT: u32 = 0xffff_fffb;
 
 /// SIGKILL.
 const KILLED: i32 = 9;
@@ -66,6 +69,10 @@ struct Step {
     marked: Option<u32>,
     /// Slurm, or the kernel for its memory, has killed one.
     was_killed: bool,
+    /// Of a task that could not enter the session: why.
+    barred: Option<String>,
+    /// It is the job's script.
+    is_script: bool,
 }
 
 // SAFETY: the trait asks for a plugin that is fit to be called in a forked
@@ -162,13 +169,16 @@ unsafe impl Plugin for Linger {
         })
     }
 
+    /// In the task's own process, in which `task_init` tells the user.
     fn task_init_privileged(&mut self, _spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
-            let Some(Step { plan: Plan::Session(_), arguments, job, .. }) = &self.step else {
-                return Ok(());
-            };
-            let entered = sessions(arguments).enter(*job);
-            entered.unwrap_or_else(|error| log::error!("{job}: enter its session: {error}"));
+            let Some(step) = &mut self.step else { return Ok(()) };
+            if let Plan::Session(_) = step.plan
+                && let Err(error) = sessions(&step.arguments).enter(step.job)
+            {
+                log::error!("{}: enter its session: {error}", step.job);
+                step.barred = Some(error.to_string());
+            }
             Ok(())
         })
     }
@@ -178,7 +188,11 @@ unsafe impl Plugin for Linger {
             let Some(step) = &self.step else { return Ok(()) };
             let (sessions, job) = (sessions(&step.arguments), step.job);
             let is_first = spank.task_id()? == 0;
-            let task = Task { job, door: &|kind| sessions.door(job, kind), is_first };
+            let door = &|kind| match &step.barred {
+                Some(cause) => Err(cause.clone()),
+                None => sessions.door(job, kind),
+            };
+            let task = Task { job, door, is_first };
             Ok(task::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
         })
     }
@@ -216,7 +230,7 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
         Ok(arguments) => {
             let sessions = sessions(&arguments);
             note_keeper(&sessions, job, Role::Step);
-            let plan = step::plan(&arguments, &sessions, job, &request(spank)?);
+            let plan = step::plan(&arguments, &sessions, &Forks, job, &request(spank)?);
             (arguments, plan)
         }
         Err(problem) => {
@@ -226,7 +240,9 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     };
     let marks = plan != Plan::Ignore && arguments.containment.kill_leftovers;
     let mark = marks.then(|| sessions(&arguments).mark(job));
-    Ok(Step { job, arguments, plan, mark, begun: false, marked: None, was_killed: false })
+    let is_script = spank.job_stepid()? == BATCH_SCRIPT;
+    let (begun, marked, was_killed, barred) = (false, None, false, None);
+    Ok(Step { job, arguments, plan, mark, begun, marked, was_killed, barred, is_script })
 }
 
 /// In the extern step, which `ends` the job if that had no lease and has one now.
@@ -257,6 +273,10 @@ fn begin_extern_step(spank: &SpankHandle<'_>) -> Outcome {
 /// What is in the session of a step whose task was killed ends with it, as if it were in the step's cgroup: who
 /// was killed could hand no signal on to it.
 fn end_step(step: &Step) -> Outcome {
+    if step.is_script && step.plan == Plan::Session(SessionKind::Own) {
+        let (sessions, job) = (sessions(&step.arguments), step.job);
+        in_child(job, &sessions, "end its session", || Ok(job::end_of_script(&sessions, job)?))?;
+    }
     let (Some(id), true) = (step.marked, step.was_killed) else { return Ok(()) };
     let (sessions, job) = (sessions(&step.arguments), step.job);
     in_child(job, &sessions, "end what a killed step left", || {

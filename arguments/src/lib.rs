@@ -311,6 +311,7 @@ mod tests {
         let line = "mode=opt-in session=manager confine=cpus,memory leftovers=keep grace=0 \
             timeout=30 keep=60 on_error=drain min_uid=0 users=a,b groups=hpc partitions=gpu log_level=trace";
         let expected = Arguments {
+            kind: SessionKind::Shared,
             mode: Mode::OptIn,
             means: Means::Manager,
             containment: Containment {
@@ -349,7 +350,7 @@ mod tests {
             ("leftovers=maybe", "'leftovers=maybe'", "kill or keep"),
             ("grace=301", "'grace=301'", "0 to 300"),
             ("keep=301", "'keep=301'", "0 to 300"),
-            ("session=on", "'session=on'", "session takes linger or manager"),
+            ("session=on", "'session=on'", "session takes linger, manager or job"),
             ("mode", "'mode'", "always, opt-in or off"),
             ("timeout=0", "'timeout=0'", "1 to 3600"),
             ("timeout=+5", "'timeout=+5'", "1 to 3600"),

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up. What stands beside the folders has a floor of its own.
-const FLOORS: [&str; 10] =
-    ["terms", "outside", "limits", "record", "kind", "slice", "own", "shared", "status", "leases"];
+const FLOORS: [&str; 11] = [
+    "terms", "outside", "limits", "record", "kind", "ending", "slice", "own", "shared", "status",
+    "leases",
+];
 
 /// Those above everything: the crate's face, and what is for tests.
 const ABOVE: [&str; 3] = ["lib", "hostile", "floors"];

@@ -1,7 +1,7 @@
 //! What a kind of session is to the leases, and what its acts are given.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::outside::processes::Process;
 use crate::outside::systemd::Systemd;
@@ -50,11 +50,20 @@ pub(crate) trait Kind {
     /// job holds it.
     fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool) -> Result<()>;
 
+    /// Whether it lives beside its jobs' cgroups, in the user's slice, and is to be held to what they may use.
+    fn is_beside(&self) -> bool {
+        true
+    }
+
     /// In a process of the job, when its cgroup is complete: opens what `begin` could not.
-    fn bind(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()>;
+    fn bind(&self, _site: &Site, _job: Job, _launch: &dyn Launch, _budget: Budget) -> Result<()> {
+        Ok(())
+    }
 
     /// As root, in a task of `job`: joins what its session lives in.
-    fn enter(&self, site: &Site, job: Job) -> Result<()>;
+    fn enter(&self, _site: &Site, _job: Job) -> Result<()> {
+        Ok(())
+    }
 
     /// Whether the session of `job` can be used, as root can tell: why not, in one line. Takes no lock
     /// and asks no bus.
@@ -66,6 +75,16 @@ pub(crate) trait Kind {
     /// The runtime directory that a task of `job` is to use, looked at as the user in the job's mount
     /// namespace; or why there is none for it, in one line.
     fn door(&self, site: &Site, job: Job) -> Result<PathBuf, String>;
+
+    /// Ends a session that is `job`'s alone, with all that is in it, which is asked to end first.
+    fn end(&self, _site: &Site, _job: Job, _grace: Duration) -> Result<()> {
+        Ok(())
+    }
+
+    /// The same for a job that is over: nothing of it stays, in its session and beside it.
+    fn end_all(&self, _site: &Site, _job: Job) -> Result<()> {
+        Ok(())
+    }
 
     /// Ends what `job` has left in its session: what bears one of the audit session ids `marks`.
     fn end_left(&self, site: &Site, job: Job, marks: &Set<u32>) -> Left;
@@ -82,10 +101,11 @@ pub(crate) trait Kind {
 
 /// How a process is started that outlives this one's callback: the face's, who may fork.
 pub trait Launch {
-    /// Runs `become_it` in a child that nobody waits for, with nothing of this process open in it, and returns with its
-    /// pid when it is another program.
+    /// Runs `work` in a child that nobody waits for, with nothing of this process open in it and out of every job's
+    /// cgroup. Returns with its pid when it is another program, or has called what it is given.
     ///
     /// # Errors
-    /// Why it is not, in one line: what `become_it` answered, for one.
-    fn detached(&self, become_it: &dyn Fn() -> String) -> Result<u32, String>;
+    /// Why neither came to be, in one line: what `work` answered, for one; or that it was not until then, and that the
+    /// child was killed.
+    fn detached(&self, until: Instant, work: &dyn Fn(&dyn Fn()) -> String) -> Result<u32, String>;
 }

@@ -6,6 +6,7 @@
 //! Slurm; the outside (D-Bus, file system roots) is passed in.
 #![forbid(unsafe_code)]
 
+mod ending;
 #[cfg(test)]
 mod floors;
 #[cfg(test)]

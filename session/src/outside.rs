@@ -18,4 +18,5 @@ pub(crate) mod runtime_dir;
 mod scan;
 pub(crate) mod systemd;
 pub(crate) mod text;
+pub(crate) mod tree;
 pub(crate) mod unified;

@@ -152,6 +152,6 @@ pub(crate) fn is_unknown(roots: &Roots, uid: u32) -> bool {
 pub(crate) fn known_uids(roots: &Roots) -> Result<Set<u32>> {
     let all_in = |dir| numbers_in(dir, usize::MAX);
     let (leased, to_undo) = (all_in(&roots.run)?, all_in(&roots.lib)?);
-    let unfinished = unfinished_in(&roots.lib)?;
-    Ok(leased.union(to_undo).union(unfinished))
+    let (unfinished, shared) = (unfinished_in(&roots.lib)?, all_in(&own::above(roots))?);
+    Ok(leased.union(to_undo).union(unfinished).union(shared))
 }

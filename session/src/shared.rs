@@ -7,5 +7,4 @@ pub(crate) mod kind;
 mod leftovers;
 mod linger;
 mod open;
-mod order;
 mod remains;

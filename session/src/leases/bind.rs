@@ -27,8 +27,18 @@ impl Sessions {
         if !sees_this_process(&self.site.roots.proc) {
             return Ok(());
         }
-        let done = self.note_limits(job).and_then(|()| self.cap(job));
-        done.or_else(|error| self.fail(job, error))?;
+        if kinds::of(self.kind(job)).is_beside() {
+            let done = self.note_limits(job).and_then(|()| self.cap(job));
+            return done.or_else(|error| self.fail(job, error));
+        }
+        self.open_in_job(job, launch)
+    }
+
+    /// Opens what can only be opened in the job, and is not open. In a process of the job, as root.
+    ///
+    /// # Errors
+    /// Why it could not be: the job's lease is marked as failed with the cause.
+    pub fn open_in_job(&self, job: Job, launch: &dyn Launch) -> Result<()> {
         if !matches!(self.lease(job), Ok(Some(Lease::Open))) {
             return Ok(());
         }

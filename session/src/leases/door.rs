@@ -28,7 +28,8 @@ impl Sessions {
         if let Err(gone) = kinds::of(kind).check(&self.site, job) {
             return Standing::Gone(gone);
         }
-        self.bind_again(job).map_or_else(Standing::Unbound, |()| Standing::Bound(kind))
+        let held = if kinds::of(kind).is_beside() { self.bind_again(job) } else { Ok(()) };
+        held.map_or_else(Standing::Unbound, |()| Standing::Bound(kind))
     }
 
     /// As root, in a task of `job` before it becomes the user's: joins what its session lives in.

@@ -32,11 +32,12 @@ impl Sessions {
         }
         let noted = self.note_keeper(job, Role::Epilog);
         noted.unwrap_or_else(|error| log::debug!("{job}: note its epilog: {error}"));
+        let ended = self.end_own(job);
         let left = end_left(&self.site, job);
         let budget = Budget::starting_now(self.site.timeout).and(kinds::longest_end(&self.site));
         let systemd = &mut Bus::new(&self.site.roots, budget);
         let released = release(systemd, &self.site, job, budget);
-        all(&job, [released, left.and_then(|left| none_lives(&self.site, job, left))])
+        all(&job, [ended, released, left.and_then(|left| none_lives(&self.site, job, left))])
     }
 
     /// What [`Sessions::release`] may take at most, by the deadlines of what it does.
@@ -56,7 +57,22 @@ impl Sessions {
         if !has_step(&state.keepers(job.id)?, &self.site.roots.proc) {
             return Ok(());
         }
+        kinds::of(self.kind(job)).end(&self.site, job, Duration::ZERO)?;
         all_gone(&end_left(&self.site, job)?)
+    }
+
+    /// Has what runs in a session that is `job`'s alone end, when its batch script has: while Slurm still leaves it time.
+    ///
+    /// # Errors
+    /// What could not be ended.
+    pub fn end_of_script(&self, job: Job) -> Result<()> {
+        kinds::of(self.kind(job)).end(&self.site, job, self.site.containment.grace)
+    }
+
+    fn end_own(&self, job: Job) -> Result<()> {
+        let kind = kinds::of(self.kind(job));
+        let ended = kind.end(&self.site, job, self.site.containment.grace);
+        all(&job, [ended, kind.end_all(&self.site, job)])
     }
 
     /// Ends what bears the mark `id` of one of `job`'s steps in the session.
@@ -115,7 +131,7 @@ pub(crate) fn release(
     budget: Budget,
 ) -> Result<()> {
     let state = &record::lock(&site.roots, job.uid, budget)?;
-    drop_lease(site, state, job.id)?;
+    drop_lease(site, state, job)?;
     let swept = drop_over(site, job.uid, state, false);
     let on = &mut On { site, uid: job.uid, state, systemd, budget };
     let ended = match state.is_held() {
@@ -126,11 +142,11 @@ pub(crate) fn release(
     all(&job, [ended, swept.map(drop)])
 }
 
-fn drop_lease(site: &Site, state: &Locked, id: u32) -> Result<()> {
-    if has_step(&state.keepers(id)?, &site.roots.proc) {
+fn drop_lease(site: &Site, state: &Locked, job: Job) -> Result<()> {
+    if has_step(&state.keepers(job.id)?, &site.roots.proc) {
         // It outlives its extern step (RunInJob), or cannot be killed.
-        drop_unended(state, id)
+        drop_unended(site, state, job)
     } else {
-        state.remove(id)
+        state.remove(job.id)
     }
 }

@@ -12,6 +12,7 @@ use crate::record::{self, Locked, State};
 use crate::status::Before;
 use crate::terms::budget::Budget;
 use crate::terms::error::Result;
+use crate::terms::job::Job;
 use crate::terms::set::Set;
 use crate::terms::site::Site;
 
@@ -144,7 +145,7 @@ fn stale(site: &Site, state: &State) -> Result<Stale> {
 fn sweep_all(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
     let state = &record::lock(&site.roots, uid, budget)?;
     for job in jobs_that_are_over(site, state, false, usize::MAX)? {
-        drop_unended(state, job)?;
+        drop_unended(site, state, Job { id: job, uid })?;
     }
     let on = &mut On { site, uid, state, systemd, budget };
     if undo_unheld(on)? { kinds::undo(on, Wait::ToItsEnd).map(drop) } else { Ok(()) }

@@ -86,7 +86,7 @@ pub(crate) fn drop_over(
         let job = Job { id: *id, uid };
         // Also seen where its epilog has not begun yet: no line for the admin.
         log::debug!("{job}: drop its lease: the job is over and its epilog has not dropped it");
-        drop_unended(state, *id)?;
+        drop_unended(site, state, job)?;
     }
     Ok(!over.is_empty())
 }
@@ -94,21 +94,24 @@ pub(crate) fn drop_over(
 /// Drops what is there of an earlier job with this id, or of an earlier run of it,
 /// unless a process of the job is at work. Answers with whether it was a lease, and
 /// not at all where something may be left.
-pub(crate) fn drop_earlier(site: &Site, state: &Locked, id: u32) -> Result<Option<bool>> {
+pub(crate) fn drop_earlier(site: &Site, uid: u32, state: &Locked, id: u32) -> Result<Option<bool>> {
     let keepers = state.keepers(id)?;
     if may_work(&keepers, &site.roots.proc) {
         return Ok(None);
     }
     let was_lease = !matches!(state.lease(id), Ok(None));
     if was_lease || !keepers.is_empty() || state.has_audit_ids(id) {
-        drop_unended(state, id)?;
+        drop_unended(site, state, Job { id, uid })?;
     }
     Ok(Some(was_lease))
 }
 
 /// Drops a lease, and has the next epilog of the user end what the job left. On a full disk that is left
 /// to the end of the session: what is taken back needs no space.
-pub(crate) fn drop_unended(state: &Locked, id: u32) -> Result<()> {
+pub(crate) fn drop_unended(site: &Site, state: &Locked, job: Job) -> Result<()> {
+    let id = job.id;
+    let ended = kinds::of(state.kind(id)).end_all(site, job);
+    ended.unwrap_or_else(|error| log::error!("{job}: end its session: {error}"));
     let noted = state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(id))?);
     noted.unwrap_or_else(|error| log::warn!("{error}; what job {id} left stays for now"));
     state.remove(id)

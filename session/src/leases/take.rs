@@ -51,7 +51,7 @@ impl Sessions {
         let budget = Budget::starting_now(self.site.timeout);
         let state = record::lock(&self.site.roots, job.uid, budget)?;
         if moment.begins() {
-            drop_earlier(&self.site, &state, job.id)?;
+            drop_earlier(&self.site, job.uid, &state, job.id)?;
         }
         let kind = match state.lease(job.id) {
             Ok(None) => self.site.kind,
@@ -89,11 +89,11 @@ impl Sessions {
 pub(crate) fn take(on: &mut On<'_>, job: Job, moment: Moment) -> Result<()> {
     let (site, state) = (on.site, on.state);
     let has_dropped = drop_over(site, job.uid, state, false)?;
-    let dropped = if moment.begins() { drop_earlier(site, state, job.id)? } else { None };
-    let before = begin(on, job.id, dropped.is_some())?;
+    let dropped = if moment.begins() { drop_earlier(site, job.uid, state, job.id)? } else { None };
+    let before = begin(on, job, dropped.is_some())?;
     let kind = if before.is_some() { state.kind(job.id) } else { site.kind };
     note_process(site, state, job.id, moment)?;
-    let is_shared = before.is_none() && state.is_held()?;
+    let is_shared = before.is_none() && state.is_held_as(kind)?;
     // Before anything of the user's can begin in it, and before a kept one runs again. Where another job holds it
     // that has been done.
     if has_dropped || dropped == Some(true) || !is_shared {
@@ -105,13 +105,13 @@ pub(crate) fn take(on: &mut On<'_>, job: Job, moment: Moment) -> Result<()> {
 
 /// Writes down what a crash from here on leaves behind: there is no session.
 /// Gives a lease that is open: of a job whose session was taken away.
-fn begin(on: &On<'_>, id: u32, is_new: bool) -> Result<Option<Lease>> {
-    let state = on.state;
+fn begin(on: &On<'_>, job: Job, is_new: bool) -> Result<Option<Lease>> {
+    let (state, id) = (on.state, job.id);
     let found = if is_new { Ok(None) } else { state.lease(id) };
     if !is_new && matches!(found, Ok(None)) {
         // What is there without a lease is of a job that had this id, and whose
         // epilog was killed: its processes must not tell that this one is over.
-        drop_unended(state, id)?;
+        drop_unended(on.site, state, job)?;
     }
     let before = found.ok().flatten().filter(Lease::is_open);
     if before.is_none() {

@@ -21,7 +21,6 @@ use crate::terms::roots::Roots;
 
 mod body;
 mod event_loop;
-mod hold;
 mod keep;
 mod slice;
 mod units;
@@ -211,14 +210,6 @@ impl Systemd for Bus<'_> {
 
     fn guard(&mut self, uid: u32, keep: Duration, command: &Path) -> Result<()> {
         keep::guard(self, uid, keep, command)
-    }
-
-    fn hold_runtime_dir(&mut self, uid: u32) -> Result<()> {
-        hold::hold(self, uid)
-    }
-
-    fn let_runtime_dir_go(&mut self, uid: u32) -> Result<()> {
-        hold::let_go(self, uid)
     }
 
     fn slice(&mut self, uid: u32) -> Result<Properties> {

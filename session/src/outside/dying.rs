@@ -4,6 +4,7 @@
 //! context of a GPU some: such a process has ended as far as anybody can end it. One
 //! that stands still waits for a device or a file server that may never answer.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::outside::text::{bytes, text};
@@ -17,12 +18,12 @@ pub(crate) const STANDSTILL: Duration = Duration::from_secs(2);
 /// In which it has to be done: 60 s are a terabyte at 17 GB/s.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
-/// Killed processes of a user's, and how far their end had got when it was last
+/// Killed processes below a cgroup, and how far their end had got when it was last
 /// looked at.
 #[derive(Debug)]
 pub(crate) struct Dying<'a> {
     roots: &'a Roots,
-    uid: u32,
+    tree: PathBuf,
     until: Instant,
     moved: Instant,
     alive: Set<i32>,
@@ -40,10 +41,10 @@ struct Held {
 }
 
 impl<'a> Dying<'a> {
-    pub(crate) fn starting(roots: &'a Roots, uid: u32, now: Instant) -> Self {
+    pub(crate) fn starting(roots: &'a Roots, tree: PathBuf, now: Instant) -> Self {
         let least = Held { pages: u64::MAX, memory: u64::MAX };
         let (until, alive) = (now + LONGEST, Set::default());
-        Self { roots, uid, until, moved: now, alive, ticks: 0, least }
+        Self { roots, tree, until, moved: now, alive, ticks: 0, least }
     }
 
     /// Whether it is worth to wait on for these, which live: they get on with their
@@ -70,7 +71,7 @@ impl<'a> Dying<'a> {
     }
 
     fn held(&self, alive: &[i32]) -> Held {
-        let current = text(&self.roots.slice(self.uid).join("memory.current"));
+        let current = text(&self.tree.join("memory.current"));
         let memory = current.ok().and_then(|bytes| decimal(bytes.trim()));
         let pages = alive.iter().filter_map(|pid| self.pages(*pid)).sum();
         Held { pages, memory: memory.unwrap_or(u64::MAX) }
@@ -143,7 +144,7 @@ mod tests {
         fn waits(&self, pids: &[i32], mut change: impl FnMut(&Self, u64)) -> Duration {
             let began = Instant::now();
             let (mut now, mut looks) = (began, 0);
-            let mut dying = Dying::starting(&self.roots, UID, began);
+            let mut dying = Dying::starting(&self.roots, self.roots.slice(UID), began);
             loop {
                 change(self, looks);
                 if !dying.goes_on(now, pids.iter().copied().collect()) {
@@ -188,7 +189,7 @@ mod tests {
     fn each_that_ends_counts() {
         let node = node();
         let began = Instant::now();
-        let mut dying = Dying::starting(&node.roots, UID, began);
+        let mut dying = Dying::starting(&node.roots, node.roots.slice(UID), began);
         assert!(dying.goes_on(began, [9, 8].into()));
         assert!(dying.goes_on(began + STEP * 3, [8].into()));
         assert!(dying.goes_on(began + STEP * 6, [8].into()));

@@ -12,7 +12,7 @@ use crate::outside::runtime_dir::{Viewpoint, check};
 use crate::outside::systemd::{Awaited, Systemd, Unit, Units};
 use crate::terms::error::{Error, NotLive, Problem, Result};
 use crate::terms::roots::Roots;
-use crate::terms::site::{Confine, Containment, Means, Site};
+use crate::terms::site::{Confine, Containment, Means, SessionKind, Site};
 
 /// A place of its own that stands for a node, with the parents of our state.
 pub(crate) fn place() -> (TempDir, Roots) {
@@ -33,7 +33,7 @@ pub(crate) fn site() -> (TempDir, Site) {
     let (confine, grace) = (Confine::NONE, Duration::from_secs(5));
     let containment = Containment { confine, kill_leftovers: true, grace };
     let (timeout, means, keep) = (Duration::from_secs(15), Means::Linger, Duration::ZERO);
-    (dir, Site { roots, timeout, means, containment, keep })
+    (dir, Site { roots, timeout, kind: SessionKind::Shared, means, containment, keep })
 }
 
 /// A user's slice before anybody has set anything.
@@ -196,14 +196,6 @@ impl Systemd for Scripted {
 
     fn guard(&mut self, _uid: u32, keep: Duration, command: &Path) -> Result<()> {
         assert_eq!(self.next("guard")?, Ask::Guard(keep.as_secs(), command.into()));
-        Ok(())
-    }
-
-    fn hold_runtime_dir(&mut self, _uid: u32) -> Result<()> {
-        Ok(())
-    }
-
-    fn let_runtime_dir_go(&mut self, _uid: u32) -> Result<()> {
         Ok(())
     }
 

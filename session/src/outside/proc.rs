@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::libc::ESRCH;
 
+use crate::outside::text::bytes;
 use crate::terms::decimal::decimal;
 
 /// The inode of the pid namespace that the kernel boots with (PROC_PID_INIT_INO in
@@ -38,6 +39,26 @@ pub(crate) fn namespace(proc: &Path) -> Option<u64> {
     }
     // A kernel without these namespaces has no such file.
     Some(fs::metadata(proc.join("self/ns/pid")).map_or(INITIAL, |found| found.ino()))
+}
+
+/// When a process that runs was started, in clock ticks since the boot; none of one that has ended, if only its
+/// parent has not seen that yet.
+///
+/// # Errors
+/// When /proc does not answer.
+pub(crate) fn start(pid: u32, proc: &Path) -> io::Result<Option<u64>> {
+    // A process may have a name that is no text.
+    let text = bytes(&proc.join(format!("{pid}/stat")))?;
+    Ok(start_in(&String::from_utf8_lossy(&text)))
+}
+
+/// Its second field is a name in parentheses, which may hold blanks and parentheses (proc_pid_stat(5)).
+fn start_in(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    let has_ended = matches!(fields.next()?, "Z" | "X");
+    let start = fields.nth(18)?.parse().ok()?;
+    (!has_ended).then_some(start)
 }
 
 /// Has a made-up /proc show this process.

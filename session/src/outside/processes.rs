@@ -63,14 +63,24 @@ fn cgroups(slice: &Path) -> Option<Vec<PathBuf>> {
 /// All processes in the slice of `uid`.
 pub(crate) fn processes(roots: &Roots, uid: u32) -> Vec<Process> {
     let slice = roots.slice(uid);
+    let found = pids_in(&slice).unwrap_or_else(|| scan::pids(roots, uid));
+    named(roots, found)
+}
+
+/// All in a cgroup that holds no more of them below than can be searched.
+pub(crate) fn processes_in(roots: &Roots, tree: &Path) -> Vec<Process> {
+    named(roots, pids_in(tree).unwrap_or_default())
+}
+
+fn pids_in(tree: &Path) -> Option<Vec<(i32, PathBuf)>> {
     let in_cgroup = |cgroup: PathBuf| {
-        let listed = text(&slice.join(&cgroup).join("cgroup.procs")).unwrap_or_default();
+        let listed = text(&tree.join(&cgroup).join("cgroup.procs")).unwrap_or_default();
         pids(&listed).into_iter().map(move |pid| (pid, cgroup.clone()))
     };
-    let found = match cgroups(&slice) {
-        Some(cgroups) => cgroups.into_iter().flat_map(in_cgroup).collect(),
-        None => scan::pids(roots, uid),
-    };
+    Some(cgroups(tree)?.into_iter().flat_map(in_cgroup).collect())
+}
+
+fn named(roots: &Roots, found: Vec<(i32, PathBuf)>) -> Vec<Process> {
     let with_name = |(pid, cgroup)| {
         let name = name_in(&bytes(&roots.proc.join(format!("{pid}/comm"))).ok()?);
         Some(Process { pid, name, cgroup })

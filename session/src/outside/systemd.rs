@@ -121,12 +121,6 @@ pub(crate) trait Systemd {
     /// when something changes that logind knows of the user, and at a shutdown.
     fn guard(&mut self, uid: u32, keep: Duration, command: &Path) -> Result<()>;
 
-    /// Has the user's runtime directory be there, whoever logs out, until it is let go.
-    fn hold_runtime_dir(&mut self, uid: u32) -> Result<()>;
-
-    /// Lets it go, if it is held.
-    fn let_runtime_dir_go(&mut self, uid: u32) -> Result<()>;
-
     /// The properties of the user's slice.
     fn slice(&mut self, uid: u32) -> Result<Properties>;
 

@@ -1,4 +1,4 @@
-//! Ends a job's own session: what runs in it, its cgroups, its directory.
+//! Ends a job's own session: what runs in it, and its cgroups.
 
 use std::fs;
 use std::io;
@@ -6,15 +6,32 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{Gid, Uid};
+use rustix::process::Signal;
 
 use crate::outside::crash;
-use crate::own::view::AsUser;
+use crate::outside::processes::send;
+use crate::outside::text::text;
+use crate::outside::tree::remove;
+use crate::record::own::Started;
 use crate::terms::error::{Error, Result};
-use crate::terms::job::Job;
 
 /// cgroup.events could be waited for; it is over in one or two of these.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Asks the manager to end all that it has, as at a logout, and waits for it until then: a container gets SIGTERM.
+pub(crate) fn ask(proc: &Path, manager: Started, cgroup: &Path, until: Instant) {
+    signal(proc, manager, Signal::TERM);
+    while is_populated(cgroup) && Instant::now() < until {
+        sleep(LOOK_AGAIN);
+    }
+}
+
+/// Sends a signal to a process of ours, if it is that one still.
+pub(crate) fn signal(proc: &Path, to: Started, signal: Signal) {
+    if let Ok(pid) = i32::try_from(to.pid) {
+        send(pid, signal, || to.lives(proc));
+    }
+}
 
 /// Has the kernel end all that is in `cgroup` and below, and removes them, deepest first.
 ///
@@ -24,11 +41,14 @@ pub(crate) fn end(cgroup: &Path, until: Instant) -> Result<()> {
     let kill = cgroup.join("cgroup.kill");
     crash::point();
     match fs::write(&kill, "1") {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if is_gone(&error) => return Ok(()),
         killed => killed.map_err(Error::file("write", &kill))?,
     }
+    // Its user may be at work from elsewhere.
+    let _ = fs::write(cgroup.join("cgroup.max.descendants"), "0");
     loop {
         match remove(cgroup) {
+            Err(error) if is_gone(&error) => return Ok(()),
             Err(error)
                 if error.raw_os_error() == Some(nix::libc::EBUSY) && Instant::now() < until =>
             {
@@ -39,40 +59,31 @@ pub(crate) fn end(cgroup: &Path, until: Instant) -> Result<()> {
     }
 }
 
-/// Removes what Slurm has given up on because of the session's: the cgroups above, up to the job's, that are empty.
-pub(crate) fn end_above(cgroup: &Path) {
+/// Kills what moved itself from a task's cgroup into another of the user's own, and what the job left in its steps.
+pub(crate) fn kill_steps(job: &Path) {
+    let entries = fs::read_dir(job).into_iter().flatten().flatten();
+    for kill in entries.map(|entry| entry.path().join("user/cgroup.kill")) {
+        crash::point();
+        let _ = fs::write(&kill, "1");
+    }
+}
+
+/// Removes what Slurm has given up on because of the session's: the cgroups above it, up to the job's, that are empty.
+pub(crate) fn remove_above(cgroup: &Path) {
     // `…/job_42/step_extern/user/session`
     for above in cgroup.ancestors().skip(1).take(3) {
+        crash::point();
         if fs::remove_dir(above).is_err() {
             break;
         }
     }
 }
 
-/// Removes the job's own directory, as its user: a link that they have put in its place leads to nothing that they could
-/// not remove themselves.
-///
-/// # Errors
-/// What cannot be removed.
-pub(crate) fn remove_directory(runtime_dir: &Path, job: Job, gid: Gid) -> Result<()> {
-    let dir = runtime_dir.join(format!("slurm/{}", job.id));
-    let _as_user = AsUser::new(Uid::from_raw(job.uid), gid);
-    match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(Error::file("remove", &dir)),
-    }
+/// Whether anything runs in it or below (cgroups(7)).
+pub(crate) fn is_populated(cgroup: &Path) -> bool {
+    text(&cgroup.join("cgroup.events")).is_ok_and(|events| events.contains("populated 1"))
 }
 
-fn remove(cgroup: &Path) -> io::Result<()> {
-    let below = match fs::read_dir(cgroup) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        below => below?,
-    };
-    for entry in below {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove(&entry.path())?;
-        }
-    }
-    fs::remove_dir(cgroup)
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
 }

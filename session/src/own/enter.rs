@@ -1,35 +1,36 @@
 //! Entering the job's view: for a task, as root, before it becomes the user's.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::sched::{CloneFlags, setns};
-use rustix::fs::{CWD, Mode, OFlags, openat};
-
+use crate::own::books::Books;
+use crate::own::view::join;
+use crate::record::own::OwnSession;
 use crate::terms::error::{Error, Result};
 
-/// Joins the mount namespace of the manager `pid`, if that is in the session's `cgroup`. By one descriptor of its
-/// directory in /proc: another process that has got the number meanwhile is not in there.
+/// Joins what `job`'s mount namespace is pinned to: root has made and pinned it, so it has no say of the user's in it.
 ///
 /// # Errors
-/// That it is gone, or that the kernel refused.
-pub(crate) fn enter(proc: &Path, pid: u32, cgroup: &Path) -> Result<()> {
-    let process = proc.join(pid.to_string());
-    enter_of(&process, cgroup).map_err(Error::file("enter the job's view by", &process))
+/// That Slurm has given the task another one, or what the kernel answered.
+pub(crate) fn enter(proc: &Path, books: &Books, job: u32, own: &OwnSession) -> Result<()> {
+    let (pin, here) = (books.pin(job), proc.join("self/ns/mnt"));
+    let entered = require_outside(proc, own).and_then(|()| join(&pin));
+    entered.map_err(Error::file("enter the job's view of /run/user from", &here))
 }
 
-fn enter_of(process: &Path, cgroup: &Path) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let dir = openat(CWD, process, flags | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
-    let namespace = openat(&dir, "ns/mnt", flags, Mode::empty())?;
-    // Looked at after the namespace was opened: it still is the manager.
-    let mut listed = vec![0; 4096];
-    let file = openat(&dir, "cgroup", flags, Mode::empty())?;
-    let length = rustix::io::read(&file, &mut listed)?;
-    let listed = String::from_utf8_lossy(listed.get(..length).unwrap_or_default()).into_owned();
-    let path = listed.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    if !Path::new(path).starts_with(cgroup) {
-        return Err(io::Error::from(io::ErrorKind::NotFound));
+/// That this process is where the session was begun: in no mount namespace that Slurm has made for the job.
+pub(crate) fn require_outside(proc: &Path, own: &OwnSession) -> io::Result<()> {
+    if namespace(proc)? == own.outside {
+        return Ok(());
     }
-    Ok(setns(namespace, CloneFlags::CLONE_NEWNS)?)
+    Err(io::Error::other(
+        "Slurm has given the job a mount namespace of its own (job_container, namespace/*), where session=job has none",
+    ))
+}
+
+/// The mount namespace of this process.
+pub(crate) fn namespace(proc: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(proc.join("self/ns/mnt"))?.ino())
 }

@@ -1,83 +1,80 @@
-//! Opens a job's own session: a manager in the job's cgroup, and the wait for its word.
+//! Opens a job's own session: its cgroup, its manager, and the wait for that one's word.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Instant;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, bind, recv, socket};
-use nix::unistd::{User, getpid};
-use std::os::fd::{AsRawFd, OwnedFd};
+use nix::unistd::User;
 
 use crate::kind::Launch;
+use crate::own::books::Books;
+use crate::own::guard::watch;
 use crate::own::manager::become_manager;
 use crate::own::place::Place;
+use crate::own::ready::Ready;
 use crate::own::view::View;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::job::Job;
-use crate::terms::roots::Roots;
+use crate::terms::site::Site;
 
-/// Starts the manager of `job` at `place`, and returns with its pid when it says that it is ready.
+/// Starts the manager of `job` at `place`, and returns with it when it says that it is ready.
 ///
 /// # Errors
 /// What went wrong in it before it was one; that it ended, or took too long.
 pub(crate) fn open(
-    roots: &Roots,
+    site: &Site,
     job: Job,
     place: &Place,
     launch: &dyn Launch,
     budget: Budget,
 ) -> Result<u32> {
-    let uid = job.uid;
-    let user = User::from_uid(uid.into()).ok().flatten();
-    let cause = || "no such account on this node".into();
+    let (roots, uid) = (&site.roots, job.uid);
+    let found = User::from_uid(uid.into());
+    let cause = || match &found {
+        Err(error) => error.to_string(),
+        Ok(_) => "no such account on this node".into(),
+    };
+    let user = found.as_ref().ok().and_then(Option::as_ref);
     let user = user.ok_or_else(|| Problem::NoUser { uid, cause: cause() })?;
-    place.make(roots, uid)?;
     let cgroup = roots.cgroup.join(place.session());
-    let dir = roots.runtime_dir(uid);
-    let view = View { runtime_dir: &dir, job: job.id, uid: user.uid, gid: user.gid };
-    let (name, socket) = notify_socket(job).map_err(Error::file("listen for", &cgroup))?;
-    let pid = launch.detached(&|| match become_manager(&cgroup, &view, &user, &name) {
+    let books = Books::of(roots, uid);
+    let (runtime, gid) = (&*roots.runtime, user.gid.as_raw());
+    let view = View { books: &books, runtime, job: job.id, uid, gid };
+    let ready = Ready::listen().map_err(Error::file("listen for the manager in", &cgroup))?;
+    let pid = launch.detached(budget.deadline(), &|_| match become_manager(
+        roots,
+        place,
+        &view,
+        user,
+        &ready.name,
+    ) {
         Ok(never) => match never {},
         Err(error) => error.to_string(),
     });
-    let pid =
-        pid.map_err(|cause| Error::file("start a manager in", &cgroup)(io::Error::other(cause)))?;
-    wait_ready(&socket, &cgroup, budget)?;
+    let pid = pid.map_err(not_started("start a manager in", &cgroup))?;
+    ready.wait(pid, &cgroup, budget)?;
     Ok(pid)
 }
 
-/// In the abstract name space (unix(7)): in no directory of anybody's.
-fn notify_socket(job: Job) -> io::Result<(String, OwnedFd)> {
-    let name = format!("spank-linger/{}/{}", job.id, getpid());
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
-    bind(socket.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
-    Ok((format!("@{name}"), socket))
+/// Starts who watches over the session.
+///
+/// # Errors
+/// That it could not be started.
+pub(crate) fn guard(
+    site: &Site,
+    place: &Place,
+    launch: &dyn Launch,
+    budget: Budget,
+) -> Result<u32> {
+    let pid = launch.detached(budget.deadline(), &|has_begun| {
+        has_begun();
+        watch(&site.roots, place);
+        String::new()
+    });
+    pid.map_err(not_started("start a guard of", &site.roots.cgroup.join(place.session())))
 }
 
-fn wait_ready(socket: &OwnedFd, cgroup: &Path, budget: Budget) -> Result<()> {
-    let mut text = [0; 4096];
-    loop {
-        let left = budget.deadline().saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let mut wanted = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut wanted, timeout);
-        match recv(socket.as_raw_fd(), &mut text, MsgFlags::empty()) {
-            Ok(length) if says_ready(text.get(..length).unwrap_or_default()) => return Ok(()),
-            Ok(_) => {}
-            Err(_) if left.is_zero() => {
-                let what = format!("wait for the manager in {}", cgroup.display());
-                return Err(budget.late(what, Instant::now()));
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// sd_notify(3).
-fn says_ready(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
+fn not_started(doing: &'static str, cgroup: &Path) -> impl FnOnce(String) -> Error {
+    let wrap = Error::file(doing, cgroup);
+    move |cause| wrap(io::Error::other(cause))
 }

@@ -6,12 +6,8 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::unix::fs::chown;
 use std::path::{Component, Path, PathBuf};
-
-use nix::fcntl::{AtFlags, OFlag, open, openat};
-use nix::sys::stat::Mode;
-use nix::unistd::{Uid, fchown, fchownat};
 
 use crate::outside::crash;
 use crate::outside::text::text;
@@ -20,10 +16,13 @@ use crate::terms::roots::Roots;
 
 /// What a container needs that Slurm does not hand down: with Podman's default limit of processes crun fails
 /// where there is no `pids` (Podman 4.3 to 5.8).
-const CONTROLLERS: [&str; 2] = ["+pids", "+io"];
+const CONTROLLERS: [&str; 2] = ["pids", "io"];
 
 /// What of the session's cgroup is the user's, beside its directory.
 const GIVEN: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
+
+/// More than any session has that means well, and no more than can be searched by path.
+const MOST: [(&str, &str); 2] = [("cgroup.max.descendants", "900"), ("cgroup.max.depth", "15")];
 
 /// The cgroups from Slurm's own down to the session's, relative to the hierarchy's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,53 +70,68 @@ impl Place {
         self.step.join("user")
     }
 
-    /// Makes the session's cgroup and gives it to `uid`. One that was used has its processes in a cgroup below
-    /// and takes no other: it is removed first.
+    /// Of the job, with all that is in it.
+    pub(crate) fn job(&self) -> &Path {
+        &self.job
+    }
+
+    /// Has the kernel offer the step's tasks what a session has: Podman asks for it where it is itself.
     ///
     /// # Errors
     /// What the kernel answered, with the file.
-    pub(crate) fn make(&self, roots: &Roots, uid: u32) -> Result<()> {
-        let at = |below: &Path| roots.cgroup.join(below);
+    pub(crate) fn enable(&self, roots: &Roots) -> Result<()> {
         for cgroup in [&self.scope, &self.job, &self.step, &self.user()] {
-            for controller in CONTROLLERS {
-                let file = at(cgroup).join("cgroup.subtree_control");
-                write(&file, controller).map_err(Error::file("write", &file))?;
+            let dir = roots.cgroup.join(cgroup);
+            let [offered, enabled] = ["cgroup.controllers", "cgroup.subtree_control"].map(|name| {
+                let file = dir.join(name);
+                text(&file).map_err(Error::file("read", &file))
+            });
+            let (offered, enabled) = (offered?, enabled?);
+            let has = |list: &str, name: &str| list.split_ascii_whitespace().any(|it| it == name);
+            let is_due = |name: &&&str| has(&offered, name) && !has(&enabled, name);
+            for controller in CONTROLLERS.iter().filter(is_due) {
+                write(&dir.join("cgroup.subtree_control"), &format!("+{controller}"))?;
             }
         }
-        let session = at(&self.session());
+        Ok(())
+    }
+
+    /// Makes the session's cgroup, which is root's as yet. One that was used has its processes in a cgroup below and
+    /// takes no other: it has been removed.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the file.
+    pub(crate) fn make(&self, roots: &Roots) -> Result<()> {
+        self.enable(roots)?;
+        let session = roots.cgroup.join(self.session());
         crash::point();
         match fs::create_dir(&session) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made.map_err(Error::file("make", &session))?,
         }
-        let dir = open_dir(&session).map_err(Error::file("open", &session))?;
-        for name in GIVEN {
-            give(&dir, name, uid).map_err(Error::file("give the user", &session.join(name)))?;
-        }
-        let job = at(&self.job);
-        let job_dir = open_dir(&job).map_err(Error::file("open", &job))?;
-        give(&job_dir, "cgroup.procs", uid)
-            .map_err(Error::file("give the user", &job.join("cgroup.procs")))?;
+        MOST.iter().try_for_each(|(name, most)| write(&session.join(name), most))
+    }
+
+    /// Gives the user the session's cgroup, and the right to move processes of theirs between it and their tasks'.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the file.
+    pub(crate) fn give(&self, roots: &Roots, uid: u32) -> Result<()> {
+        let (session, job) = (roots.cgroup.join(self.session()), roots.cgroup.join(&self.job));
+        let give = |file: PathBuf| {
+            chown(&file, Some(uid), None).map_err(Error::file("give the user", &file))
+        };
+        GIVEN.iter().try_for_each(|name| give(session.join(name)))?;
+        give(job.join("cgroup.procs"))?;
         // Last: from here on the user can make cgroups in it.
-        let given = fchown(&dir, Some(Uid::from_raw(uid)), None).map_err(io::Error::from);
-        given.map_err(Error::file("give the user", &session))
+        give(session)
     }
 }
 
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes())
-}
-
-fn open_dir(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    Ok(open(path, flags, Mode::empty())?)
-}
-
-fn give(dir: &OwnedFd, name: &str, uid: u32) -> io::Result<()> {
-    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = openat(dir, name, flags, Mode::empty())?;
-    fchownat(file, "", Some(Uid::from_raw(uid)), None, AtFlags::AT_EMPTY_PATH)?;
-    Ok(())
+/// In files of the kernel's, in directories that are root's.
+pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
+    let written = OpenOptions::new().write(true).open(file);
+    written.and_then(|mut to| to.write_all(text.as_bytes())).map_err(Error::file("write", file))
 }
 
 #[cfg(test)]

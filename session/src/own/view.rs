@@ -1,103 +1,126 @@
-//! What `/run/user/UID` is inside a job: the job's own directory, with Podman's books brought in.
+//! What `/run/user` is inside a job: a file system of the job's own, with the user's books brought in.
 //!
-//! All that is below `/run/user/UID` is the user's, who may rename it, put a link in its place or mount over it at any
-//! moment. So each directory is opened by its name in one that is open, without following a link and without leaving
-//! the file system, and from then on only the descriptor counts: what is mounted on it lands on that directory, wherever
-//! the user has moved it to. Directories are made as the user.
+//! It is made by root in a mount namespace in which nobody else is yet, and of what is mounted only the user's books
+//! can be reached by somebody else. There Podman wants one directory that is the job's own: that one is opened by
+//! its name without following a link, and covered by its descriptor.
 
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{DirBuilderExt, chown, symlink};
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
-use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use nix::sched::{CloneFlags, setns, unshare};
 
+use crate::outside::mounts::hold;
+use crate::own::books::{BOOKS, Books, OPTIONS};
 use crate::terms::error::{Error, Result};
 
-/// Podman's books, one for each user and node: what all of the user's jobs share.
-const BOOKS: [&str; 5] = ["containers", "crun", "libpod/tmp/exits", "libpod/tmp/persist", "slurm"];
-/// But of those the job has its own.
-const OWN: &str = "containers/networks";
-/// Where the jobs' own directories are.
-const JOBS: &str = "slurm";
+/// Where of the books each is in a runtime directory, in their order (Podman 4.3 to 5.8, as a user).
+const PLACES: [&str; 6] =
+    ["containers", "crun", "runc", "libpod/tmp/exits", "libpod/tmp/persist", "libpod/tmp/linger"];
 
-/// A job's directory below its user's, and who that is.
+/// In Podman's books, and yet of the namespace of networks that one job's containers share.
+const NETWORKS: &str = "containers/networks";
+
+/// By these Podman tells whether it runs for the first time since a boot. Each job has a directory of its own for
+/// them, and is no boot beside another job: so they are links into a book.
+const ALIVE: [&str; 2] = ["alive", "alive.lck"];
+
+/// A job's view, to be made by one process and joined by others.
 pub(crate) struct View<'a> {
-    pub(crate) runtime_dir: &'a Path,
+    pub(crate) books: &'a Books,
+    /// The parent of the runtime directories.
+    pub(crate) runtime: &'a Path,
     pub(crate) job: u32,
-    pub(crate) uid: Uid,
-    pub(crate) gid: Gid,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 impl View<'_> {
-    /// In a process of its own: a mount namespace in which the runtime directory is the job's.
+    /// Joins the view, and makes it first where nobody has.
     ///
     /// # Errors
     /// What the kernel answered.
-    pub(crate) fn make(&self) -> Result<()> {
-        self.enter_new().map_err(Error::file("make the job's view of", self.runtime_dir))
+    pub(crate) fn join(&self) -> Result<()> {
+        let joined = match join(&self.books.pin(self.job)) {
+            Err(error) if is_not_there(&error) => self.make(),
+            joined => joined,
+        };
+        joined.map_err(Error::file("make the job's view of", &self.dir()))
     }
 
-    fn enter_new(&self) -> io::Result<()> {
+    /// The job's runtime directory, in it.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.runtime.join(self.uid.to_string())
+    }
+
+    fn make(&self) -> io::Result<()> {
+        let outside = File::open(OWN_NAMESPACE)?;
         unshare(CloneFlags::CLONE_NEWNS)?;
         propagate(MsFlags::MS_SLAVE)?;
-        // Opened in this namespace: what is mounted on it stays here.
-        let shared = self.open_root()?;
-        let own = self.dir_in(&shared, &format!("{JOBS}/{}", self.job))?;
-        let book = |name| -> io::Result<_> { Ok((name, clone_of(&self.dir_in(&shared, name)?)?)) };
-        let books = BOOKS.into_iter().map(book).collect::<io::Result<Vec<_>>>()?;
-        let networks = clone_of(&self.dir_in(&own, "networks")?)?;
-        cover(&clone_of(&own)?, &shared)?;
-        // The root of what covers it now.
-        let inside = self.open_root()?;
-        for (name, tree) in books {
-            cover(&tree, &self.dir_in(&inside, name)?)?;
-        }
-        cover(&networks, &self.dir_in(&inside, OWN)?)?;
-        propagate(MsFlags::MS_SHARED)
+        self.fill()?;
+        propagate(MsFlags::MS_SHARED)?;
+        let inside = File::open(OWN_NAMESPACE)?;
+        setns(outside, CloneFlags::CLONE_NEWNS)?;
+        let pin = self.books.pin(self.job);
+        File::create(&pin)?;
+        cover(&by_descriptor(&inside), &pin)?;
+        Ok(setns(inside, CloneFlags::CLONE_NEWNS)?)
     }
 
-    fn open_root(&self) -> io::Result<OwnedFd> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(openat(rustix::fs::CWD, self.runtime_dir, flags, Mode::empty())?)
-    }
-
-    /// Made, part by part, where it is not there.
-    fn dir_in(&self, root: &impl AsFd, path: &str) -> io::Result<OwnedFd> {
-        let _as_user = AsUser::new(self.uid, self.gid);
-        let mut dir = root.as_fd().try_clone_to_owned()?;
-        for part in path.split('/') {
-            match mkdirat(&dir, part, Mode::RWXU) {
-                Err(rustix::io::Errno::EXIST) => {}
-                made => made?,
+    fn fill(&self) -> io::Result<()> {
+        put_tmpfs(self.runtime, "mode=0755,size=1m,nr_inodes=1k")?;
+        let (dir, networks) = (self.dir(), self.runtime.join("networks"));
+        fs::create_dir(&dir)?;
+        put_tmpfs(&dir, &format!("{OPTIONS},uid={},gid={}", self.uid, self.gid))?;
+        self.make_dir(&networks)?;
+        for (name, place) in BOOKS.into_iter().zip(PLACES) {
+            let mut at = dir.clone();
+            for part in Path::new(place) {
+                at.push(part);
+                self.make_dir(&at)?;
             }
-            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
-            dir = openat2(&dir, part, flags, Mode::empty(), resolve)?;
+            cover(&self.books.book(name), &at)?;
         }
-        Ok(dir)
+        for name in ALIVE {
+            symlink(Path::new("linger").join(name), dir.join("libpod/tmp").join(name))?;
+        }
+        let covered = dir.join(NETWORKS);
+        // Of a book, in which others of the user's may be at work.
+        match fs::DirBuilder::new().mode(0o700).create(&covered) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        let held = hold(&covered)?;
+        cover(&networks, &by_descriptor(&held))
+    }
+
+    /// In a directory that is root's, or in one that nobody else has seen.
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        match fs::DirBuilder::new().mode(0o700).create(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made.and_then(|()| chown(dir, Some(self.uid), Some(self.gid))),
+        }
     }
 }
 
-/// While it lives, files are made and looked up as the user.
-pub(crate) struct AsUser(Uid, Gid);
+const OWN_NAMESPACE: &str = "/proc/self/ns/mnt";
 
-impl AsUser {
-    pub(crate) fn new(uid: Uid, gid: Gid) -> Self {
-        // The group first: without root's there is no right to it.
-        let gid = setfsgid(gid);
-        Self(setfsuid(uid), gid)
-    }
+/// Joins the mount namespace that is pinned there.
+pub(crate) fn join(pin: &Path) -> io::Result<()> {
+    Ok(setns(File::open(pin)?, CloneFlags::CLONE_NEWNS)?)
 }
 
-impl Drop for AsUser {
-    fn drop(&mut self) {
-        setfsuid(self.0);
-        setfsgid(self.1);
-    }
+/// No pin, or nothing pinned to it: a crash came between.
+fn is_not_there(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::EINVAL)
+}
+
+/// mount(2) takes such a path for what the descriptor is of, wherever that has been moved to.
+fn by_descriptor(file: &impl AsFd) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()).into()
 }
 
 fn propagate(how: MsFlags) -> io::Result<()> {
@@ -105,14 +128,13 @@ fn propagate(how: MsFlags) -> io::Result<()> {
     Ok(mount(none, "/", none, how | MsFlags::MS_REC, none)?)
 }
 
-fn clone_of(dir: &impl AsFd) -> io::Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::AT_EMPTY_PATH
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    Ok(open_tree(dir, "", flags)?)
+/// A file system in memory, of the job's.
+pub(crate) fn put_tmpfs(dir: &Path, options: &str) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    Ok(mount(Some("linger"), dir, Some("tmpfs"), flags, Some(options))?)
 }
 
-fn cover(tree: &OwnedFd, dir: &OwnedFd) -> io::Result<()> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    Ok(move_mount(tree, "", dir, "", flags)?)
+fn cover(with: &Path, at: &Path) -> io::Result<()> {
+    let none: Option<&Path> = None;
+    Ok(mount(Some(with), at, none, MsFlags::MS_BIND, none)?)
 }

@@ -8,12 +8,10 @@
 //! have these numbers.
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::outside::proc::{INITIAL, is_gone, namespace};
-use crate::outside::text::bytes;
+use crate::outside::proc::{INITIAL, is_gone, namespace, start};
 use crate::terms::decimal::decimal;
 use crate::terms::job::{ROLES, Role};
 
@@ -33,14 +31,14 @@ impl Keeper {
     pub(crate) fn this(role: Role, proc: &Path) -> Option<Self> {
         let namespace = namespace(proc)?;
         let pid = std::process::id();
-        let start = start_in(&stat(pid, proc).ok()?)?;
+        let start = start(pid, proc).ok()??;
         Some(Self { role, pid, start, namespace })
     }
 
     /// What /proc does not answer for is taken to live.
     pub(crate) fn lives(&self, proc: &Path) -> bool {
-        match stat(self.pid, proc) {
-            Ok(text) => start_in(&text) == Some(self.start),
+        match start(self.pid, proc) {
+            Ok(start) => start == Some(self.start),
             Err(error) => !is_gone(&error),
         }
     }
@@ -125,22 +123,6 @@ pub(crate) fn needed_of(list: &str, proc: &Path) -> Option<String> {
 pub(crate) fn may_work<'a>(keepers: impl IntoIterator<Item = &'a Keeper>, proc: &Path) -> bool {
     let Some(here) = namespace(proc) else { return true };
     keepers.into_iter().any(|keeper| !keeper.is_seen_from(here) || keeper.lives(proc))
-}
-
-/// A process may have a name that is no text.
-fn stat(pid: u32, proc: &Path) -> io::Result<String> {
-    let text = bytes(&proc.join(format!("{pid}/stat")))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-/// The start of a process that runs, from its `stat`. Its second field is a name
-/// in parentheses, which may hold blanks and parentheses.
-fn start_in(text: &str) -> Option<u64> {
-    let (_, fields) = text.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    let has_ended = matches!(fields.next()?, "Z" | "X");
-    let start = fields.nth(18)?.parse().ok()?;
-    (!has_ended).then_some(start)
 }
 
 #[cfg(test)]

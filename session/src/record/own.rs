@@ -1,14 +1,46 @@
-//! Where a job's own session is.
+//! How far a job's own session has come.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// `JOB.own` beside the lease: written before the cgroup is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+use crate::outside::proc::start;
+use crate::terms::roots::Roots;
+
+/// `JOB.own` beside the lease. It is written before what it tells of is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OwnSession {
-    /// Of the session, below the hierarchy's root.
-    pub(crate) cgroup: PathBuf,
+    /// The mount namespace that it was begun in, by its inode.
+    pub(crate) outside: u64,
+    /// Its cgroup, below the hierarchy's root.
+    pub(crate) cgroup: Option<PathBuf>,
     /// Its manager, once that has said that it is ready.
-    pub(crate) manager: Option<u32>,
+    pub(crate) manager: Option<Started>,
+    /// Who watches over it.
+    pub(crate) guard: Option<Started>,
+}
+
+/// A process, with the time of its start: a number is used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Started {
+    pub(crate) pid: u32,
+    /// In clock ticks since the boot (proc_pid_stat(5)).
+    pub(crate) start: u64,
+}
+
+impl Started {
+    /// That process, if it runs.
+    pub(crate) fn of(pid: u32, proc: &Path) -> Option<Self> {
+        start(pid, proc).ok().flatten().map(|start| Self { pid, start })
+    }
+
+    /// Whether it runs still.
+    pub(crate) fn lives(self, proc: &Path) -> bool {
+        Self::of(self.pid, proc) == Some(self)
+    }
+}
+
+/// What the sessions of a user's jobs share is below it, by the uid.
+pub(crate) fn above(roots: &Roots) -> PathBuf {
+    roots.run.join("own")
 }

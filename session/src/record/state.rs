@@ -61,6 +61,11 @@ impl State {
         any_number_in(&self.dir, |job| self.holds(job))
     }
 
+    /// Whether one does that has a session of that kind.
+    pub(crate) fn is_held_as(&self, kind: SessionKind) -> Result<bool> {
+        any_number_in(&self.dir, |job| self.kind(job) == kind && self.holds(job))
+    }
+
     /// Whether this one does.
     pub(crate) fn holds(&self, job: u32) -> bool {
         match self.lease(job) {

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ending::{DYING, TIDY};
 use crate::kind::On;
 use crate::outside::account::User;
 use crate::outside::dying::Dying;
@@ -16,7 +17,6 @@ use crate::record::Undo;
 use crate::shared::keep::{end_keep, is_kept};
 use crate::shared::leftovers::end_strangers;
 use crate::shared::linger::undo_linger;
-use crate::shared::order::{DYING, TIDY};
 use crate::shared::{ipc, remains};
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::site::Means;
@@ -122,7 +122,7 @@ fn wait(systemd: &mut dyn Systemd, user: &User<'_>, grace: Duration) -> Result<C
 fn kill(systemd: &mut dyn Systemd, user: &User<'_>) -> Result<Closed> {
     systemd.kill_manager(user.uid)?;
     systemd.stop_manager(user.uid)?;
-    let mut dying = Dying::starting(user.roots, user.uid, systemd.now());
+    let mut dying = Dying::starting(user.roots, user.roots.slice(user.uid), systemd.now());
     let left = || processes(user.roots, user.uid);
     let pids = |left: &[Process]| left.iter().map(|process| process.pid).collect();
     dying.goes_on(systemd.now(), pids(&left()));

@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::kind::{Kind, Launch, Left, On, Wait};
+use crate::kind::{Kind, Left, On, Wait};
 use crate::limits::amounts::Limits;
 use crate::outside::account::User;
 use crate::outside::runtime_dir::{Viewpoint, check, check_manager};
 use crate::record::Undo;
 use crate::shared::close::{close, put_back, time_to_end};
 use crate::shared::keep::{end_keep, is_kept, keeps};
-use crate::shared::leftovers::{end_marked, end_strangers, note_found, time_to_end_leftovers};
+use crate::shared::leftovers::{end_marked, end_strangers, note_found};
 use crate::shared::linger::forget_undo;
 use crate::shared::open::{Opened, Opening, open};
-use crate::terms::budget::Budget;
 use crate::terms::error::Result;
 use crate::terms::job::Job;
 use crate::terms::set::Set;
@@ -35,14 +34,6 @@ impl Kind for Shared {
             log::warn!("{job}: start user@{uid}.service: hung, and was killed and begun again");
         }
         note_found(on)
-    }
-
-    fn bind(&self, _: &Site, _: Job, _: &dyn Launch, _: Budget) -> Result<()> {
-        Ok(())
-    }
-
-    fn enter(&self, _: &Site, _: Job) -> Result<()> {
-        Ok(())
     }
 
     fn check(&self, site: &Site, job: Job) -> Result<(), String> {
@@ -91,7 +82,7 @@ impl Kind for Shared {
     }
 
     fn longest_end_left(&self, site: &Site) -> Duration {
-        time_to_end_leftovers(site.containment.grace)
+        crate::ending::time_to_end(site.containment.grace)
     }
 }
 

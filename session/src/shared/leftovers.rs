@@ -1,13 +1,12 @@
 //! What jobs leave running in the session, and what was there before them.
 
 use std::path::Path;
-use std::time::Duration;
 
+use crate::ending::{Ending, bears};
 use crate::kind::{Left, On};
 use crate::outside::audit;
 use crate::outside::processes::{Process, all_gone, processes};
 use crate::record::{Found, Marked};
-use crate::shared::order::{DYING, Ending, TIDY};
 use crate::terms::error::Result;
 use crate::terms::roots::manager;
 use crate::terms::set::Set;
@@ -16,14 +15,9 @@ use crate::terms::site::Site;
 /// Units that serve whatever session there is.
 const BUSES: [&str; 2] = ["dbus.service", "dbus-broker.service"];
 
-/// What the end of a job's processes may take.
-pub(crate) fn time_to_end_leftovers(grace: Duration) -> Duration {
-    grace + TIDY + DYING
-}
-
 /// Ends what bears one of `ids`, but for what Podman shares between containers.
 pub(crate) fn end_marked(site: &Site, uid: u32, ids: &Set<u32>) -> Left {
-    ending(site, uid, true, &|process| bears(site, process, ids)).run()
+    run(site, uid, true, &|process| bears(&site.roots, process, ids))
 }
 
 /// In bytes of their paths: what is found is written into /run, and read again.
@@ -72,14 +66,14 @@ pub(crate) fn end_strangers(on: &On<'_>) -> Result<()> {
             && !is_bus(&process.cgroup)
             && (id == managers_id || id.is_some_and(|id| spared.contains(&id)))
     };
-    all_gone(&ending(site, uid, false, &is_stranger).run().alive)
+    all_gone(&run(site, uid, false, &is_stranger).alive)
 }
 
 /// Ends what was spared for the sake of jobs that have ended since.
 pub(crate) fn end_spared(on: &On<'_>) -> Result<()> {
     let spared = on.state.audit_ids(Marked::Ended)?;
     if on.site.containment.kill_leftovers && !spared.is_empty() {
-        ending(on.site, on.uid, false, &|process| bears(on.site, process, &spared)).run();
+        run(on.site, on.uid, false, &|process| bears(&on.site.roots, process, &spared));
     }
     Ok(())
 }
@@ -89,16 +83,9 @@ pub(crate) fn is_bus(cgroup: &Path) -> bool {
     BUSES.iter().any(|bus| cgroup.ends_with(bus))
 }
 
-fn bears(site: &Site, process: &Process, ids: &Set<u32>) -> bool {
-    audit::id_of(&site.roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
-}
-
-fn ending<'a>(
-    site: &'a Site,
-    uid: u32,
-    spare_shared: bool,
-    is_target: &'a dyn Fn(&Process) -> bool,
-) -> Ending<'a> {
-    let grace = site.containment.grace;
-    Ending { roots: &site.roots, uid, grace, spare_shared, is_target }
+/// Of those in the user's slice.
+fn run(site: &Site, uid: u32, spare_shared: bool, is_target: &dyn Fn(&Process) -> bool) -> Left {
+    let (roots, grace) = (&site.roots, site.containment.grace);
+    let (tree, all) = (roots.slice(uid), &|| processes(roots, uid));
+    Ending { roots, tree, all, grace, spare_shared, is_target }.run()
 }

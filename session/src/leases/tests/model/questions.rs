@@ -100,14 +100,6 @@ impl Systemd for Logind {
         self.answer(())
     }
 
-    fn hold_runtime_dir(&mut self, _uid: u32) -> Result<()> {
-        Ok(())
-    }
-
-    fn let_runtime_dir_go(&mut self, _uid: u32) -> Result<()> {
-        Ok(())
-    }
-
     fn slice(&mut self, _uid: u32) -> Result<Properties> {
         self.arrives();
         self.answer(self.slice_now())

@@ -73,7 +73,14 @@ impl World {
         let (confine, grace) = (Confine::ALL, Duration::from_secs(5));
         let containment = Containment { confine, kill_leftovers: true, grace };
         let (timeout, means) = (Duration::from_secs(15), Means::Linger);
-        let site = Site { roots, timeout, means, containment, keep };
+        let site = Site {
+            roots,
+            timeout,
+            kind: crate::terms::site::SessionKind::Shared,
+            means,
+            containment,
+            keep,
+        };
         let slice_before = (logind.slice_now(), logind.drop_ins());
         let (jobs, before, last_pid) = (BTreeMap::new(), None, u32::MAX / 2);
         let uptime = 100;

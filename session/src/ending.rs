@@ -1,4 +1,4 @@
-//! Ends what a job has left running in the session of its user.
+//! Ends what a job has left running in a session, in an order that keeps Podman's books.
 //!
 //! Podman needs care. Each container has a `conmon` beside it, which starts
 //! `podman container cleanup` when the container has ended: given that time,
@@ -6,21 +6,22 @@
 //! all of a user's containers, whichever job started it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::kind::Left;
+use crate::outside::audit;
 use crate::outside::crash;
 use crate::outside::dying::{self, Dying};
-use crate::outside::processes::{Process, processes, send, whole_cgroups};
+use crate::outside::processes::{Process, send, whole_cgroups};
 use crate::terms::roots::Roots;
 use crate::terms::set::Set;
 
 /// The end of a process that is not our child can be waited for by a descriptor
-/// each; but the slice must be searched again anyway, for what was started
+/// each; but the tree must be searched again anyway, for what was started
 /// meanwhile.
 const SEARCH_AGAIN: Duration = Duration::from_millis(50);
 
@@ -39,15 +40,23 @@ const SHARED_SCOPES: [&str; 2] = ["podman-pause-", "rootless-netns-"];
 /// The same, where netavark's scope has no telling name.
 const SHARED_PROGRAM: &str = "aardvark-dns";
 
+/// What it may take in all.
+pub(crate) fn time_to_end(grace: Duration) -> Duration {
+    grace + TIDY + DYING
+}
+
 /// What is to be ended, and how.
 pub(crate) struct Ending<'a> {
     pub(crate) roots: &'a Roots,
-    pub(crate) uid: u32,
+    /// The cgroup that they are in, or below.
+    pub(crate) tree: PathBuf,
+    /// All that runs there.
+    pub(crate) all: &'a dyn Fn() -> Vec<Process>,
     /// Between SIGTERM and SIGKILL.
     pub(crate) grace: Duration,
     /// Leave what Podman shares between the containers of a user.
     pub(crate) spare_shared: bool,
-    /// Whether a process in the slice is to be ended.
+    /// Whether a process there is to be ended.
     pub(crate) is_target: &'a dyn Fn(&Process) -> bool,
 }
 
@@ -93,7 +102,7 @@ impl Ending<'_> {
     }
 
     fn kill_all(&self) -> Left {
-        let mut dying = Dying::starting(self.roots, self.uid, Instant::now());
+        let mut dying = Dying::starting(self.roots, self.tree.clone(), Instant::now());
         loop {
             let mut alive = self.search();
             let found = alive.len();
@@ -108,13 +117,9 @@ impl Ending<'_> {
     }
 
     fn search(&self) -> Vec<Process> {
-        let mut found = self.all();
+        let mut found = (self.all)();
         found.retain(|process| (self.is_target)(process));
         found
-    }
-
-    fn all(&self) -> Vec<Process> {
-        processes(self.roots, self.uid)
     }
 
     /// A whole cgroup at once where it can be: no process that is forking away
@@ -125,10 +130,9 @@ impl Ending<'_> {
             return;
         }
         let pids = targets.iter().map(|process| process.pid).collect();
-        let slice = self.roots.slice(self.uid);
-        for cgroup in whole_cgroups(&self.all(), &pids) {
+        for cgroup in whole_cgroups(&(self.all)(), &pids) {
             crash::point();
-            let killed = fs::write(slice.join(&cgroup).join("cgroup.kill"), "1");
+            let killed = fs::write(self.tree.join(&cgroup).join("cgroup.kill"), "1");
             killed.unwrap_or_else(|error| log::debug!("kill {}: {error}", cgroup.display()));
         }
         for process in targets {
@@ -139,6 +143,11 @@ impl Ending<'_> {
     fn signal(&self, process: &Process, signal: Signal) {
         send(process.pid, signal, || (self.is_target)(process));
     }
+}
+
+/// Whether a process bears one of these audit session ids.
+pub(crate) fn bears(roots: &Roots, process: &Process, ids: &Set<u32>) -> bool {
+    audit::id_of(&roots.proc, process.pid).is_some_and(|id| ids.contains(&id))
 }
 
 fn is_ordinary(process: &Process) -> bool {

@@ -1,0 +1,124 @@
+//! What the jobs of a user share on this node: Podman's books, in a file system that nobody but root gets to by its path.
+//!
+//! ```text
+//! /run/spank-linger/own/<uid>           the file system, private to this mount namespace
+//! /run/spank-linger/own/<uid>/books/…   the user's, brought into each of their jobs
+//! /run/spank-linger/own/<uid>/<job>     what that job's mount namespace is pinned to
+//! ```
+//!
+//! systemd has none of it: a logout takes `/run/user/UID` away, whoever still needs it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::outside::crash;
+use crate::outside::files::make_private;
+use crate::own::view::put_tmpfs;
+use crate::record::own::above;
+use crate::terms::error::{Error, Result};
+use crate::terms::roots::Roots;
+
+/// Below a runtime directory, and with it below the books: Podman's storage, its runtimes' states, how its containers
+/// ended, and whether it has been run since what it takes for a boot.
+pub(crate) const BOOKS: [&str; 6] = ["containers", "crun", "runc", "exits", "persist", "alive"];
+
+/// Of the node's memory, as logind has it for a runtime directory (logind.conf(5), RuntimeDirectorySize=).
+pub(crate) const OPTIONS: &str = "mode=0700,size=10%,nr_inodes=100k";
+
+/// A user may have mounted over what is theirs in it many times, but not in this mount namespace.
+const MOST_MOUNTS: u32 = 10;
+
+/// Where a user's are.
+#[derive(Debug)]
+pub(crate) struct Books {
+    dir: PathBuf,
+}
+
+impl Books {
+    pub(crate) fn of(roots: &Roots, uid: u32) -> Self {
+        Self { dir: above(roots).join(uid.to_string()) }
+    }
+
+    /// The directory of one of [`BOOKS`].
+    pub(crate) fn book(&self, name: &str) -> PathBuf {
+        self.books().join(name)
+    }
+
+    fn books(&self) -> PathBuf {
+        self.dir.join("books")
+    }
+
+    /// What the mount namespace of a job is pinned to.
+    pub(crate) fn pin(&self, job: u32) -> PathBuf {
+        self.dir.join(job.to_string())
+    }
+
+    /// Locked by who opens the session of a job.
+    pub(crate) fn lock(&self, job: u32) -> PathBuf {
+        self.dir.join(format!("{job}.lock"))
+    }
+
+    /// Makes what is not there. Whoever does has the user's lock.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(crate) fn make(&self, roots: &Roots, uid: u32) -> Result<()> {
+        make_private(&roots.run)?;
+        make_private(&above(roots))?;
+        make_private(&self.dir)?;
+        let made = self.is_mounted().and_then(|is| if is { Ok(()) } else { self.mount() });
+        made.map_err(Error::file("mount a file system on", &self.dir))?;
+        make_private(&self.books())?;
+        BOOKS.into_iter().try_for_each(|name| {
+            let dir = self.book(name);
+            let made = make_dir(&dir).and_then(|()| chown(&dir, Some(uid), None));
+            made.map_err(Error::file("make", &dir))
+        })
+    }
+
+    /// Whatever of it is there goes, with what is pinned in it. What a live process has open of it stays with that.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(crate) fn remove(&self) -> Result<()> {
+        if !self.dir.exists() {
+            return Ok(());
+        }
+        for _ in 0..MOST_MOUNTS {
+            crash::point();
+            if umount2(&self.dir, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_err() {
+                break;
+            }
+        }
+        crash::point();
+        match fs::remove_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(Error::file("remove", &self.dir)),
+        }
+    }
+
+    /// That no other mount namespace gets what is mounted in it: the pin of one in another would keep that for ever.
+    fn mount(&self) -> io::Result<()> {
+        crash::point();
+        put_tmpfs(&self.dir, OPTIONS)?;
+        let none: Option<&Path> = None;
+        Ok(mount(none, &self.dir, none, MsFlags::MS_PRIVATE, none)?)
+    }
+
+    fn is_mounted(&self) -> io::Result<bool> {
+        let device = |dir: &Path| fs::symlink_metadata(dir).map(|found| found.dev());
+        let above = self.dir.parent().unwrap_or(&self.dir);
+        Ok(device(&self.dir)? != device(above)?)
+    }
+}
+
+fn make_dir(dir: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}

@@ -1,0 +1,134 @@
+//! The word of a manager that it is ready (sd_notify(3)), and the wait for it.
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::sockopt::PassCred;
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials,
+    bind, getsockname, recvmsg, setsockopt, socket,
+};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::terms::budget::Budget;
+use crate::terms::error::{Error, Result};
+
+/// Where a manager is to say it.
+pub(crate) struct Ready {
+    socket: OwnedFd,
+    /// As NOTIFY_SOCKET has it.
+    pub(crate) name: String,
+}
+
+impl Ready {
+    /// In the abstract name space (unix(7)), by a name that the kernel finds: in no directory of anybody's.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+        setsockopt(&socket, PassCred, &true)?;
+        bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
+        let address: UnixAddr = getsockname(socket.as_raw_fd())?;
+        let name = address.as_abstract().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let name = format!("@{}", String::from_utf8_lossy(name));
+        Ok(Self { socket, name })
+    }
+
+    /// Returns when the manager `pid` has said that it is ready; whoever else says so is not heard.
+    ///
+    /// # Errors
+    /// That it has ended, or that the time is up.
+    pub(crate) fn wait(&self, pid: u32, cgroup: &Path, budget: Budget) -> Result<()> {
+        let failed = || Error::file("wait for the manager in", cgroup);
+        let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let process = process.ok_or(io::ErrorKind::NotFound.into()).map_err(failed())?;
+        let process = pidfd_open(process, PidfdFlags::empty());
+        let process = process.map_err(|error| failed()(error.into()))?;
+        while !self.has_said(pid) {
+            let left = budget.deadline().saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let what = format!("wait for the manager in {}", cgroup.display());
+                return Err(budget.late(what, Instant::now()));
+            }
+            let wanted = |fd| PollFd::new(fd, PollFlags::POLLIN);
+            let mut all = [wanted(self.socket.as_fd()), wanted(process.as_fd())];
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let _ = poll(&mut all, timeout);
+            if all[1].any().unwrap_or_default() && !self.has_said(pid) {
+                return Err(failed()(io::Error::other("it has ended")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what there is.
+    fn has_said(&self, pid: u32) -> bool {
+        let mut text = [0; 4096];
+        loop {
+            let mut room = nix::cmsg_space!(UnixCredentials);
+            let mut parts = [IoSliceMut::new(&mut text)];
+            let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_CMSG_CLOEXEC);
+            let Ok(got) = recvmsg::<()>(fd, &mut parts, Some(&mut room), flags) else {
+                return false;
+            };
+            let mut about = got.cmsgs().into_iter().flatten();
+            let is_its = about.any(|about| {
+                matches!(about, ControlMessageOwned::ScmCredentials(who) if u32::try_from(who.pid()) == Ok(pid))
+            });
+            let length = got.bytes;
+            if is_its && says_ready(text.get(..length).unwrap_or_default()) {
+                return true;
+            }
+        }
+    }
+}
+
+fn says_ready(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    use std::time::Duration;
+
+    /// Show that only the manager's own word counts, whatever else is said, and that no wait is for ever.
+    #[test]
+    fn only_the_managers_word_counts() {
+        let ready = Ready::listen().unwrap();
+        let to = SocketAddr::from_abstract_name(ready.name.strip_prefix('@').unwrap()).unwrap();
+        let say = |text: &str| {
+            UnixDatagram::unbound().unwrap().send_to_addr(text.as_bytes(), &to).unwrap()
+        };
+        let (this, other) = (std::process::id(), std::os::unix::process::parent_id());
+        let wait = |pid| {
+            let budget = Budget::starting_now(Duration::from_millis(50));
+            ready.wait(pid, Path::new("/x"), budget).map_err(|error| error.to_string())
+        };
+        say("STATUS=Starting\nREADY=1");
+        assert!(wait(other).unwrap_err().starts_with("wait for the manager in /x: no end"));
+        say("READY=0\nX_READY=1");
+        assert!(wait(this).is_err());
+        say("STATUS=Up\nREADY=1\n");
+        assert_eq!(wait(this), Ok(()));
+    }
+
+    /// Show that the end of a manager is no reason to wait on.
+    #[test]
+    fn a_manager_that_has_ended_is_not_waited_for() {
+        let ready = Ready::listen().unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        child.kill().unwrap();
+        let budget = Budget::starting_now(Duration::from_secs(60));
+        let ended = ready.wait(child.id(), Path::new("/x"), budget).unwrap_err().to_string();
+        assert_eq!(ended, "wait for the manager in /x: it has ended");
+        child.wait().unwrap();
+    }
+}
