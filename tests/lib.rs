@@ -142,6 +142,7 @@ impl Node {
     /// Has the plugin's line in plugstack.conf be `line`, and slurmd know it. What
     /// a failed test left is ended.
     pub fn configure(self, line: &str) {
+        let line = &of_kind(line);
         self.sh(CLEAN);
         let script =
             format!("[ \"$(cat {LINE})\" = '{line}' ] || {{ echo '{line}' >{LINE}; {RESTART}; }}");
@@ -152,6 +153,7 @@ impl Node {
     /// Has the plugin's line be that. slurmd is not told: arguments are read anew for each prolog, step and
     /// epilog.
     pub fn put_line(self, line: &str) {
+        let line = &of_kind(line);
         self.sh(&format!("echo '{line}' >{LINE}")).ok();
     }
 
@@ -193,6 +195,14 @@ impl Node {
         self.sh(&format!("grep -F 'linger: job {job} ' /var/log/slurm/slurmd.log || true"))
             .ok()
             .stdout
+    }
+}
+
+/// A line of plugstack.conf with the kind of session that this run is for: what holds for one holds for the other.
+fn of_kind(line: &str) -> String {
+    match env::var("LINGER_SESSION") {
+        Ok(kind) if !line.contains(" session=") => format!("{line} session={kind}"),
+        _ => line.to_owned(),
     }
 }
 

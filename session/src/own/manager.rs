@@ -4,15 +4,14 @@
 //! before it becomes the user's.
 
 use std::convert::Infallible;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Command;
 
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{User, initgroups, setgid, setuid};
+use nix::unistd::{User, chdir, execve, initgroups, setgid, setuid};
 
 use crate::own::place::{Place, write};
 use crate::own::view::View;
@@ -47,16 +46,31 @@ pub(crate) fn become_manager(
     let dir = view.dir();
     drop_privileges(user).map_err(Error::file("become the user for", &dir))?;
     let program = PROGRAM.into_iter().find(|path| Path::new(path).exists()).unwrap_or(PROGRAM[0]);
-    let failed = Command::new(program)
-        .arg("--user")
-        .env_clear()
-        .envs([("HOME", user.dir.as_os_str()), ("SHELL", user.shell.as_os_str())])
-        .envs([("USER", &user.name), ("LOGNAME", &user.name)])
-        .env("XDG_RUNTIME_DIR", dir)
-        .envs([("PATH", PATH), ("NOTIFY_SOCKET", notify)])
-        .current_dir("/")
-        .exec();
-    Err(Error::file("execute", Path::new(program))(failed))
+    execute(program, user, &dir, notify).map_err(Error::file("execute", Path::new(program)))
+}
+
+/// What it and its units have to say goes to the journal: what slurmstepd writes to is no place for it.
+fn execute(program: &str, user: &User, dir: &Path, notify: &str) -> io::Result<Infallible> {
+    let text = |name: &str, value: &OsStr| -> io::Result<CString> {
+        Ok(CString::new([name.as_bytes(), value.as_bytes()].concat())?)
+    };
+    let environment = [
+        text("HOME=", user.dir.as_os_str())?,
+        text("SHELL=", user.shell.as_os_str())?,
+        text("USER=", user.name.as_ref())?,
+        text("LOGNAME=", user.name.as_ref())?,
+        text("XDG_RUNTIME_DIR=", dir.as_os_str())?,
+        text("PATH=", PATH.as_ref())?,
+        text("NOTIFY_SOCKET=", notify.as_ref())?,
+    ];
+    let arguments = [
+        text(program, "".as_ref())?,
+        c"--user".into(),
+        c"--log-target=journal".into(),
+        c"--log-level=debug".into(),
+    ];
+    chdir("/")?;
+    Ok(execve(&arguments[0], &arguments, &environment)?)
 }
 
 fn drop_privileges(user: &User) -> io::Result<()> {
