@@ -10,6 +10,7 @@ pub(crate) mod fake;
 mod fault;
 pub(crate) mod files;
 mod freezer;
+pub(crate) mod ipc;
 pub(crate) mod mounts;
 pub(crate) mod proc;
 pub(crate) mod processes;

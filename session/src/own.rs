@@ -11,6 +11,8 @@ pub(crate) mod guard;
 pub(crate) mod kind;
 pub(crate) mod manager;
 pub(crate) mod open;
+pub(crate) mod opening;
+pub(crate) mod pause;
 pub(crate) mod place;
 pub(crate) mod ready;
 pub(crate) mod view;

@@ -1,7 +1,6 @@
 //! One session for all jobs of a user: `session=linger` and `session=manager`.
 
 mod close;
-pub(crate) mod ipc;
 pub(crate) mod keep;
 pub(crate) mod kind;
 mod leftovers;

@@ -6,8 +6,8 @@ use hostile_input::{Case, Grammar, Parser};
 
 use crate::limits::{devices, read};
 use crate::outside::audit;
+use crate::outside::ipc;
 use crate::outside::processes::{Process, name_in, pids};
-use crate::shared::ipc;
 use crate::terms::cpus::CpuSet;
 use crate::terms::decimal::decimal;
 use crate::terms::set::Set;

@@ -80,14 +80,15 @@ impl Books {
         })
     }
 
+    pub(crate) fn exist(&self) -> bool {
+        self.dir.exists()
+    }
+
     /// Whatever of it is there goes, with what is pinned in it. What a live process has open of it stays with that.
     ///
     /// # Errors
     /// What the kernel answered.
     pub(crate) fn remove(&self) -> Result<()> {
-        if !self.dir.exists() {
-            return Ok(());
-        }
         for _ in 0..MOST_MOUNTS {
             crash::point();
             if umount2(&self.dir, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_err() {

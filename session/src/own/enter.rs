@@ -15,19 +15,21 @@ use crate::terms::error::{Error, Result};
 /// # Errors
 /// That Slurm has given the task another one, or what the kernel answered.
 pub(crate) fn enter(proc: &Path, books: &Books, job: u32, own: &OwnSession) -> Result<()> {
-    let (pin, here) = (books.pin(job), proc.join("self/ns/mnt"));
-    let entered = require_outside(proc, own).and_then(|()| join(&pin));
-    entered.map_err(Error::file("enter the job's view of /run/user from", &here))
+    require_outside(proc, own.outside)?;
+    let pin = books.pin(job);
+    join(&pin).map_err(Error::file("enter the job's view of /run/user by", &pin))
 }
 
 /// That this process is where the session was begun: in no mount namespace that Slurm has made for the job.
-pub(crate) fn require_outside(proc: &Path, own: &OwnSession) -> io::Result<()> {
-    if namespace(proc)? == own.outside {
-        return Ok(());
-    }
-    Err(io::Error::other(
-        "Slurm has given the job a mount namespace of its own (job_container, namespace/*), where session=job has none",
-    ))
+///
+/// # Errors
+/// That it is not.
+pub(crate) fn require_outside(proc: &Path, outside: u64) -> Result<()> {
+    let is_outside = namespace(proc).and_then(|here| {
+        let problem = "Slurm has given the job one of its own (job_container, namespace/*), in which session=job is not";
+        if here == outside { Ok(()) } else { Err(io::Error::other(problem)) }
+    });
+    is_outside.map_err(Error::file("look at the mount namespace", &proc.join("self/ns/mnt")))
 }
 
 /// The mount namespace of this process.

@@ -1,23 +1,22 @@
 //! The acts of a session that is one job's alone, in their order.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::thread::sleep;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::ending::{Ending, bears, time_to_end};
 use crate::kind::{Kind, Launch, Left, On, Wait};
+use crate::outside::ipc;
 use crate::outside::processes::{Process, processes_in};
 use crate::outside::runtime_dir::{Viewpoint, check};
 use crate::own::books::Books;
 use crate::own::close::{ask, end, kill_steps, remove_above, signal};
-use crate::own::enter::{enter, namespace, require_outside};
-use crate::own::open::{guard, open};
+use crate::own::enter::{enter, namespace};
+use crate::own::opening::Opening;
 use crate::own::place::Place;
-use crate::record::own::{OwnSession, Started};
-use crate::record::{self, State};
+use crate::record;
+use crate::record::own::OwnSession;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
@@ -29,9 +28,6 @@ pub(crate) struct Own;
 
 /// For the kernel to end what it was told to kill.
 const DYING: Duration = Duration::from_secs(10);
-
-/// Two steps of a job may find at once that its manager has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Kind for Own {
     fn is_beside(&self) -> bool {
@@ -50,17 +46,12 @@ impl Kind for Own {
     }
 
     fn bind(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()> {
-        let place = Place::here(&site.roots)?.ok_or_else(|| no_cgroup(&site.roots.proc))?;
+        let place = Place::here(&site.roots)?;
         place.enable(&site.roots)?;
         if self.lives(site, job) {
             return Ok(());
         }
-        let (state, books) = (record::state(&site.roots, job.uid), Books::of(&site.roots, job.uid));
-        let _lock = lock(&books, job, budget)?;
-        if self.lives(site, job) {
-            return Ok(());
-        }
-        let opened = start(site, &state, job, &place, launch, budget);
+        let opened = Opening { site, launch, budget }.open(job, &place);
         opened.inspect_err(|_| {
             let ended = self.end(site, job, Duration::ZERO);
             ended.unwrap_or_else(|error| log::error!("{job}: end its session: {error}"));
@@ -81,7 +72,7 @@ impl Kind for Own {
 
     fn lives(&self, site: &Site, job: Job) -> bool {
         let own = record::state(&site.roots, job.uid).own(job.id).ok().flatten();
-        own.and_then(|own| own.manager).is_some_and(|manager| manager.lives(&site.roots.proc))
+        own.is_some_and(|own| own.lives(&site.roots.proc))
     }
 
     fn door(&self, site: &Site, job: Job) -> Result<PathBuf, String> {
@@ -131,7 +122,12 @@ impl Kind for Own {
     }
 
     fn undo(&self, on: &mut On<'_>, _wait: Wait) -> Result<bool> {
-        Books::of(&on.site.roots, on.uid).remove().map(|()| false)
+        let (roots, books) = (&on.site.roots, Books::of(&on.site.roots, on.uid));
+        if books.exist() {
+            books.remove()?;
+            ipc::remove_podmans_lock(roots, on.uid);
+        }
+        Ok(false)
     }
 
     fn longest_end(&self, _site: &Site) -> Duration {
@@ -141,52 +137,4 @@ impl Kind for Own {
     fn longest_end_left(&self, site: &Site) -> Duration {
         time_to_end(site.containment.grace)
     }
-}
-
-/// Of the processes of a job that would open its session.
-fn lock(books: &Books, job: Job, budget: Budget) -> Result<File> {
-    let path = books.lock(job.id);
-    let file = File::create(&path).map_err(Error::file("open", &path))?;
-    while file.try_lock().is_err() {
-        if Instant::now() >= budget.deadline() {
-            return Err(
-                budget.late(format!("wait for the lock of {}", path.display()), Instant::now())
-            );
-        }
-        sleep(LOOK_AGAIN);
-    }
-    Ok(file)
-}
-
-/// What is done is written down before, for whoever ends it after a crash.
-fn start(
-    site: &Site,
-    state: &State,
-    job: Job,
-    place: &Place,
-    launch: &dyn Launch,
-    budget: Budget,
-) -> Result<()> {
-    let roots = &site.roots;
-    let Some(mut own) = state.own(job.id)? else { return Ok(()) };
-    let here = roots.proc.join("self/ns/mnt");
-    require_outside(&roots.proc, &own)
-        .map_err(Error::file("open the job's session from", &here))?;
-    let cgroup = place.session();
-    end(&roots.cgroup.join(&cgroup), Instant::now() + DYING)?;
-    own = OwnSession { outside: own.outside, cgroup: Some(cgroup), ..OwnSession::default() };
-    state.put_own(job.id, &own)?;
-    place.make(roots)?;
-    own.guard = Started::of(guard(site, place, launch, budget)?, &roots.proc);
-    state.put_own(job.id, &own)?;
-    own.manager = Started::of(open(site, job, place, launch, budget)?, &roots.proc);
-    state.put_own(job.id, &own)
-}
-
-fn no_cgroup(proc: &Path) -> Error {
-    let cause = "this process of Slurm's is in no cgroup of the job's: session=job needs \
-                 ProctrackType=proctrack/cgroup and cgroup v2";
-    Error::file("open the job's session by", &proc.join("self/cgroup"))(std::io::Error::other(
-        cause,
-    ))
 }

@@ -1,7 +1,7 @@
-//! Becoming the manager of a job's own session: what a child of slurmstepd does until it is `systemd --user`.
+//! Becoming a process of a job's own session: what a child of slurmstepd does until it is the user's program.
 //!
-//! While it is root it is in no cgroup that the user may take it from; the session's is given away by itself, right
-//! before it becomes the user's.
+//! While it is root it is in no cgroup that the user may take it from; the session's is given away by the manager to
+//! be, right before it becomes the user's.
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr};
@@ -19,64 +19,95 @@ use crate::terms::error::{Error, Result};
 use crate::terms::roots::Roots;
 
 /// systemd's own place for it (systemd 247 to 262; without merged /usr it is in /lib).
-const PROGRAM: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
 
 /// Where a user's programs are: a manager has no shell that says so.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
-/// Joins the job's view and the session's cgroup, becomes the user and executes the manager, who says to `notify` when
-/// it is ready (sd_notify(3)).
-///
-/// # Errors
-/// What went wrong; where all goes well, this process is another.
-pub(crate) fn become_manager(
-    roots: &Roots,
-    place: &Place,
-    view: &View<'_>,
-    user: &User,
-    notify: &str,
-) -> Result<Infallible> {
-    view.join()?;
-    // slurmstepd's own, which the kernel never kills for its memory.
-    let score = Path::new("/proc/self/oom_score_adj");
-    fs::write(score, "0").map_err(Error::file("write", score))?;
-    umask(Mode::from_bits_truncate(0o022));
-    write(&roots.cgroup.join(place.session()).join("cgroup.procs"), "0")?;
-    place.give(roots, view.uid)?;
-    let dir = view.dir();
-    drop_privileges(user).map_err(Error::file("become the user for", &dir))?;
-    let program = PROGRAM.into_iter().find(|path| Path::new(path).exists()).unwrap_or(PROGRAM[0]);
-    execute(program, user, &dir, notify).map_err(Error::file("execute", Path::new(program)))
+/// Who is to be one.
+pub(crate) struct Becoming<'a> {
+    pub(crate) roots: &'a Roots,
+    pub(crate) view: View<'a>,
+    pub(crate) user: &'a User,
 }
 
-/// What it and its units have to say goes to the journal: what slurmstepd writes to is no place for it.
-fn execute(program: &str, user: &User, dir: &Path, notify: &str) -> io::Result<Infallible> {
-    let text = |name: &str, value: &OsStr| -> io::Result<CString> {
-        Ok(CString::new([name.as_bytes(), value.as_bytes()].concat())?)
-    };
-    let environment = [
-        text("HOME=", user.dir.as_os_str())?,
-        text("SHELL=", user.shell.as_os_str())?,
-        text("USER=", user.name.as_ref())?,
-        text("LOGNAME=", user.name.as_ref())?,
-        text("XDG_RUNTIME_DIR=", dir.as_os_str())?,
-        text("PATH=", PATH.as_ref())?,
-        text("NOTIFY_SOCKET=", notify.as_ref())?,
-    ];
-    let arguments = [
-        text(program, "".as_ref())?,
-        c"--user".into(),
-        c"--log-target=journal".into(),
-        c"--log-level=debug".into(),
-    ];
-    chdir("/")?;
-    Ok(execve(&arguments[0], &arguments, &environment)?)
+impl Becoming<'_> {
+    /// Joins the job's view and the session's cgroup and executes the manager, who says to `notify` when it is ready
+    /// (sd_notify(3)). What it and its units have to say goes to the journal: what slurmstepd writes to is no place
+    /// for it.
+    ///
+    /// # Errors
+    /// What went wrong; where all goes well, this process is another.
+    pub(crate) fn manager(&self, place: &Place, notify: &str) -> Result<Infallible> {
+        self.join(&self.roots.cgroup.join(place.session()))?;
+        place.give(self.roots, self.view.uid)?;
+        let program = SYSTEMD.into_iter().find(|path| Path::new(path).exists());
+        let arguments = ["--user".into(), "--log-target=journal".into()];
+        self.execute(program.unwrap_or(SYSTEMD[0]), &arguments, &[("NOTIFY_SOCKET=", notify)])
+    }
+
+    /// The same of a program that the user might have started, in a cgroup of the session's.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub(crate) fn program(
+        &self,
+        cgroup: &Path,
+        program: &str,
+        arguments: &[String],
+    ) -> Result<Infallible> {
+        self.join(cgroup)?;
+        self.execute(program, arguments, &[])
+    }
+
+    fn join(&self, cgroup: &Path) -> Result<()> {
+        self.view.join()?;
+        // slurmstepd's own, which the kernel never kills for its memory.
+        let score = Path::new("/proc/self/oom_score_adj");
+        fs::write(score, "0").map_err(Error::file("write", score))?;
+        umask(Mode::from_bits_truncate(0o022));
+        write(&cgroup.join("cgroup.procs"), "0")
+    }
+
+    fn execute(
+        &self,
+        program: &str,
+        arguments: &[String],
+        more: &[(&str, &str)],
+    ) -> Result<Infallible> {
+        let dir = self.view.dir();
+        self.drop_privileges().map_err(Error::file("become the user for", &dir))?;
+        let (name, home) = (self.user.name.as_ref(), self.user.dir.as_os_str());
+        let known: [(&str, &OsStr); 6] = [
+            ("HOME=", home),
+            ("SHELL=", self.user.shell.as_os_str()),
+            ("USER=", name),
+            ("LOGNAME=", name),
+            ("XDG_RUNTIME_DIR=", dir.as_os_str()),
+            ("PATH=", PATH.as_ref()),
+        ];
+        let more = more.iter().map(|(name, value)| (*name, OsStr::new(*value)));
+        let environment = known.into_iter().chain(more);
+        let environment =
+            environment.map(|(name, value)| text(&[name.as_bytes(), value.as_bytes()]));
+        let all = [program].into_iter().chain(arguments.iter().map(String::as_str));
+        let executed = (|| {
+            let environment = environment.collect::<io::Result<Vec<_>>>()?;
+            let all = all.map(|part| text(&[part.as_bytes()])).collect::<io::Result<Vec<_>>>()?;
+            chdir("/")?;
+            Ok(execve(&text(&[program.as_bytes()])?, &all, &environment)?)
+        })();
+        executed.map_err(Error::file("execute", Path::new(program)))
+    }
+
+    fn drop_privileges(&self) -> io::Result<()> {
+        initgroups(&text(&[self.user.name.as_bytes()])?, self.user.gid)?;
+        setgid(self.user.gid)?;
+        setuid(self.user.uid)?;
+        Ok(())
+    }
 }
 
-fn drop_privileges(user: &User) -> io::Result<()> {
-    let name = CString::new(user.name.as_bytes())?;
-    initgroups(&name, user.gid)?;
-    setgid(user.gid)?;
-    setuid(user.uid)?;
-    Ok(())
+fn text(parts: &[&[u8]]) -> io::Result<CString> {
+    Ok(CString::new(parts.concat())?)
 }

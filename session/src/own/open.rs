@@ -6,15 +6,12 @@ use std::path::Path;
 use nix::unistd::User;
 
 use crate::kind::Launch;
-use crate::own::books::Books;
 use crate::own::guard::watch;
-use crate::own::manager::become_manager;
+use crate::own::manager::Becoming;
 use crate::own::place::Place;
 use crate::own::ready::Ready;
-use crate::own::view::View;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
-use crate::terms::job::Job;
 use crate::terms::site::Site;
 
 /// Starts the manager of `job` at `place`, and returns with it when it says that it is ready.
@@ -22,38 +19,33 @@ use crate::terms::site::Site;
 /// # Errors
 /// What went wrong in it before it was one; that it ended, or took too long.
 pub(crate) fn open(
-    site: &Site,
-    job: Job,
+    becoming: &Becoming<'_>,
     place: &Place,
     launch: &dyn Launch,
     budget: Budget,
 ) -> Result<u32> {
-    let (roots, uid) = (&site.roots, job.uid);
-    let found = User::from_uid(uid.into());
-    let cause = || match &found {
-        Err(error) => error.to_string(),
-        Ok(_) => "no such account on this node".into(),
-    };
-    let user = found.as_ref().ok().and_then(Option::as_ref);
-    let user = user.ok_or_else(|| Problem::NoUser { uid, cause: cause() })?;
-    let cgroup = roots.cgroup.join(place.session());
-    let books = Books::of(roots, uid);
-    let (runtime, gid) = (&*roots.runtime, user.gid.as_raw());
-    let view = View { books: &books, runtime, job: job.id, uid, gid };
+    let cgroup = becoming.roots.cgroup.join(place.session());
     let ready = Ready::listen().map_err(Error::file("listen for the manager in", &cgroup))?;
-    let pid = launch.detached(budget.deadline(), &|_| match become_manager(
-        roots,
-        place,
-        &view,
-        user,
-        &ready.name,
-    ) {
+    let pid = launch.detached(budget.deadline(), &|_| match becoming.manager(place, &ready.name) {
         Ok(never) => match never {},
         Err(error) => error.to_string(),
     });
     let pid = pid.map_err(not_started("start a manager in", &cgroup))?;
     ready.wait(pid, &cgroup, budget)?;
     Ok(pid)
+}
+
+/// The account of a job's user, by the name service.
+///
+/// # Errors
+/// That there is none, or that the name service failed.
+pub(crate) fn account(uid: u32) -> Result<User> {
+    let cause = match User::from_uid(uid.into()) {
+        Ok(Some(user)) => return Ok(user),
+        Ok(None) => "no such account on this node".into(),
+        Err(error) => error.to_string(),
+    };
+    Err(Problem::NoUser { uid, cause }.into())
 }
 
 /// Starts who watches over the session.

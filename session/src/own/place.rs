@@ -55,10 +55,13 @@ impl Place {
     /// That of this process.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(crate) fn here(roots: &Roots) -> Result<Option<Self>> {
+    /// When it cannot be read, or names no job's.
+    pub(crate) fn here(roots: &Roots) -> Result<Self> {
         let file = roots.proc.join("self/cgroup");
-        Ok(Self::of(&text(&file).map_err(Error::file("read", &file))?))
+        let listed = text(&file).map_err(Error::file("read", &file))?;
+        let cause = "it names no cgroup of a job: session=job needs proctrack/cgroup and cgroup v2";
+        let none = || Error::file("find the job's cgroup in", &file)(io::Error::other(cause));
+        Self::of(&listed).ok_or_else(none)
     }
 
     /// The session's cgroup.

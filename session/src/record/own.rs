@@ -16,6 +16,9 @@ pub(crate) struct OwnSession {
     pub(crate) cgroup: Option<PathBuf>,
     /// Its manager, once that has said that it is ready.
     pub(crate) manager: Option<Started>,
+    /// Podman has its pause process in it, or had.
+    #[serde(default)]
+    pub(crate) pauses: bool,
     /// Who watches over it.
     pub(crate) guard: Option<Started>,
 }
@@ -26,6 +29,13 @@ pub(crate) struct Started {
     pub(crate) pid: u32,
     /// In clock ticks since the boot (proc_pid_stat(5)).
     pub(crate) start: u64,
+}
+
+impl OwnSession {
+    /// Whether its manager runs.
+    pub(crate) fn lives(&self, proc: &Path) -> bool {
+        self.manager.is_some_and(|manager| manager.lives(proc))
+    }
 }
 
 impl Started {

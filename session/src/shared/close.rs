@@ -10,6 +10,7 @@ use crate::ending::{DYING, TIDY};
 use crate::kind::On;
 use crate::outside::account::User;
 use crate::outside::dying::Dying;
+use crate::outside::ipc;
 use crate::outside::mounts;
 use crate::outside::processes::{Process, all_gone, processes};
 use crate::outside::systemd::{Awaited, RECHECK, Systemd};
@@ -17,7 +18,7 @@ use crate::record::Undo;
 use crate::shared::keep::{end_keep, is_kept};
 use crate::shared::leftovers::end_strangers;
 use crate::shared::linger::undo_linger;
-use crate::shared::{ipc, remains};
+use crate::shared::remains;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::site::Means;
 

@@ -1,0 +1,64 @@
+//! Podman's pause process, of each job its own.
+//!
+//! It holds the namespaces that all containers of a user are in. A Podman that finds none joins those of any container
+//! that runs, by the books (4.3 to 5.8, SetupRootless()): with the containers of another job it would be in that one's
+//! view, and ask that one's manager. So where a user has several such jobs, each has a pause process before the second
+//! one's first command: Podman makes it, with books in which there is no container.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::kind::Launch;
+use crate::outside::crash;
+use crate::own::manager::Becoming;
+use crate::record::own::Started;
+use crate::terms::error::Result;
+use crate::terms::roots::Roots;
+
+/// Where Podman is, if it is there.
+const PODMAN: &str = "/usr/bin/podman";
+
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Whether there is a Podman to make one.
+pub(crate) fn is_needed(roots: &Roots) -> bool {
+    roots.usr.join("bin/podman").exists()
+}
+
+/// Has Podman make it, in the session whose cgroup that is below the hierarchy's root.
+///
+/// # Errors
+/// That it could not be started, or was not done until then.
+pub(crate) fn make(
+    becoming: &Becoming<'_>,
+    session: &std::path::Path,
+    launch: &dyn Launch,
+    until: Instant,
+) -> Result<(), String> {
+    let cgroup = becoming.roots.cgroup.join(session).join("pause");
+    crash::point();
+    let _ = std::fs::create_dir(&cgroup);
+    let dir = becoming.view.dir().join("libpod/first");
+    let below = |name: &str| dir.join(name).to_string_lossy().into_owned();
+    let arguments = [
+        "--storage-driver=vfs".into(),
+        "--events-backend=none".into(),
+        format!("--root={}", below("root")),
+        format!("--runroot={}", below("run")),
+        format!("--tmpdir={}", below("tmp")),
+        "unshare".into(),
+        "true".into(),
+    ];
+    let pid = launch.detached(until, &|_| match becoming.program(&cgroup, PODMAN, &arguments) {
+        Ok(never) => match never {},
+        Err(error) => error.to_string(),
+    })?;
+    let Some(podman) = Started::of(pid, &becoming.roots.proc) else { return Ok(()) };
+    while podman.lives(&becoming.roots.proc) {
+        if Instant::now() >= until {
+            return Err("Podman is not done".into());
+        }
+        sleep(LOOK_AGAIN);
+    }
+    Ok(())
+}
