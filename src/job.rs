@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use user_session::{Error, Job, Lease, Moment, Sessions};
+use user_session::{Error, Job, Lease, Moment, SessionKind, Sessions};
 
 use crate::arguments::{Arguments, OnError};
 use crate::policy::{Request, Verdict, decide};
@@ -28,7 +28,12 @@ pub(crate) fn begin(
     };
     match done {
         Ok(()) => {
-            log::info!("{job}: {tried}: done in {} ms", began.elapsed().as_millis());
+            // Of a session in the job's cgroup the line comes at its end.
+            let level = match sessions.kind(job) {
+                SessionKind::Shared => log::Level::Info,
+                SessionKind::Own => log::Level::Debug,
+            };
+            log::log!(level, "{job}: {tried}: done in {} ms", began.elapsed().as_millis());
             Ok(())
         }
         Err(error) => report(arguments, sessions, &format!("{job}: {tried}: {error}"), &error),

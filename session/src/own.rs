@@ -15,4 +15,5 @@ pub(crate) mod opening;
 pub(crate) mod pause;
 pub(crate) mod place;
 pub(crate) mod ready;
+pub(crate) mod usage;
 pub(crate) mod view;

@@ -15,6 +15,7 @@ use crate::own::close::{ask, end, kill_steps, remove_above, signal};
 use crate::own::enter::{enter, namespace};
 use crate::own::opening::Opening;
 use crate::own::place::Place;
+use crate::own::usage::Usage;
 use crate::record;
 use crate::record::own::OwnSession;
 use crate::terms::budget::Budget;
@@ -89,7 +90,12 @@ impl Kind for Own {
         if let Some(manager) = own.manager.filter(|_| !grace.is_zero()) {
             ask(&roots.proc, manager, &cgroup, until);
         }
+        // By who removes it: the end of the script, or of the job.
+        let usage = cgroup.exists().then(|| Usage::of(&cgroup));
         let ended = end(&cgroup, until + DYING);
+        if let (Some(usage), Ok(())) = (usage, &ended) {
+            log::info!("{job}: its session has ended: it used {usage}");
+        }
         if let Some(guard) = own.guard {
             signal(&roots.proc, guard, Signal::KILL);
         }

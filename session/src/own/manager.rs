@@ -39,7 +39,10 @@ impl Becoming<'_> {
     /// # Errors
     /// What went wrong; where all goes well, this process is another.
     pub(crate) fn manager(&self, place: &Place, notify: &str) -> Result<Infallible> {
-        self.join(&self.roots.cgroup.join(place.session()))?;
+        let session = self.roots.cgroup.join(place.session());
+        self.view.join()?;
+        self.view.show(&session)?;
+        self.settle(&session)?;
         place.give(self.roots, self.view.uid)?;
         let program = SYSTEMD.into_iter().find(|path| Path::new(path).exists());
         let arguments = ["--user".into(), "--log-target=journal".into()];
@@ -56,12 +59,12 @@ impl Becoming<'_> {
         program: &str,
         arguments: &[String],
     ) -> Result<Infallible> {
-        self.join(cgroup)?;
+        self.view.join()?;
+        self.settle(cgroup)?;
         self.execute(program, arguments, &[])
     }
 
-    fn join(&self, cgroup: &Path) -> Result<()> {
-        self.view.join()?;
+    fn settle(&self, cgroup: &Path) -> Result<()> {
         // slurmstepd's own, which the kernel never kills for its memory.
         let score = Path::new("/proc/self/oom_score_adj");
         fs::write(score, "0").map_err(Error::file("write", score))?;

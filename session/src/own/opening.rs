@@ -112,7 +112,7 @@ impl Opening<'_> {
 
     fn becoming<'a>(&'a self, books: &'a Books, job: Job, user: &'a User) -> Becoming<'a> {
         let (roots, gid) = (&self.site.roots, user.gid.as_raw());
-        let view = View { books, runtime: &roots.runtime, job: job.id, uid: job.uid, gid };
+        let view = View { books, roots, job: job.id, uid: job.uid, gid };
         Becoming { roots, view, user }
     }
 

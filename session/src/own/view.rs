@@ -10,12 +10,13 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::outside::mounts::hold;
 use crate::own::books::{BOOKS, Books, OPTIONS};
 use crate::terms::error::{Error, Result};
+use crate::terms::roots::{Roots, manager};
 
 /// Where of the books each is in a runtime directory, in their order (Podman 4.3 to 5.8, as a user).
 const PLACES: [&str; 6] =
@@ -28,11 +29,13 @@ const NETWORKS: &str = "containers/networks";
 /// them, and is no boot beside another job: so they are links into a book.
 const ALIVE: [&str; 2] = ["alive", "alive.lck"];
 
+/// Of the cgroups of all users' managers.
+const USERS: &str = "user.slice";
+
 /// A job's view, to be made by one process and joined by others.
 pub(crate) struct View<'a> {
     pub(crate) books: &'a Books,
-    /// The parent of the runtime directories.
-    pub(crate) runtime: &'a Path,
+    pub(crate) roots: &'a Roots,
     pub(crate) job: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
@@ -53,7 +56,7 @@ impl View<'_> {
 
     /// The job's runtime directory, in it.
     pub(crate) fn dir(&self) -> PathBuf {
-        self.runtime.join(self.uid.to_string())
+        self.roots.runtime_dir(self.uid)
     }
 
     fn make(&self) -> io::Result<()> {
@@ -71,8 +74,9 @@ impl View<'_> {
     }
 
     fn fill(&self) -> io::Result<()> {
-        put_tmpfs(self.runtime, "mode=0755,size=1m,nr_inodes=1k")?;
-        let (dir, networks) = (self.dir(), self.runtime.join("networks"));
+        let runtime = &self.roots.runtime;
+        put_tmpfs(runtime, OF_DIRECTORIES)?;
+        let (dir, networks) = (self.dir(), runtime.join("networks"));
         fs::create_dir(&dir)?;
         put_tmpfs(&dir, &format!("{OPTIONS},uid={},gid={}", self.uid, self.gid))?;
         self.make_dir(&networks)?;
@@ -94,7 +98,25 @@ impl View<'_> {
             made => made?,
         }
         let held = hold(&covered)?;
-        cover(&networks, &by_descriptor(&held))
+        cover(&networks, &by_descriptor(&held))?;
+        put_tmpfs(&self.roots.cgroup.join(USERS), OF_DIRECTORIES)?;
+        fs::create_dir_all(self.usual_cgroup())
+    }
+
+    /// In the view: has the session's cgroup be found where managers of users are. Podman looks for a pod's there,
+    /// whatever cgroup its manager is in (4.3 to 5.8, assembleSystemdCgroupName()).
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(crate) fn show(&self, session: &Path) -> Result<()> {
+        let usual = self.usual_cgroup();
+        // Of a session before, whose cgroup is gone.
+        let _ = umount2(&usual, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+        cover(session, &usual).map_err(Error::file("show the job's session at", &usual))
+    }
+
+    fn usual_cgroup(&self) -> PathBuf {
+        self.roots.slice(self.uid).join(manager(self.uid))
     }
 
     /// In a directory that is root's, or in one that nobody else has seen.
@@ -105,6 +127,9 @@ impl View<'_> {
         }
     }
 }
+
+/// A file system with a few directories, and nothing in them that takes room.
+const OF_DIRECTORIES: &str = "mode=0755,size=64k,nr_inodes=16";
 
 const OWN_NAMESPACE: &str = "/proc/self/ns/mnt";
 

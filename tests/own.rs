@@ -1,0 +1,258 @@
+//! A session inside the job's own cgroup: `session=job`.
+// Tests say what they expect by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use cluster_tests::{Batch, GO, N1, Started};
+
+/// The plugin with sessions of that kind.
+const OWN: &str = "optional spank_linger.so log_level=debug timeout=120 grace=3 session=job";
+
+/// What a job of this kind may leave nowhere.
+const NOTHING_LEFT: &str = "\
+    ls -d /sys/fs/cgroup/system.slice/*slurmstepd.scope/*/step_* 2>/dev/null; \
+    grep ' linger ' /proc/self/mountinfo; ls /run/spank-linger/own; \
+    pgrep --list-full --uid alice; ls -d /run/user/1001 /dev/shm/libpod_rootless_lock_1001 2>/dev/null; \
+    systemctl list-units --plain --no-legend '*1001*'";
+
+/// Tools of the jobs: `memory FILE` is the job's own file, `home CMD` says in which cgroup of the job it is.
+const TOOLS: &str = r#"
+here=/sys/fs/cgroup$(sed 's/^0:://' /proc/self/cgroup); job=${here%/step_*}
+box='podman run --rm --network=none'; image=localhost/busybox
+home() { sed 's/^0::.*slurmstepd.scope//' "$1"; }
+attempt() { local what=$1; shift; "$@" >/dev/null 2>&1; echo "$what=$?."; }
+"#;
+
+fn job(script: &str) -> Batch {
+    Batch::of("alice", &format!("{TOOLS}{script}")).with("--mem=200 --cpus-per-task=1 --no-requeue")
+}
+
+/// Waits until nothing of any job is left, and fails with what is.
+fn nothing_is_left() {
+    N1.sh(&format!(
+        "{{ until [ -z \"$({NOTHING_LEFT})\" ] || [ $SECONDS -gt 30 ]; do pause 0.2; done; }} 2>/dev/null\n\
+         left=$({NOTHING_LEFT}); echo \"$left\"; [ -z \"$left\" ]"
+    ))
+    .ok();
+}
+
+fn configured(work: impl FnOnce()) {
+    N1.configure(OWN);
+    nothing_is_left();
+    let before = N1.snapshot();
+    work();
+    N1.is_again(&before);
+    nothing_is_left();
+}
+
+/// Show that all of a session is in the cgroup of its job, with all that Podman asks for, that nothing of it is on the
+/// node beside the job, and that all of it ends with the job.
+#[test]
+fn a_session_is_in_its_job() {
+    configured(|| {
+        let script = "
+            echo first: $(systemctl --user is-system-running --wait)
+            podman info 2>&1 | grep -E 'cgroupManager|^ *- (cpu|io|memory|pids)$|WARN'
+            manager=$(systemctl --user show --property=ExecMainPID --value dbus.service)
+            busctl --user list >/dev/null && echo bus answers.
+            $box --memory=50m --pids-limit=30 --cpus=0.5 $image sh -c 'cat /sys/fs/cgroup/memory.max \
+                /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.max; echo in $(cat /proc/self/cgroup)'
+            podman run --detach --name=own --network=none --replace $image sleep 7001 >/dev/null
+            home /proc/$(podman inspect --format '{{.State.Pid}}' own)/cgroup
+            echo conmon: $(home /proc/$(podman inspect --format '{{.State.ConmonPid}}' own)/cgroup)
+            srun --overlap sh -c 'podman exec own echo from a step; systemctl --user is-active default.target'
+            systemd-run --user --quiet --wait --pipe sh -c 'sed s/^0::.*slurmstepd.scope// /proc/self/cgroup'
+            echo up; sleep 7002";
+        let started = job(script).start();
+        started.wait_says("up");
+        let id = started.0;
+        let said = started.output().says("first: running\n").says("cgroupManager: systemd");
+        let said = said.never_says("WARN").says("bus answers.").says("from a step\nactive\n");
+        for controller in ["cpu", "io", "memory", "pids"] {
+            assert!(said.stdout.contains(&format!("- {controller}\n")), "{controller}: {said:?}");
+        }
+        let said = said.says("52428800\n30\n50000 100000\n");
+        let session = format!("/job_{id}/step_extern/user/session/");
+        // The container, its conmon, a service.
+        assert_eq!(said.stdout.matches(&session).count(), 3, "{said:?}");
+        N1.sh("! ls -d /run/user/1001 2>/dev/null; ! loginctl user-status alice 2>/dev/null").ok();
+        started.cancel();
+        for command in ["sleep 7001", "sleep 7002"] {
+            assert!(!N1.runs(command), "{command}");
+        }
+    });
+}
+
+/// Show that a job and its session never have more memory than the job, by the kernel's own peak, that what is too much
+/// for it is Slurm's to see, and that a new limit of Slurm's holds in what runs already.
+#[test]
+fn there_is_one_allocation() {
+    configured(|| {
+        let script = "
+            head -c 80M /dev/zero | (sleep 20; tail) >/dev/null &
+            for size in 40 60 200; do
+                attempt dd$size $box $image dd if=/dev/zero of=/dev/null bs=${size}M count=1; done
+            echo peak=$(cat $job/memory.peak) killed=$(sed -n 's/^oom_kill //p' $job/memory.events).
+            kill %1; echo up
+            podman run --detach --rm --name=grows --network=none $image sleep 7003 >/dev/null; echo ready";
+        let started = job(&format!("{script}\n{GO}\ncat $job/memory.max; echo over")).start();
+        started.wait_says("ready");
+        let said = started.output().says("dd40=0.");
+        let number = |name: &str| said.value(name).trim_end_matches('.').parse::<u64>().unwrap();
+        assert!(number("peak=") <= 200 << 20, "{said:?}");
+        N1.sh(&format!("scontrol update jobid={} minmemorynode=100", started.0));
+        let said = started.go_to_its_end().says("over");
+        assert!(
+            said.stdout.contains("dd200=137.") || said.stdout.contains("dd200=125."),
+            "{said:?}"
+        );
+        assert_ne!(said.value("killed="), "0.", "{said:?}");
+    });
+}
+
+/// Show that a suspended job's containers use no CPU, and go on with it.
+#[test]
+fn a_suspended_job_stands_still() {
+    configured(|| {
+        let script = "podman run --detach --rm --name=busy --network=none $image \
+            sh -c 'while :; do :; done' >/dev/null; echo up; sleep 7004";
+        let started = job(script).start();
+        started.wait_says("up");
+        let session = format!(
+            "/sys/fs/cgroup/system.slice/*slurmstepd.scope/job_{}/step_extern/user/session",
+            started.0
+        );
+        let used = format!("sed -n 's/^usage_usec //p' {session}/cpu.stat");
+        let difference = format!("a=$({used}); sleep 3; b=$({used}); echo used=$((b - a))");
+        let used = || N1.sh(&difference).ok().value("used=").parse::<u64>().unwrap();
+        assert!(used() > 200_000, "it does not run");
+        N1.sh(&format!("scontrol suspend {}", started.0)).ok();
+        N1.waits_until(&format!("grep --quiet 'frozen 1' {session}/cgroup.events"));
+        assert_eq!(used(), 0);
+        N1.sh(&format!("scontrol resume {}", started.0)).ok();
+        N1.waits_until(&format!("grep --quiet 'frozen 0' {session}/cgroup.events"));
+        assert!(used() > 200_000, "it does not run again");
+        started.cancel();
+    });
+}
+
+/// Show that each of a user's jobs has its own bus and its own containers, whichever is first to begin or to end, and
+/// that Podman's books are right in both, and after both.
+#[test]
+fn two_jobs_do_not_meet() {
+    configured(|| {
+        let script = |name: &str| {
+            format!(
+                "podman run --detach --name={name} --network=none --replace $image sleep 7005 >/dev/null
+                 echo {name} in $(home /proc/$(podman inspect --format '{{{{.State.Pid}}}}' {name})/cgroup)
+                 systemctl --user set-environment MINE={name}; echo up
+                 {GO}
+                 systemctl --user show-environment | grep MINE
+                 podman exec {name} echo exec in {name}
+                 podman ps --format 'sees {{{{.Names}}}}.'; podman stop --time=0 {name} >/dev/null && echo stopped {name}.
+                 podman rm {name} >/dev/null; sleep 1; echo over"
+            )
+        };
+        let jobs = ["one", "two"].map(|name| {
+            let started = job(&script(name)).start();
+            started.wait_says("up");
+            (name, started)
+        });
+        for (name, started) in jobs {
+            let inside = format!("{name} in /job_{}/step_extern/user/session/", started.0);
+            let said = started.go_to_its_end().says(&inside).says(&format!("MINE={name}\n"));
+            said.says(&format!("exec in {name}\n"))
+                .says(&format!("sees {name}."))
+                .says(&format!("stopped {name}."))
+                .says("over")
+                .never_says("level=");
+        }
+        let after =
+            job("podman ps --all --format '{{.Names}} {{.Status}}'; echo listed").run().ok();
+        after.says("listed").never_says("one").never_says("two").never_says("level=");
+    });
+}
+
+/// Show that what a batch script leaves running is asked to end, and has the grace for it.
+#[test]
+fn a_detached_container_is_asked_to_end() {
+    configured(|| {
+        let script = "said=/tmp/own.said; rm -f $said; touch $said
+            podman run --detach --rm --name=asked --network=none --volume=$said:/said $image \
+                sh -c 'trap \"echo got TERM >>/said; exit\" TERM; while :; do sleep 0.1; done' >/dev/null
+            sleep 1; echo over";
+        job(script).run().ok().says("over");
+        N1.sh("cat /tmp/own.said; rm /tmp/own.said").ok().says("got TERM");
+    });
+}
+
+/// Show that a manager that its user has killed is there again for the next step, and that its job ends as ever.
+#[test]
+fn a_killed_manager_is_started_again() {
+    configured(|| {
+        let script = "
+            pid=$(pgrep --uid alice --full 'systemd --user'); kill -KILL $pid
+            while kill -0 $pid 2>/dev/null; do sleep 0.1; done
+            srun --overlap sh -c 'echo again: $(systemctl --user is-system-running --wait)
+                podman run --rm --network=none localhost/busybox echo contained'";
+        job(script).run().ok().says("again: running\n").says("contained\n");
+    });
+}
+
+/// Show that whoever moves a process of Slurm's into the session has nothing of it: the job is over, and the node goes
+/// on.
+#[test]
+fn slurms_own_processes_are_out_of_reach() {
+    configured(|| {
+        let script = "
+            session=$job/step_extern/user/session; mkdir $session/x; echo 1 >$session/x/cgroup.freeze
+            cat $job/step_*/slurm/cgroup.procs >/tmp/own.steps
+            for pid in $(cat /tmp/own.steps); do
+                (echo $pid >$session/x/cgroup.procs) 2>/dev/null && echo moved; done
+            for limit in $session/memory.max $session/pids.max $session/cgroup.freeze $session/cgroup.kill \
+                $session/cgroup.max.descendants $job/memory.max $job/cgroup.kill $job/cgroup.freeze \
+                $job/step_*/slurm/cgroup.procs $job/step_*/user/cgroup.procs $job/../system/cgroup.procs; do
+                (echo 0 >$limit) 2>/dev/null && echo wrote $limit; done
+            echo tried; sleep 7006";
+        let started = job(script).start();
+        started.wait_says("tried");
+        let said = started.output().never_says("wrote");
+        println!("moved: {}", said.stdout.matches("moved").count());
+        N1.sh(&format!("timeout 60 scancel {}", started.0)).ok();
+        started.wait_over();
+        assert!(!N1.state().contains("drain"), "{}", N1.state());
+    });
+}
+
+/// Ends a job by `act`, and sees that nothing of it is left.
+fn ends_by(act: impl FnOnce(Started)) {
+    let script = "podman run --detach --name=left --replace --network=none $image \
+        sh -c 'trap \"\" TERM; sleep 7007' >/dev/null
+        systemd-run --user --quiet sleep 7008; (setsid sleep 7009 &)
+        echo up; sleep 7010";
+    let started = job(script).start();
+    started.wait_says("up");
+    act(started);
+    started.wait_over();
+    nothing_is_left();
+    for number in 7007..=7010 {
+        assert!(!N1.runs(&format!("sleep {number}")), "sleep {number}");
+    }
+}
+
+/// Show that a job is over with all that it had in its session, whatever ends it, and that Podman's books are right in
+/// the next one.
+#[test]
+fn every_end_is_the_end_of_all() {
+    configured(|| {
+        ends_by(|started| drop(N1.sh(&format!("scancel {}", started.0))));
+        ends_by(|_| drop(N1.sh("pkill --exact --full 'sleep 7010'")));
+        ends_by(|started| {
+            drop(N1.sh(&format!("scontrol update jobid={} endtime=now", started.0)));
+        });
+        ends_by(|_| drop(N1.sh("systemctl restart slurmd; pkill --exact --full 'sleep 7010'")));
+        let books = job(
+            "podman ps --all --format '{{.Names}} {{.Status}}'; podman rm --force left; echo listed",
+        );
+        books.run().ok().says("left Exited").says("listed");
+    });
+}
