@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,9 @@ fn once(longest: Duration, work: impl Fn() -> bool) -> Result<WaitStatus, String
         ForkResult::Parent { child } => end_of(child, longest + MARGIN),
         ForkResult::Child => {
             let is_root = seteuid(Uid::from_raw(0)).and(setegid(Gid::from_raw(0))).is_ok();
-            leave_step();
+            if let Err(error) = leave_step() {
+                log::debug!("leave the step's cgroup: {error}");
+            }
             // SAFETY: it only takes a number.
             unsafe { _exit(i32::from(!(is_root && work()))) }
         }
@@ -56,17 +59,17 @@ fn once(longest: Duration, work: impl Fn() -> bool) -> Result<WaitStatus, String
 
 /// slurmd has everything in the step's cgroup killed each second while a job ends, but for slurmstepd itself
 /// (proctrack/cgroup, 24.11). Beside the jobs there is a cgroup of Slurm's for a slurmstepd that is ending.
-/// Where there is none nothing is killed so.
-pub(crate) fn leave_step() {
-    let listed = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let below =
-        |line: &str| Some(line.strip_prefix("0::")?.split_once("slurmstepd.scope/")?.0.to_owned());
-    if let Some(scope) = listed.lines().find_map(below) {
-        let procs = format!("/sys/fs/cgroup{scope}slurmstepd.scope/system/cgroup.procs");
-        let moved =
-            OpenOptions::new().write(true).open(procs).and_then(|mut to| to.write_all(b"0"));
-        moved.unwrap_or_else(|error| log::debug!("leave the step's cgroup: {error}"));
-    }
+/// Where there is none nothing is killed so. Answers with the file by which it goes back.
+pub(crate) fn leave_step() -> io::Result<Option<PathBuf>> {
+    let listed = fs::read_to_string("/proc/self/cgroup")?;
+    let Some(own) = listed.lines().find_map(|line| line.strip_prefix("0::/")) else {
+        return Ok(None);
+    };
+    let Some((scope, below)) = own.split_once("slurmstepd.scope/") else { return Ok(None) };
+    let procs = format!("/sys/fs/cgroup/{scope}slurmstepd.scope/system/cgroup.procs");
+    OpenOptions::new().write(true).open(procs)?.write_all(b"0")?;
+    let home = || Path::new("/sys/fs/cgroup").join(own).join("cgroup.procs");
+    Ok((below != "system").then(home))
 }
 
 fn end_of(child: Pid, longest: Duration) -> Result<WaitStatus, String> {

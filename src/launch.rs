@@ -1,26 +1,51 @@
 //! A child that outlives this callback, and this process.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
-use std::fs::File;
+use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::libc::{_exit, SYS_close_range, c_uint, dup2, syscall};
+use nix::libc::{_exit, PR_SET_NAME, SYS_close_range, c_uint, dup2, prctl, syscall};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 use user_session::Launch;
 
 use crate::child::leave_step;
 
-/// By fork(2).
-pub(crate) struct Forks;
+/// By fork(2), from a process that has left the job's cgroup or is about to.
+#[derive(Default)]
+pub(crate) struct Forks {
+    /// The cgroup that this process was in before.
+    home: RefCell<Option<PathBuf>>,
+}
+
+impl Forks {
+    /// Goes back to where Slurm has put this process: what it starts for the user from now on is to be in the job.
+    pub(crate) fn go_home(&self) -> io::Result<()> {
+        match self.home.take() {
+            Some(home) => OpenOptions::new().write(true).open(home)?.write_all(b"0"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a child says that works, and stays what it is.
+const BEGUN: &[u8] = b"begun";
+
+/// Of all of them, as the guard of a session has to know it.
+const OUR_NAME: &CStr = c"linger";
+
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Where the child has its end of the pipe, and nothing else behind it.
 const PIPE: RawFd = 3;
@@ -33,7 +58,7 @@ impl Launch for Forks {
         match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {
             ForkResult::Parent { child } => {
                 drop(write);
-                while waitpid(child, None) == Err(Errno::EINTR) {}
+                reap(child, until)?;
                 answer_of(&mut File::from(read), until)
             }
             ForkResult::Child => {
@@ -49,12 +74,40 @@ impl Launch for Forks {
             }
         }
     }
+
+    fn leave(&self) -> Result<(), String> {
+        let home = leave_step().map_err(|error| error.to_string())?;
+        let mut known = self.home.borrow_mut();
+        if known.is_none() {
+            *known = home;
+        }
+        Ok(())
+    }
+}
+
+/// The one between, which ends at once unless somebody has it stand still.
+fn reap(child: Pid, until: Instant) -> Result<(), String> {
+    loop {
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
+            Err(Errno::EINTR) | Ok(WaitStatus::StillAlive) if Instant::now() < until => {
+                sleep(LOOK_AGAIN);
+            }
+            Ok(WaitStatus::StillAlive) => {
+                let _ = kill(child, Signal::SIGKILL);
+                return Err("its parent stands still".into());
+            }
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// In the grandchild: init is its parent, or soon will be.
 fn run(write: OwnedFd, work: &dyn Fn(&dyn Fn()) -> String) {
     let _ = setsid();
-    leave_step();
+    // By that name it is known as ours where the user may have put others of root's.
+    // SAFETY: it reads a text that ends with a zero.
+    unsafe { prctl(PR_SET_NAME, OUR_NAME.as_ptr()) };
+    let left = leave_step();
     let Ok(write) = alone_with(write) else { return };
     let write = Cell::new(Some(write));
     let say = |word: &[u8]| {
@@ -64,7 +117,8 @@ fn run(write: OwnedFd, work: &dyn Fn(&dyn Fn()) -> String) {
         }
     };
     say(&Pid::this().as_raw().to_ne_bytes());
-    let problem = work(&|| drop(write.take()));
+    let problem = left
+        .map_or_else(|error| format!("leave the job's cgroup: {error}"), |_| work(&|| say(BEGUN)));
     say(problem.as_bytes());
 }
 
@@ -117,9 +171,12 @@ fn answer_of(read: &mut File, until: Instant) -> Result<u32, String> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(format!("read from it: {error}")),
         }
+        if answer.ends_with(BEGUN) {
+            break;
+        }
     }
     match pid_in(&answer) {
-        Some((pid, [])) => u32::try_from(pid.as_raw()).map_err(|error| error.to_string()),
+        Some((pid, [] | BEGUN)) => u32::try_from(pid.as_raw()).map_err(|error| error.to_string()),
         Some((_, problem)) => Err(String::from_utf8_lossy(problem).into_owned()),
         None => Err("it has not begun".into()),
     }

@@ -55,6 +55,7 @@ struct Linger {
     /// It has no prolog of ours, and this step took its lease: no epilog of ours
     /// will drop it (PrologFlags=RunInJob).
     ends: bool,
+    forks: Forks,
 }
 
 struct Step {
@@ -137,6 +138,9 @@ unsafe impl Plugin for Linger {
             let Some(step) = &mut self.step else { return Ok(()) };
             step.was_killed |=
                 ExitStatus::from_raw(spank.task_exit_status()?).signal() == Some(KILLED);
+            if step.plan == Plan::Session(SessionKind::Own) {
+                come_back(step, &self.forks)?;
+            }
             Ok(())
         })
     }
@@ -163,9 +167,9 @@ unsafe impl Plugin for Linger {
 
     fn task_post_fork(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| match &mut self.step {
-            None if spank.context()? == Context::Remote => begin_extern_step(spank),
+            None if spank.context()? == Context::Remote => begin_extern_step(spank, &self.forks),
             None => Ok(()),
-            Some(step) => begin_tasks(spank, step),
+            Some(step) => begin_tasks(spank, step, &self.forks),
         })
     }
 
@@ -230,7 +234,7 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
         Ok(arguments) => {
             let sessions = sessions(&arguments);
             note_keeper(&sessions, job, Role::Step);
-            let plan = step::plan(&arguments, &sessions, &Forks, job, &request(spank)?);
+            let plan = step::plan(&arguments, &sessions, job, &request(spank)?);
             (arguments, plan)
         }
         Err(problem) => {
@@ -263,10 +267,10 @@ fn note_keeper(sessions: &Sessions, job: Job, role: Role) {
 
 /// The extern step is the first on most nodes, and has no task of the user's.
 /// A bad argument has been named in the prolog.
-fn begin_extern_step(spank: &SpankHandle<'_>) -> Outcome {
+fn begin_extern_step(spank: &SpankHandle<'_>, forks: &Forks) -> Outcome {
     let arguments = read_arguments(spank)?;
     // The steps that follow see a failure in the lease.
-    let _ = step::bind(&sessions(&arguments), &Forks, this_job(spank)?, true);
+    let _ = step::bind(&sessions(&arguments), forks, this_job(spank)?, true);
     Ok(())
 }
 
@@ -292,8 +296,16 @@ fn in_child(job: Job, sessions: &Sessions, doing: &str, work: impl Fn() -> Outco
     if done { Ok(()) } else { Err(String::new().into()) }
 }
 
+/// The epilog of a task, which is its user's, is a child of this process: it has to be in the job.
+fn come_back(step: &Step, forks: &Forks) -> Outcome {
+    if step.is_script {
+        sessions(&step.arguments).withdraw(step.job)?;
+    }
+    Ok(forks.go_home()?)
+}
+
 /// For each task, and what concerns all of them once: they were forked from one process.
-fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
+fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step, forks: &Forks) -> Outcome {
     let (sessions, job) = (sessions(&step.arguments), step.job);
     // Also without a session: who lingers has one of their own.
     if step.plan != Plan::Ignore {
@@ -309,6 +321,6 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
             None
         });
     }
-    let confined = step::bind(&sessions, &Forks, job, false);
+    let confined = step::bind(&sessions, forks, job, false);
     if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }
 }

@@ -1,6 +1,6 @@
 //! A step of the job, decided once, as root, for all its tasks.
 
-use user_session::{Error, Job, Launch, Lease, Moment, SessionKind, Sessions, Standing};
+use user_session::{Job, Launch, Lease, Moment, SessionKind, Sessions, Standing};
 
 use crate::arguments::Arguments;
 use crate::policy::{Request, Verdict, Wish, decide};
@@ -28,7 +28,6 @@ pub(crate) enum Plan {
 pub(crate) fn plan(
     arguments: &Arguments,
     sessions: &Sessions,
-    launch: &dyn Launch,
     job: Job,
     request: &Request,
 ) -> Plan {
@@ -41,7 +40,7 @@ pub(crate) fn plan(
         (Verdict::Ignore, _) => Plan::Ignore,
         (Verdict::Leave, _) => Plan::Decline,
         (Verdict::Serve, _) if sessions.is_apart(job) => apart(),
-        (_, Some(lease)) if lease.is_open() && wish != Wish::No => session(sessions, launch, job),
+        (_, Some(lease)) if lease.is_open() && wish != Wish::No => session(sessions, job),
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
             if sessions.take_late(job) {
                 Plan::Session(sessions.kind(job))
@@ -52,20 +51,17 @@ pub(crate) fn plan(
         (Verdict::Decline, None) => decline(sessions, job),
         (Verdict::Decline, Some(_)) => Plan::Decline,
         (Verdict::Serve, Some(Lease::Declined)) if wish == Wish::None => Plan::Decline,
-        (Verdict::Serve, _) => take(sessions, launch, job),
+        (Verdict::Serve, _) => take(sessions, job),
     }
 }
 
 /// The session, as long as it can be held to its jobs. One that an admin, the
 /// user or a crash of its manager has ended since is opened again.
-fn session(sessions: &Sessions, launch: &dyn Launch, job: Job) -> Plan {
-    if let Err(error) = sessions.open_in_job(job, launch) {
-        return not_open(sessions, job, &error);
-    }
+fn session(sessions: &Sessions, job: Job) -> Plan {
     let mut found = sessions.check(job);
     if let Standing::Gone(gone) = &found {
         log::warn!("{job}: find its session: {gone}; it is opened again");
-        if let missing @ Plan::Missing { .. } = take(sessions, launch, job) {
+        if let missing @ Plan::Missing { .. } = take(sessions, job) {
             return missing;
         }
         found = sessions.check(job);
@@ -95,17 +91,14 @@ fn apart() -> Plan {
     Plan::Missing { cause: cause.into(), tell: true }
 }
 
-fn take(sessions: &Sessions, launch: &dyn Launch, job: Job) -> Plan {
-    let taken = sessions.take(job, Moment::Step).and_then(|()| sessions.open_in_job(job, launch));
-    match taken {
+fn take(sessions: &Sessions, job: Job) -> Plan {
+    match sessions.take(job, Moment::Step) {
         Ok(()) => Plan::Session(sessions.kind(job)),
-        Err(error) => not_open(sessions, job, &error),
+        Err(error) => {
+            log::error!("{job}: open session: {error}");
+            missing(sessions, job, error.to_string(), true)
+        }
     }
-}
-
-fn not_open(sessions: &Sessions, job: Job, error: &Error) -> Plan {
-    log::error!("{job}: open session: {error}");
-    missing(sessions, job, error.to_string(), true)
 }
 
 /// Holds what the user runs beside Slurm's cgroups to what the job may use, whether it has a
@@ -158,6 +151,10 @@ mod tests {
         fn detached(&self, _: Instant, _: &dyn Fn(&dyn Fn()) -> String) -> Result<u32, String> {
             Err("no child in here".into())
         }
+
+        fn leave(&self) -> Result<(), String> {
+            Ok(())
+        }
     }
 
     fn site(on_error: OnError) -> Arguments {
@@ -172,7 +169,7 @@ mod tests {
         let site = site(OnError::Warn);
         for expected in [true, false] {
             let Plan::Missing { cause, tell } =
-                plan(&site, &sessions, &NoForks, job, &request(job, Wish::None))
+                plan(&site, &sessions, job, &request(job, Wish::None))
             else {
                 panic!("a session without a bus?")
             };
@@ -188,14 +185,14 @@ mod tests {
         let (_dir, sessions, job) = node_without_bus();
         let site = site(OnError::Warn);
         sessions.note(job, &Lease::Declined, Moment::Step).unwrap();
-        assert_eq!(plan(&site, &sessions, &NoForks, job, &request(job, Wish::None)), Plan::Decline);
+        assert_eq!(plan(&site, &sessions, job, &request(job, Wish::None)), Plan::Decline);
         sessions.note(job, &Lease::Open, Moment::Step).unwrap();
-        assert_eq!(plan(&site, &sessions, &NoForks, job, &request(job, Wish::No)), Plan::Decline);
+        assert_eq!(plan(&site, &sessions, job, &request(job, Wish::No)), Plan::Decline);
         // Its session is not there: opening it again is tried.
-        let again = plan(&site, &sessions, &NoForks, job, &request(job, Wish::None));
+        let again = plan(&site, &sessions, job, &request(job, Wish::None));
         assert!(matches!(again, Plan::Missing { tell: true, .. }), "{again:?}");
         let off = Arguments { mode: crate::arguments::Mode::Off, ..site };
-        assert_eq!(plan(&off, &sessions, &NoForks, job, &request(job, Wish::Yes)), Plan::Ignore);
+        assert_eq!(plan(&off, &sessions, job, &request(job, Wish::Yes)), Plan::Ignore);
     }
 
     /// Show that a session that cannot be held to its job is none: the next step

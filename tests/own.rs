@@ -61,9 +61,9 @@ fn a_session_is_in_its_job() {
             echo conmon: $(home /proc/$(podman inspect --format '{{.State.ConmonPid}}' own)/cgroup)
             srun --overlap sh -c 'podman exec own echo from a step; systemctl --user is-active default.target'
             systemd-run --user --quiet --wait --pipe sh -c 'sed s/^0::.*slurmstepd.scope// /proc/self/cgroup'
-            echo up; sleep 7002";
+            echo it is ready; sleep 7002";
         let started = job(script).start();
-        started.wait_says("up");
+        started.wait_says("it is ready");
         let id = started.0;
         let said = started.output().says("first: running\n").says("cgroupManager: systemd");
         let said = said.never_says("WARN").says("bus answers.").says("from a step\nactive\n");
@@ -92,10 +92,10 @@ fn there_is_one_allocation() {
             for size in 40 60 200; do
                 attempt dd$size $box $image dd if=/dev/zero of=/dev/null bs=${size}M count=1; done
             echo peak=$(cat $job/memory.peak) killed=$(sed -n 's/^oom_kill //p' $job/memory.events).
-            kill %1; echo up
-            podman run --detach --rm --name=grows --network=none $image sleep 7003 >/dev/null; echo ready";
+            kill %1
+            podman run --detach --rm --name=grows --network=none $image sleep 7003 >/dev/null; echo it is ready";
         let started = job(&format!("{script}\n{GO}\ncat $job/memory.max; echo over")).start();
-        started.wait_says("ready");
+        started.wait_says("it is ready");
         let said = started.output().says("dd40=0.");
         let number = |name: &str| said.value(name).trim_end_matches('.').parse::<u64>().unwrap();
         assert!(number("peak=") <= 200 << 20, "{said:?}");
@@ -114,9 +114,9 @@ fn there_is_one_allocation() {
 fn a_suspended_job_stands_still() {
     configured(|| {
         let script = "podman run --detach --rm --name=busy --network=none $image \
-            sh -c 'while :; do :; done' >/dev/null; echo up; sleep 7004";
+            sh -c 'while :; do :; done' >/dev/null; echo it is ready; sleep 7004";
         let started = job(script).start();
-        started.wait_says("up");
+        started.wait_says("it is ready");
         let session = format!(
             "/sys/fs/cgroup/system.slice/*slurmstepd.scope/job_{}/step_extern/user/session",
             started.0
@@ -144,7 +144,7 @@ fn two_jobs_do_not_meet() {
             format!(
                 "podman run --detach --name={name} --network=none --replace $image sleep 7005 >/dev/null
                  echo {name} in $(home /proc/$(podman inspect --format '{{{{.State.Pid}}}}' {name})/cgroup)
-                 systemctl --user set-environment MINE={name}; echo up
+                 systemctl --user set-environment MINE={name}; echo it is ready
                  {GO}
                  systemctl --user show-environment | grep MINE
                  podman exec {name} echo exec in {name}
@@ -154,7 +154,7 @@ fn two_jobs_do_not_meet() {
         };
         let jobs = ["one", "two"].map(|name| {
             let started = job(&script(name)).start();
-            started.wait_says("up");
+            started.wait_says("it is ready");
             (name, started)
         });
         for (name, started) in jobs {
@@ -228,9 +228,9 @@ fn ends_by(act: impl FnOnce(Started)) {
     let script = "podman run --detach --name=left --replace --network=none $image \
         sh -c 'trap \"\" TERM; sleep 7007' >/dev/null
         systemd-run --user --quiet sleep 7008; (setsid sleep 7009 &)
-        echo up; sleep 7010";
+        echo it is ready; sleep 7010";
     let started = job(script).start();
-    started.wait_says("up");
+    started.wait_says("it is ready");
     act(started);
     started.wait_over();
     nothing_is_left();

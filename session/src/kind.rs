@@ -60,8 +60,9 @@ pub(crate) trait Kind {
         Ok(())
     }
 
-    /// As root, in a task of `job`: joins what its session lives in.
-    fn enter(&self, _site: &Site, _job: Job) -> Result<()> {
+    /// As root, in a task of `job`: joins what its session lives in. In the first step of a job without an extern step
+    /// `bind` is at work at the same time.
+    fn enter(&self, _site: &Site, _job: Job, _budget: Budget) -> Result<()> {
         Ok(())
     }
 
@@ -75,6 +76,11 @@ pub(crate) trait Kind {
     /// The runtime directory that a task of `job` is to use, looked at as the user in the job's mount
     /// namespace; or why there is none for it, in one line.
     fn door(&self, site: &Site, job: Job) -> Result<PathBuf, String>;
+
+    /// Takes back what the user could reach Slurm's own processes by, as the job's script has ended.
+    fn withdraw(&self, _site: &Site, _job: Job) -> Result<()> {
+        Ok(())
+    }
 
     /// Ends a session that is `job`'s alone, with all that is in it, which is asked to end first.
     fn end(&self, _site: &Site, _job: Job, _grace: Duration) -> Result<()> {
@@ -108,4 +114,10 @@ pub trait Launch {
     /// Why neither came to be, in one line: what `work` answered, for one; or that it was not until then, and that the
     /// child was killed.
     fn detached(&self, until: Instant, work: &dyn Fn(&dyn Fn()) -> String) -> Result<u32, String>;
+
+    /// Leaves the job's cgroup: whoever may move processes in that one has no say in this one from now on.
+    ///
+    /// # Errors
+    /// Why it is still there.
+    fn leave(&self) -> Result<(), String>;
 }

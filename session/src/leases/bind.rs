@@ -31,20 +31,18 @@ impl Sessions {
             let done = self.note_limits(job).and_then(|()| self.cap(job));
             return done.or_else(|error| self.fail(job, error));
         }
-        self.open_in_job(job, launch)
-    }
-
-    /// Opens what can only be opened in the job, and is not open. In a process of the job, as root.
-    ///
-    /// # Errors
-    /// Why it could not be: the job's lease is marked as failed with the cause.
-    pub fn open_in_job(&self, job: Job, launch: &dyn Launch) -> Result<()> {
         if !matches!(self.lease(job), Ok(Some(Lease::Open))) {
             return Ok(());
         }
+        let kind = kinds::of(self.kind(job));
         let budget = Budget::starting_now(self.site.timeout).for_trying();
-        let opened = kinds::of(self.kind(job)).bind(&self.site, job, launch, budget);
-        opened.inspect_err(|error| self.give_up(job, error.to_string()))
+        let opened = kind.bind(&self.site, job, launch, budget);
+        opened.inspect_err(|error| {
+            // What runs in it goes on: this step may not know what is wrong with itself.
+            if !kind.lives(&self.site, job) {
+                self.give_up(job, error.to_string());
+            }
+        })
     }
 
     /// The same, where it may have been done. Costs a few small files where it has.

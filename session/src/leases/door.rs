@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
+use crate::terms::budget::Budget;
 use crate::terms::error::Error;
 use crate::terms::job::Job;
 use crate::terms::site::SessionKind;
@@ -35,9 +36,18 @@ impl Sessions {
     /// As root, in a task of `job` before it becomes the user's: joins what its session lives in.
     ///
     /// # Errors
-    /// That there is nothing to join.
+    /// That there is nothing to join, or not in time.
     pub fn enter(&self, job: Job) -> Result<(), Error> {
-        kinds::of(self.kind(job)).enter(&self.site, job)
+        let budget = Budget::starting_now(self.site.timeout);
+        kinds::of(self.kind(job)).enter(&self.site, job, budget)
+    }
+
+    /// Takes back what the user of `job` could reach Slurm's own processes by, as the job's script has ended.
+    ///
+    /// # Errors
+    /// What could not be taken back.
+    pub fn withdraw(&self, job: Job) -> Result<(), Error> {
+        kinds::of(self.kind(job)).withdraw(&self.site, job)
     }
 
     /// The runtime directory for a task of `job`, whose session is of that kind (its user cannot read

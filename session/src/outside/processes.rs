@@ -72,7 +72,8 @@ pub(crate) fn processes_in(roots: &Roots, tree: &Path) -> Vec<Process> {
     named(roots, pids_in(tree).unwrap_or_default())
 }
 
-fn pids_in(tree: &Path) -> Option<Vec<(i32, PathBuf)>> {
+/// Their numbers, with their cgroups; none where there are more cgroups than can be searched, or longer paths.
+pub(crate) fn pids_in(tree: &Path) -> Option<Vec<(i32, PathBuf)>> {
     let in_cgroup = |cgroup: PathBuf| {
         let listed = text(&tree.join(&cgroup).join("cgroup.procs")).unwrap_or_default();
         pids(&listed).into_iter().map(move |pid| (pid, cgroup.clone()))

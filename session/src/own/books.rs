@@ -62,6 +62,15 @@ impl Books {
         self.dir.join(format!("{job}.lock"))
     }
 
+    /// Of a job that is over: its mount namespace goes, with all that is mounted in it alone.
+    pub(crate) fn unpin(&self, job: u32) {
+        for file in [self.pin(job), self.lock(job)] {
+            crash::point();
+            let _ = umount2(&file, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+            let _ = fs::remove_file(&file);
+        }
+    }
+
     /// Makes what is not there. Whoever does has the user's lock.
     ///
     /// # Errors
@@ -70,7 +79,7 @@ impl Books {
         make_private(&roots.run)?;
         make_private(&above(roots))?;
         make_private(&self.dir)?;
-        let made = self.is_mounted().and_then(|is| if is { Ok(()) } else { self.mount() });
+        let made = self.mount();
         made.map_err(Error::file("mount a file system on", &self.dir))?;
         make_private(&self.books())?;
         BOOKS.into_iter().try_for_each(|name| {
@@ -104,8 +113,11 @@ impl Books {
 
     /// That no other mount namespace gets what is mounted in it: the pin of one in another would keep that for ever.
     fn mount(&self) -> io::Result<()> {
+        if !self.is_mounted()? {
+            crash::point();
+            put_tmpfs(&self.dir, OPTIONS)?;
+        }
         crash::point();
-        put_tmpfs(&self.dir, OPTIONS)?;
         let none: Option<&Path> = None;
         Ok(mount(none, &self.dir, none, MsFlags::MS_PRIVATE, none)?)
     }

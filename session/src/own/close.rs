@@ -47,6 +47,8 @@ pub(crate) fn end(cgroup: &Path, until: Instant) -> Result<()> {
     // Its user may be at work from elsewhere.
     let _ = fs::write(cgroup.join("cgroup.max.descendants"), "0");
     loop {
+        // Who joined it as it was killed.
+        let _ = fs::write(&kill, "1");
         match remove(cgroup) {
             Err(error) if is_gone(&error) => return Ok(()),
             Err(error)
@@ -68,15 +70,25 @@ pub(crate) fn kill_steps(job: &Path) {
     }
 }
 
-/// Removes what Slurm has given up on because of the session's: the cgroups above it, up to the job's, that are empty.
-pub(crate) fn remove_above(cgroup: &Path) {
-    // `…/job_42/step_extern/user/session`
-    for above in cgroup.ancestors().skip(1).take(3) {
+/// Removes what Slurm has given up on because of the session's, or as one of its processes was killed: the cgroups of
+/// the job's steps, and the job's if nothing is left in it. Where a slurmstepd is there it does so itself: it stops at
+/// one that is gone.
+pub(crate) fn remove_steps(job: &Path) {
+    let entries = fs::read_dir(job).into_iter().flatten().flatten();
+    let steps = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    for step in steps.map(|entry| entry.path()) {
         crash::point();
-        if fs::remove_dir(above).is_err() {
-            break;
+        let is_busy = fs::remove_dir(step.join("slurm")).is_err_and(|error| !is_gone(&error));
+        if !is_busy {
+            let _ = remove(&step);
         }
     }
+    let _ = fs::remove_dir(job);
+}
+
+/// Whether it stands still: Slurm has suspended the job.
+pub(crate) fn is_frozen(cgroup: &Path) -> bool {
+    text(&cgroup.join("cgroup.events")).is_ok_and(|events| events.contains("frozen 1"))
 }
 
 /// Whether anything runs in it or below (cgroups(7)).

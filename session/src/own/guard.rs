@@ -1,63 +1,85 @@
 //! Watches that Slurm's own processes stay Slurm's.
 //!
 //! To move a process of theirs from a task's cgroup into the session's, a user needs the right to do so with all that
-//! is in the job's cgroup, and there each slurmstepd is, which is root's: in a cgroup of the session's the user could
-//! freeze it, and slurmd would wait for its answer for ever, which takes the node from everybody. Before Linux 6.6 the
-//! kernel does not let them (cpuset_can_attach() asks whether the process may be scheduled by them); after it, whoever
-//! does so loses the job.
+//! is in the job's cgroup. Each slurmstepd, which is root's, is there for a moment as its step begins, and again when a
+//! task of it has ended. In a cgroup of the session's the user could freeze it, and slurmd would wait for its answer for
+//! ever, which takes the node from everybody. Before Linux 6.6 the kernel does not let them (cpuset_can_attach() asks
+//! whether the process may be scheduled by them); after it, whoever does so loses the job.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::outside::processes::processes_in;
+use crate::outside::processes::pids_in;
 use crate::outside::text::text;
+use crate::own::close::kill_steps;
 use crate::own::place::Place;
+use crate::terms::decimal::decimal;
 use crate::terms::roots::Roots;
 
 /// slurmd asks its slurmstepds when slurmctld wants to know of its jobs, and is given minutes for it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Each slurmstepd by its name (proc_pid_comm(5)).
-const SLURMS: &str = "slurmstepd";
+/// How a child of ours is named (proc_pid_comm(5)) until it is the user's program: it is in the session for a moment.
+pub(crate) const OURS: &str = "linger";
 
 /// Returns when there is nothing left to watch.
 pub(crate) fn watch(roots: &Roots, place: &Place) {
     let (job, session) = (roots.cgroup.join(place.job()), roots.cgroup.join(place.session()));
+    let mut known = Vec::new();
     while session.exists() {
-        if misses_one(&job) && has_slurms(roots, &session) {
-            for cgroup in steps(&job).into_iter().map(|step| step.join("user")) {
-                let _ = fs::write(cgroup.join("cgroup.kill"), "1");
-            }
+        if has_roots(roots, &session, &mut known) {
+            kill_steps(&job);
         }
         sleep(LOOK_AGAIN);
     }
 }
 
-/// Whether a step has no slurmstepd where it is to be: it is about to begin, or has ended, or was moved. Costs two
-/// small files for each step.
-fn misses_one(job: &Path) -> bool {
-    let is_empty =
-        |step: &PathBuf| text(&step.join("slurm/cgroup.procs")).is_ok_and(|pids| pids.is_empty());
-    steps(job).iter().any(is_empty)
+/// Whether a process of root's is in it, or cannot be searched for. Of those that are `known` not to be root's none
+/// becomes so: a program that is setuid has its user's as the real one.
+fn has_roots(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> bool {
+    let Some(all) = pids_in(session) else { return true };
+    let now: Vec<_> = all.into_iter().map(|(pid, _)| pid).collect();
+    let is_new = |pid: &&i32| !known.contains(pid);
+    let has = now.iter().filter(is_new).any(|pid| is_roots(&roots.proc.join(pid.to_string())));
+    *known = now;
+    has
 }
 
-fn steps(job: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(job).into_iter().flatten().flatten();
-    let all = entries.map(|entry| entry.path());
-    all.filter(|path| path.join("slurm").exists()).collect()
-}
-
-fn has_slurms(roots: &Roots, session: &Path) -> bool {
-    processes_in(roots, session).iter().any(|process| {
-        process.name == SLURMS && is_roots(&roots.proc.join(process.pid.to_string()))
-    })
-}
-
-/// By all of its four ids (proc_pid_status(5)): a program that is setuid has its user's as the real one.
 fn is_roots(process: &Path) -> bool {
     let status = text(&process.join("status")).unwrap_or_default();
-    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    uids.is_some_and(|uids| uids.split_ascii_whitespace().all(|uid| uid == "0"))
+    let about = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let real = about("Uid:").and_then(|uids| decimal::<u32>(uids.split_ascii_whitespace().next()?));
+    real == Some(0) && about("Name:") != Some(OURS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Show that a process of root's is found, and neither one of the user's, nor one of ours, nor a program that is
+    /// setuid; and that what cannot be searched is taken to have one.
+    #[test]
+    fn roots_processes_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Roots::below(dir.path());
+        let session = dir.path().join("session");
+        let processes = [
+            (7, "slurmstepd", "0\t0\t0\t0", true),
+            (8, "sleep", "1000\t1000\t1000\t1000", false),
+            (9, "newuidmap", "1000\t0\t0\t0", false),
+            (10, OURS, "0\t0\t0\t0", false),
+        ];
+        for (pid, name, uids, found) in processes {
+            let process = roots.proc.join(pid.to_string());
+            fs::create_dir_all(&process).unwrap();
+            fs::create_dir_all(session.join("x")).unwrap();
+            fs::write(process.join("status"), format!("Name:\t{name}\nUid:\t{uids}\n")).unwrap();
+            fs::write(session.join("x/cgroup.procs"), format!("{pid}\n")).unwrap();
+            assert_eq!(has_roots(&roots, &session, &mut Vec::new()), found, "{name}");
+        }
+        fs::create_dir_all(session.join(vec!["x".repeat(250); 9].join("/"))).unwrap();
+        assert!(has_roots(&roots, &session, &mut Vec::new()));
+    }
 }

@@ -1,6 +1,7 @@
 //! The acts of a session that is one job's alone, in their order.
 
 use std::path::PathBuf;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -11,21 +12,24 @@ use crate::outside::ipc;
 use crate::outside::processes::{Process, processes_in};
 use crate::outside::runtime_dir::{Viewpoint, check};
 use crate::own::books::Books;
-use crate::own::close::{ask, end, kill_steps, remove_above, signal};
-use crate::own::enter::{enter, namespace};
+use crate::own::close::{ask, end, kill_steps, remove_steps, signal};
+use crate::own::enter::{enter, namespace, require_outside};
 use crate::own::opening::Opening;
-use crate::own::place::Place;
+use crate::own::place::{Place, give};
 use crate::own::usage::Usage;
-use crate::record;
 use crate::record::own::OwnSession;
+use crate::record::{self, Lease};
 use crate::terms::budget::Budget;
-use crate::terms::error::{Error, Result};
+use crate::terms::error::{Error, Problem, Result};
 use crate::terms::job::Job;
 use crate::terms::set::Set;
 use crate::terms::site::Site;
 
 /// `session=job`.
 pub(crate) struct Own;
+
+/// What a task waits for takes a second.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// For the kernel to end what it was told to kill.
 const DYING: Duration = Duration::from_secs(10);
@@ -40,35 +44,59 @@ impl Kind for Own {
         let roots = &on.site.roots;
         let here = roots.proc.join("self/ns/mnt");
         let outside = namespace(&roots.proc).map_err(Error::file("look at", &here))?;
-        if on.state.own(job.id)?.is_none() {
+        let lives = |own: &OwnSession| own.lives(&roots.proc);
+        // What is there of an earlier run has been ended.
+        if !on.state.own(job.id).ok().flatten().as_ref().is_some_and(lives) {
             on.state.put_own(job.id, &OwnSession { outside, ..OwnSession::default() })?;
         }
         Books::of(roots, job.uid).make(roots, job.uid)
     }
 
     fn bind(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()> {
-        let place = Place::here(&site.roots)?;
-        place.enable(&site.roots)?;
-        if self.lives(site, job) {
-            return Ok(());
+        let (roots, place) = (&site.roots, Place::here(&site.roots)?);
+        place.enable(roots)?;
+        if !self.lives(site, job) {
+            Opening { site, launch, budget }.open(job, &place)?;
         }
-        let opened = Opening { site, launch, budget }.open(job, &place);
-        opened.inspect_err(|_| {
-            let ended = self.end(site, job, Duration::ZERO);
-            ended.unwrap_or_else(|error| log::error!("{job}: end its session: {error}"));
-        })
+        let session = roots.cgroup.join(place.session());
+        let left = launch.leave().map_err(std::io::Error::other);
+        left.map_err(Error::file("leave the job for", &session))?;
+        place.give_moves(roots, job.uid)
     }
 
-    fn enter(&self, site: &Site, job: Job) -> Result<()> {
-        let roots = &site.roots;
-        match record::state(roots, job.uid).own(job.id)? {
-            Some(own) => enter(&roots.proc, &Books::of(roots, job.uid), job.id, &own),
-            None => Ok(()),
+    fn enter(&self, site: &Site, job: Job, budget: Budget) -> Result<()> {
+        let (roots, state) = (&site.roots, record::state(&site.roots, job.uid));
+        loop {
+            match state.own(job.id)? {
+                Some(own) if own.lives(&roots.proc) => {
+                    return enter(&roots.proc, &Books::of(roots, job.uid), job.id, &own);
+                }
+                Some(own) => require_outside(&roots.proc, own.outside)?,
+                None => {}
+            }
+            if let Some(Lease::Failed { cause, .. }) = state.lease(job.id)? {
+                return Err(Problem::NotOpen { cause }.into());
+            }
+            let now = Instant::now();
+            if now >= budget.deadline() {
+                return Err(budget.late("wait for the job's session", now));
+            }
+            sleep(LOOK_AGAIN);
         }
     }
 
-    fn check(&self, site: &Site, job: Job) -> Result<(), String> {
-        if self.lives(site, job) { Ok(()) } else { Err("the job's manager has ended".into()) }
+    fn withdraw(&self, site: &Site, job: Job) -> Result<()> {
+        let own = record::state(&site.roots, job.uid).own(job.id)?;
+        let Some(session) = own.and_then(|own| own.cgroup) else { return Ok(()) };
+        let above = site.roots.cgroup.join(session);
+        // `…/job_42/step_extern/user/session`
+        let mut above = above.ancestors().skip(1).step_by(2).take(2);
+        above.try_for_each(|dir| give(&dir.join("cgroup.procs"), 0))
+    }
+
+    /// What has ended of it is started again in the job, before its tasks look for it.
+    fn check(&self, _site: &Site, _job: Job) -> Result<(), String> {
+        Ok(())
     }
 
     fn lives(&self, site: &Site, job: Job) -> bool {
@@ -108,11 +136,11 @@ impl Kind for Own {
             return Ok(());
         };
         let cgroup = roots.cgroup.join(below);
-        if let Some(of_job) = cgroup.ancestors().nth(3) {
-            kill_steps(of_job);
-        }
+        let of_job = cgroup.ancestors().nth(3).unwrap_or(&cgroup);
+        kill_steps(of_job);
         let ended = self.end(site, job, Duration::ZERO);
-        remove_above(&cgroup);
+        remove_steps(of_job);
+        Books::of(roots, job.uid).unpin(job.id);
         ended
     }
 

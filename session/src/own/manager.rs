@@ -69,6 +69,10 @@ impl Becoming<'_> {
         let score = Path::new("/proc/self/oom_score_adj");
         fs::write(score, "0").map_err(Error::file("write", score))?;
         umask(Mode::from_bits_truncate(0o022));
+        // As long as a name service takes: before the user has a say in where this process is.
+        let groups = text(&[self.user.name.as_bytes()])
+            .and_then(|name| Ok(initgroups(&name, self.user.gid)?));
+        groups.map_err(Error::file("look up the user's groups for", cgroup))?;
         write(&cgroup.join("cgroup.procs"), "0")
     }
 
@@ -104,7 +108,6 @@ impl Becoming<'_> {
     }
 
     fn drop_privileges(&self) -> io::Result<()> {
-        initgroups(&text(&[self.user.name.as_bytes()])?, self.user.gid)?;
         setgid(self.user.gid)?;
         setuid(self.user.uid)?;
         Ok(())

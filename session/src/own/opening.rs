@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use nix::unistd::User;
 
 use crate::kind::Launch;
 use crate::own::books::Books;
-use crate::own::close::end;
+use crate::own::close::{end, is_frozen};
 use crate::own::enter::require_outside;
 use crate::own::manager::Becoming;
 use crate::own::open::{account, guard, open};
@@ -29,6 +30,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// For the kernel to end what is left of a session before.
 const DYING: Duration = Duration::from_secs(5);
 
+/// What Podman may take for it: more than a second where it runs for the first time.
+const PAUSING: Duration = Duration::from_secs(5);
+
 /// What it takes.
 pub(crate) struct Opening<'a> {
     pub(crate) site: &'a Site,
@@ -47,12 +51,21 @@ impl Opening<'_> {
             let _lock = self.lock(job)?;
             match state.own(job.id)? {
                 Some(own) if !own.lives(&self.site.roots.proc) => {
-                    self.start(&state, job, &user, own.outside, place)?;
+                    let started = self.start(&state, job, &user, own, place);
+                    started.inspect_err(|_| self.end(place))?;
                 }
                 _ => return Ok(()),
             }
         }
-        self.part(&state, job.uid, &user)
+        self.part(&state, job, &user);
+        Ok(())
+    }
+
+    /// What is left of one that could not be opened.
+    fn end(&self, place: &Place) {
+        let cgroup = self.site.roots.cgroup.join(place.session());
+        let ended = end(&cgroup, Instant::now() + DYING);
+        ended.unwrap_or_else(|error| log::error!("{error}"));
     }
 
     fn start(
@@ -60,17 +73,21 @@ impl Opening<'_> {
         state: &State,
         job: Job,
         user: &User,
-        outside: u64,
+        before: OwnSession,
         place: &Place,
     ) -> Result<()> {
         let (roots, launch, budget) = (&self.site.roots, self.launch, self.budget);
+        let OwnSession { outside, .. } = before;
         require_outside(&roots.proc, outside)?;
         let cgroup = place.session();
-        end(&roots.cgroup.join(&cgroup), Instant::now() + DYING)?;
+        for cgroup in before.cgroup.iter().chain([&cgroup]) {
+            end(&roots.cgroup.join(cgroup), Instant::now() + DYING)?;
+        }
         let mut own = OwnSession { outside, cgroup: Some(cgroup), ..OwnSession::default() };
         state.put_own(job.id, &own)?;
         place.make(roots)?;
-        own.guard = Started::of(guard(self.site, place, launch, budget)?, &roots.proc);
+        let watches = guard(self.site, place, launch, budget)?;
+        own.guard = Some(Started::of(watches, &roots.proc).ok_or_else(|| is_gone(watches))?);
         state.put_own(job.id, &own)?;
         let books = Books::of(roots, job.uid);
         let manager = open(&self.becoming(&books, job, user), place, launch, budget)?;
@@ -78,36 +95,40 @@ impl Opening<'_> {
         state.put_own(job.id, &own)
     }
 
-    /// Has each of the user's sessions have a pause process, if there are two: without any lock of another job's
-    /// held, as the others may be doing the same.
-    fn part(&self, state: &State, uid: u32, user: &User) -> Result<()> {
+    /// Has each of the user's sessions have a pause process, if there are two: its own first, and without any lock of
+    /// another job's held, as the others may be doing the same. Where that fails a container may be in the wrong job.
+    fn part(&self, state: &State, job: Job, user: &User) {
         let roots = &self.site.roots;
-        let lives = |own: &OwnSession| own.lives(&roots.proc);
-        let found = |id: &u32| state.own(*id).ok().flatten().filter(lives);
-        let all: Vec<_> =
-            state.jobs()?.into_iter().filter_map(|id| Some((id, found(&id)?))).collect();
+        let found = |id: &u32| state.own(*id).ok().flatten().filter(|own| own.lives(&roots.proc));
+        let all = state.jobs().unwrap_or_default().into_iter();
+        let mut all: Vec<_> = all.filter_map(|id| Some((id, found(&id)?))).collect();
         if all.len() < 2 || !pause::is_needed(roots) {
-            return Ok(());
+            return;
         }
+        all.sort_by_key(|(id, _)| *id != job.id);
         for (id, _) in all.into_iter().filter(|(_, own)| !own.pauses) {
-            let job = Job { id, uid };
-            let _lock = self.lock(job)?;
-            let Some(own) = found(&id).filter(|own| !own.pauses) else { continue };
-            let Some(cgroup) = &own.cgroup else { continue };
-            let books = Books::of(roots, uid);
-            let becoming = self.becoming(&books, job, user);
-            let made = pause::make(&becoming, cgroup, self.launch, self.budget.deadline());
-            match made {
-                Ok(()) => state.put_own(id, &OwnSession { pauses: true, ..own })?,
-                // Its job has ended meanwhile.
-                Err(_) if !lives(&own) => {}
-                Err(cause) => {
-                    let failed = Error::file("have Podman's pause process be in", cgroup);
-                    return Err(failed(io::Error::other(cause)));
-                }
+            let of = Job { id, uid: job.uid };
+            if let Err(error) = self.pause(state, of, user) {
+                log::warn!("{job}: have Podman's pause process in job {id}: {error}");
             }
         }
-        Ok(())
+    }
+
+    fn pause(&self, state: &State, job: Job, user: &User) -> Result<()> {
+        let _lock = self.lock(job)?;
+        let Some(own) = state.own(job.id)?.filter(|own| !own.pauses) else { return Ok(()) };
+        let Some(cgroup) = own.cgroup.as_ref().filter(|_| own.lives(&self.site.roots.proc)) else {
+            return Ok(());
+        };
+        if is_frozen(&self.site.roots.cgroup.join(cgroup)) {
+            return Ok(());
+        }
+        let books = Books::of(&self.site.roots, job.uid);
+        let until = self.budget.deadline().min(Instant::now() + PAUSING);
+        let made = pause::make(&self.becoming(&books, job, user), cgroup, self.launch, until);
+        let failed = Error::file("make it in", cgroup);
+        made.map_err(|cause| failed(io::Error::other(cause)))?;
+        state.put_own(job.id, &OwnSession { pauses: true, ..own })
     }
 
     fn becoming<'a>(&'a self, books: &'a Books, job: Job, user: &'a User) -> Becoming<'a> {
@@ -129,4 +150,9 @@ impl Opening<'_> {
         }
         Ok(file)
     }
+}
+
+fn is_gone(pid: u32) -> Error {
+    let process = format!("/proc/{pid}");
+    Error::file("see", Path::new(&process))(io::ErrorKind::NotFound.into())
 }

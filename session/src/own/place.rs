@@ -21,8 +21,11 @@ const CONTROLLERS: [&str; 2] = ["pids", "io"];
 /// What of the session's cgroup is the user's, beside its directory.
 const GIVEN: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
 
-/// More than any session has that means well, and no more than can be searched by path.
-const MOST: [(&str, &str); 2] = [("cgroup.max.descendants", "900"), ("cgroup.max.depth", "15")];
+/// More than any session has that means well, and no more than can be searched by path: a name has 255 bytes at most.
+const MOST: [(&str, &str); 2] = [("cgroup.max.descendants", "900"), ("cgroup.max.depth", "7")];
+
+/// Slurm's step for what belongs to the job and to no step (PrologFlags=Contain).
+const HOLDER: &str = "step_extern";
 
 /// The cgroups from Slurm's own down to the session's, relative to the hierarchy's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +34,10 @@ pub(crate) struct Place {
     scope: PathBuf,
     /// The job's: `job_42`, from 25.11 on a SLUID.
     job: PathBuf,
-    /// Of the step that holds the session: the extern step, or the first one where there is none.
+    /// This process's step's.
     step: PathBuf,
+    /// Of the step that holds the session: the extern step, or the first one where there is none.
+    session_in: PathBuf,
 }
 
 impl Place {
@@ -49,7 +54,8 @@ impl Place {
         };
         let at = parts.iter().position(is_scope)?;
         let upto = |count: usize| parts.get(..count).map(|parts| parts.iter().collect::<PathBuf>());
-        Some(Self { scope: upto(at + 1)?, job: upto(at + 2)?, step: upto(at + 3)? })
+        let step = upto(at + 3)?;
+        Some(Self { scope: upto(at + 1)?, job: upto(at + 2)?, session_in: step.clone(), step })
     }
 
     /// That of this process.
@@ -61,16 +67,15 @@ impl Place {
         let listed = text(&file).map_err(Error::file("read", &file))?;
         let cause = "it names no cgroup of a job: session=job needs proctrack/cgroup and cgroup v2";
         let none = || Error::file("find the job's cgroup in", &file)(io::Error::other(cause));
-        Self::of(&listed).ok_or_else(none)
+        let here = Self::of(&listed).ok_or_else(none)?;
+        let holder = here.job.join(HOLDER);
+        let is_held = roots.cgroup.join(&holder).exists();
+        Ok(if is_held { Self { session_in: holder, ..here } } else { here })
     }
 
     /// The session's cgroup.
     pub(crate) fn session(&self) -> PathBuf {
-        self.user().join("session")
-    }
-
-    fn user(&self) -> PathBuf {
-        self.step.join("user")
+        self.session_in.join("user/session")
     }
 
     /// Of the job, with all that is in it.
@@ -83,7 +88,9 @@ impl Place {
     /// # Errors
     /// What the kernel answered, with the file.
     pub(crate) fn enable(&self, roots: &Roots) -> Result<()> {
-        for cgroup in [&self.scope, &self.job, &self.step, &self.user()] {
+        let steps = [&self.step, &self.session_in];
+        let users = steps.map(|step| step.join("user"));
+        for cgroup in [&self.scope, &self.job].into_iter().chain(steps).chain(&users) {
             let dir = roots.cgroup.join(cgroup);
             let [offered, enabled] = ["cgroup.controllers", "cgroup.subtree_control"].map(|name| {
                 let file = dir.join(name);
@@ -112,23 +119,45 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made.map_err(Error::file("make", &session))?,
         }
+        let kill = session.join("cgroup.kill");
+        fs::metadata(&kill).map_err(Error::file("find (Linux 5.14)", &kill))?;
         MOST.iter().try_for_each(|(name, most)| write(&session.join(name), most))
     }
 
-    /// Gives the user the session's cgroup, and the right to move processes of theirs between it and their tasks'.
+    /// Gives the user the session's cgroup.
     ///
     /// # Errors
     /// What the kernel answered, with the file.
     pub(crate) fn give(&self, roots: &Roots, uid: u32) -> Result<()> {
-        let (session, job) = (roots.cgroup.join(self.session()), roots.cgroup.join(&self.job));
-        let give = |file: PathBuf| {
-            chown(&file, Some(uid), None).map_err(Error::file("give the user", &file))
-        };
-        GIVEN.iter().try_for_each(|name| give(session.join(name)))?;
-        give(job.join("cgroup.procs"))?;
+        let session = roots.cgroup.join(self.session());
+        GIVEN.iter().try_for_each(|name| give(&session.join(name), uid))?;
         // Last: from here on the user can make cgroups in it.
-        give(session)
+        give(&session, uid)
     }
+
+    /// Gives the user the right to move processes between the session and the tasks of this step, and of all others:
+    /// the kernel asks for it at the cgroup that both are below.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the file.
+    pub(crate) fn give_moves(&self, roots: &Roots, uid: u32) -> Result<()> {
+        if self.is_holder() {
+            // No task of the user's begins in it.
+            return Ok(());
+        }
+        give(&roots.cgroup.join(&self.session_in).join("user/cgroup.procs"), uid)?;
+        give(&roots.cgroup.join(&self.job).join("cgroup.procs"), uid)
+    }
+
+    fn is_holder(&self) -> bool {
+        self.step.ends_with(HOLDER)
+    }
+}
+
+/// Root's again with 0.
+pub(crate) fn give(file: &Path, uid: u32) -> Result<()> {
+    crash::point();
+    chown(file, Some(uid), None).map_err(Error::file("give the user", file))
 }
 
 /// In files of the kernel's, in directories that are root's.

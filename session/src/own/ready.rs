@@ -16,6 +16,9 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 
+/// To read before the time is looked at.
+const MOST_WORDS: u32 = 100;
+
 /// Where a manager is to say it.
 pub(crate) struct Ready {
     socket: OwnedFd,
@@ -69,7 +72,8 @@ impl Ready {
     /// Reads what there is.
     fn has_said(&self, pid: u32) -> bool {
         let mut text = [0; 4096];
-        loop {
+        // Anybody may write to it, as fast as they can.
+        for _ in 0..MOST_WORDS {
             let mut room = nix::cmsg_space!(UnixCredentials);
             let mut parts = [IoSliceMut::new(&mut text)];
             let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_CMSG_CLOEXEC);
@@ -85,6 +89,7 @@ impl Ready {
                 return true;
             }
         }
+        false
     }
 }
 

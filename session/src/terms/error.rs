@@ -122,6 +122,12 @@ pub enum Problem {
         /// How many more there are.
         more: usize,
     },
+    /// The session could not be opened, in another process of the job's.
+    #[error("{cause}")]
+    NotOpen {
+        /// Why.
+        cause: String,
+    },
     /// systemd says the session is up, and a look at it says it is not.
     #[error(transparent)]
     NotLive(#[from] NotLive),
