@@ -91,7 +91,7 @@ fn there_is_one_allocation() {
             head -c 80M /dev/zero | (sleep 20; tail) >/dev/null &
             for size in 40 60 200; do
                 attempt dd$size $box $image dd if=/dev/zero of=/dev/null bs=${size}M count=1; done
-            echo peak=$(cat $job/memory.peak) killed=$(sed -n 's/^oom_kill //p' $job/memory.events).
+            echo peak=$(cat $job/memory.peak); echo killed=$(sed -n 's/^oom_kill //p' $job/memory.events).
             kill %1
             podman run --detach --rm --name=grows --network=none $image sleep 7003 >/dev/null; echo it is ready";
         let started = job(&format!("{script}\n{GO}\ncat $job/memory.max; echo over")).start();
