@@ -14,11 +14,11 @@ const NOTHING_LEFT: &str = "\
     pgrep --list-full --uid alice; ls -d /run/user/1001 /dev/shm/libpod_rootless_lock_1001 2>/dev/null; \
     systemctl list-units --plain --no-legend '*1001*'";
 
-/// Tools of the jobs: `memory FILE` is the job's own file, `home CMD` says in which cgroup of the job it is.
+/// Tools of the jobs: `home` says in which cgroup of its own job a process is, by its file.
 const TOOLS: &str = r#"
 here=/sys/fs/cgroup$(sed 's/^0:://' /proc/self/cgroup); job=${here%/step_*}
 box='podman run --rm --network=none'; image=localhost/busybox
-home() { sed 's/^0::.*slurmstepd.scope//' "$1"; }
+home() { sed "s/^0::.*slurmstepd.scope\/${job##*/}/MINE/" "$1"; }
 attempt() { local what=$1; shift; "$@" >/dev/null 2>&1; echo "$what=$?."; }
 "#;
 
@@ -60,20 +60,19 @@ fn a_session_is_in_its_job() {
             home /proc/$(podman inspect --format '{{.State.Pid}}' own)/cgroup
             echo conmon: $(home /proc/$(podman inspect --format '{{.State.ConmonPid}}' own)/cgroup)
             srun --overlap sh -c 'podman exec own echo from a step; systemctl --user is-active default.target'
-            systemd-run --user --quiet --wait --pipe sh -c 'sed s/^0::.*slurmstepd.scope// /proc/self/cgroup'
+            systemd-run --user --quiet --wait --pipe cat /proc/self/cgroup | home -
             echo it is ready; sleep 7002";
         let started = job(script).start();
         started.wait_says("it is ready");
-        let id = started.0;
         let said = started.output().says("first: running\n").says("cgroupManager: systemd");
         let said = said.never_says("WARN").says("bus answers.").says("from a step\nactive\n");
         for controller in ["cpu", "io", "memory", "pids"] {
             assert!(said.stdout.contains(&format!("- {controller}\n")), "{controller}: {said:?}");
         }
         let said = said.says("52428800\n30\n50000 100000\n");
-        let session = format!("/job_{id}/step_extern/user/session/");
         // The container, its conmon, a service.
-        assert_eq!(said.stdout.matches(&session).count(), 3, "{said:?}");
+        let session = "MINE/step_extern/user/session/";
+        assert_eq!(said.stdout.matches(session).count(), 3, "{said:?}");
         N1.sh("! ls -d /run/user/1001 2>/dev/null; ! loginctl user-status alice 2>/dev/null").ok();
         started.cancel();
         for command in ["sleep 7001", "sleep 7002"] {
@@ -117,10 +116,7 @@ fn a_suspended_job_stands_still() {
             sh -c 'while :; do :; done' >/dev/null; echo it is ready; sleep 7004";
         let started = job(script).start();
         started.wait_says("it is ready");
-        let session = format!(
-            "/sys/fs/cgroup/system.slice/*slurmstepd.scope/job_{}/step_extern/user/session",
-            started.0
-        );
+        let session = "/sys/fs/cgroup/system.slice/*slurmstepd.scope/*/step_extern/user/session";
         let used = format!("sed -n 's/^usage_usec //p' {session}/cpu.stat");
         let difference = format!("a=$({used}); sleep 3; b=$({used}); echo used=$((b - a))");
         let used = || N1.sh(&difference).ok().value("used=").parse::<u64>().unwrap();
@@ -158,7 +154,7 @@ fn two_jobs_do_not_meet() {
             (name, started)
         });
         for (name, started) in jobs {
-            let inside = format!("{name} in /job_{}/step_extern/user/session/", started.0);
+            let inside = format!("{name} in MINE/step_extern/user/session/");
             let said = started.go_to_its_end().says(&inside).says(&format!("MINE={name}\n"));
             said.says(&format!("exec in {name}\n"))
                 .says(&format!("sees {name}."))
@@ -255,4 +251,37 @@ fn every_end_is_the_end_of_all() {
         );
         books.run().ok().says("left Exited").says("listed");
     });
+}
+
+/// Show that a site may change the kind while jobs run: each keeps what it began with, and Podman's books are one for
+/// both.
+#[test]
+fn kinds_change_under_jobs() {
+    let shared = OWN.replace("session=job", "session=linger");
+    let (first, second) = (&*shared, OWN);
+    {
+        N1.configure(first);
+        let before = N1.snapshot();
+        let jobs = [(first, "one"), (second, "two")].map(|(line, name)| {
+            N1.put_line(line);
+            let script = format!(
+                "podman run --detach --name={name} --network=none --replace $image sleep 7011 >/dev/null
+                 echo it is ready; {GO}\necho status=$(systemctl --user is-active default.target).
+                 systemd-run --user --scope --quiet podman exec {name} echo exec in {name}; podman ps --format 'sees {{{{.Names}}}}.'
+                 podman rm --force --time=0 {name} >/dev/null && echo removed {name}."
+            );
+            let started = job(&script).start();
+            started.wait_says("it is ready");
+            (name, started)
+        });
+        for (name, started) in jobs {
+            let said = started.go_to_its_end().says("status=active.").never_says("level=");
+            said.says(&format!("exec in {name}\n"))
+                .says(&format!("sees {name}."))
+                .says(&format!("removed {name}."));
+        }
+        N1.is_again(&before);
+    }
+    N1.configure(OWN);
+    nothing_is_left();
 }

@@ -130,6 +130,9 @@ const SNAPSHOT: &str = r#"
         ((user >= 1001 && user <= 1004 || user >= 100000 && user < 362144)) || continue
         case $name in "$lost"|systemd|'(sd-pam)'|dbus-daemon|dbus-broker*) ;; *) echo $user $name;; esac
     done | sort
+    ls -d /sys/fs/cgroup/system.slice/*slurmstepd.scope/*/step_*/user/session 2>/dev/null
+    grep --only-matching ' [^ ]* [^ ]* [^ ]* - tmpfs linger ' /proc/self/mountinfo
+    ls /run/spank-linger/own 2>/dev/null; pgrep --exact linger
     grep --extended-regexp ' 100[1-4] ' /proc/sysvipc/shm /proc/sysvipc/sem /proc/sysvipc/msg
     find /dev/shm -type f -uid +1000 ! -name 'libpod_rootless_lock_*' -printf '%U %f\n' | sort
 "#;

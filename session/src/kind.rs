@@ -92,6 +92,11 @@ pub(crate) trait Kind {
         Ok(())
     }
 
+    /// Whether `job` is seen to go on by its session alone: where there is no extern step, between two steps.
+    fn goes_on(&self, _site: &Site, _job: Job) -> bool {
+        false
+    }
+
     /// Ends what `job` has left in its session: what bears one of the audit session ids `marks`.
     fn end_left(&self, site: &Site, job: Job, marks: &Set<u32>) -> Left;
 

@@ -106,7 +106,7 @@ pub(crate) fn end_left(site: &Site, job: Job) -> Result<Vec<Process>> {
 fn audit_ids_of_ended(site: &Site, job: Job, state: &State) -> Result<Set<u32>> {
     // Sorted once: there may be many jobs.
     let mut ids: Vec<_> = state.audit_ids(Marked::Ended)?.into_iter().collect();
-    let over = jobs_that_are_over(site, state, false, ENOUGH)?;
+    let over = jobs_that_are_over(site, job.uid, state, false, ENOUGH)?;
     for job in over.into_iter().chain([job.id]) {
         ids.extend(state.audit_ids(Marked::Job(job))?);
     }

@@ -63,7 +63,7 @@ impl Sessions {
         if state.is_locked() {
             return Ok(Stale { is_busy: true, ..Stale::default() });
         }
-        stale(&self.site, &state)
+        stale(&self.site, uid, &state)
     }
 
     /// Drops the leases of this user's jobs that are provably over, all of them, and
@@ -131,8 +131,8 @@ fn end_kept_now(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget
     }
 }
 
-fn stale(site: &Site, state: &State) -> Result<Stale> {
-    let jobs = jobs_that_are_over(site, state, false, usize::MAX)?;
+fn stale(site: &Site, uid: u32, state: &State) -> Result<Stale> {
+    let jobs = jobs_that_are_over(site, uid, state, false, usize::MAX)?;
     let is_held = state.jobs()?.iter().any(|job| !jobs.contains(job) && state.holds(*job));
     if is_held {
         return Ok(Stale { jobs, ..Stale::default() });
@@ -144,7 +144,7 @@ fn stale(site: &Site, state: &State) -> Result<Stale> {
 
 fn sweep_all(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
     let state = &record::lock(&site.roots, uid, budget)?;
-    for job in jobs_that_are_over(site, state, false, usize::MAX)? {
+    for job in jobs_that_are_over(site, uid, state, false, usize::MAX)? {
         drop_unended(site, state, Job { id: job, uid })?;
     }
     let on = &mut On { site, uid, state, systemd, budget };

@@ -52,6 +52,7 @@ pub(crate) const ENOUGH: usize = 4;
 /// Until `enough` that go on have been looked at.
 pub(crate) fn jobs_that_are_over(
     site: &Site,
+    uid: u32,
     state: &State,
     slurmd_starts: bool,
     enough: usize,
@@ -59,7 +60,9 @@ pub(crate) fn jobs_that_are_over(
     let (mut over, mut go_on) = (Vec::new(), 0);
     let jobs = if enough == usize::MAX { state.jobs()? } else { state.some_jobs()? };
     for job in jobs {
-        if is_over(&state.keepers(job)?, slurmd_starts, &site.roots.proc) {
+        let goes_on = || kinds::of(state.kind(job)).goes_on(site, Job { id: job, uid });
+        let starts = slurmd_starts && !goes_on();
+        if is_over(&state.keepers(job)?, starts, &site.roots.proc) {
             over.push(job);
         } else {
             go_on += 1;
@@ -81,7 +84,7 @@ pub(crate) fn drop_over(
     slurmd_starts: bool,
 ) -> Result<bool> {
     let enough = if slurmd_starts { usize::MAX } else { ENOUGH };
-    let over = jobs_that_are_over(site, state, slurmd_starts, enough)?;
+    let over = jobs_that_are_over(site, uid, state, slurmd_starts, enough)?;
     for id in &over {
         let job = Job { id: *id, uid };
         // Also seen where its epilog has not begun yet: no line for the admin.

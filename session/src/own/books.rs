@@ -17,17 +17,15 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::outside::crash;
 use crate::outside::files::make_private;
-use crate::own::view::put_tmpfs;
+use crate::own::view::{BOOKS_AT, put_tmpfs};
 use crate::record::own::above;
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::Roots;
 
-/// Below a runtime directory, and with it below the books: Podman's storage, its runtimes' states, how its containers
-/// ended, and whether it has been run since what it takes for a boot.
-pub(crate) const BOOKS: [&str; 6] = ["containers", "crun", "runc", "exits", "persist", "alive"];
-
 /// Of the node's memory, as logind has it for a runtime directory (logind.conf(5), RuntimeDirectorySize=).
 pub(crate) const OPTIONS: &str = "mode=0700,size=10%,nr_inodes=100k";
+
+const LINGERED: &str = "lingered";
 
 /// A user may have mounted over what is theirs in it many times, but not in this mount namespace.
 const MOST_MOUNTS: u32 = 10;
@@ -71,6 +69,19 @@ impl Books {
         }
     }
 
+    /// Notes that the user lingered before the first of these jobs.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub(crate) fn note_linger(&self) -> Result<()> {
+        let file = self.dir.join(LINGERED);
+        fs::write(&file, "").map_err(Error::file("write", &file))
+    }
+
+    pub(crate) fn had_linger(&self) -> bool {
+        self.dir.join(LINGERED).exists()
+    }
+
     /// Makes what is not there. Whoever does has the user's lock.
     ///
     /// # Errors
@@ -82,7 +93,7 @@ impl Books {
         let made = self.mount();
         made.map_err(Error::file("mount a file system on", &self.dir))?;
         make_private(&self.books())?;
-        BOOKS.into_iter().try_for_each(|name| {
+        BOOKS_AT.into_iter().try_for_each(|(name, _)| {
             let dir = self.book(name);
             let made = make_dir(&dir).and_then(|()| chown(&dir, Some(uid), None));
             made.map_err(Error::file("make", &dir))

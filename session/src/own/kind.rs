@@ -8,9 +8,11 @@ use rustix::process::Signal;
 
 use crate::ending::{Ending, bears, time_to_end};
 use crate::kind::{Kind, Launch, Left, On, Wait};
+use crate::outside::account;
 use crate::outside::ipc;
-use crate::outside::processes::{Process, processes_in};
+use crate::outside::processes::{Process, processes, processes_in};
 use crate::outside::runtime_dir::{Viewpoint, check};
+use crate::own::beside::{self, First};
 use crate::own::books::Books;
 use crate::own::close::{ask, end, kill_steps, remove_steps, signal};
 use crate::own::enter::{enter, namespace, require_outside};
@@ -22,6 +24,7 @@ use crate::record::{self, Lease};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::job::Job;
+use crate::terms::roots::Roots;
 use crate::terms::set::Set;
 use crate::terms::site::Site;
 
@@ -49,7 +52,15 @@ impl Kind for Own {
         if !on.state.own(job.id).ok().flatten().as_ref().is_some_and(lives) {
             on.state.put_own(job.id, &OwnSession { outside, ..OwnSession::default() })?;
         }
-        Books::of(roots, job.uid).make(roots, job.uid)
+        let books = Books::of(roots, job.uid);
+        let is_first = !books.exist();
+        books.make(roots, job.uid)?;
+        if !is_first {
+            return Ok(());
+        }
+        let joined = beside::join(roots, job.uid, &books, First::RuntimeDirectory);
+        joined.map_err(Error::file("share Podman's books with", &roots.runtime_dir(job.uid)))?;
+        if lingers(roots, job.uid) { books.note_linger() } else { Ok(()) }
     }
 
     fn bind(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()> {
@@ -149,18 +160,32 @@ impl Kind for Own {
         let (roots, grace) = (&site.roots, site.containment.grace);
         let own = record::state(roots, job.uid).own(job.id).ok().flatten();
         let Some(below) = own.and_then(|own| own.cgroup) else { return Left::default() };
-        let tree = roots.cgroup.join(below);
-        let all = &|| processes_in(roots, &tree);
+        let (session, slice) = (roots.cgroup.join(below), roots.slice(job.uid));
         let is_target = &|process: &Process| bears(roots, process, marks);
-        Ending { roots, tree: tree.clone(), all, grace, spare_shared: true, is_target }.run()
+        let run = |tree, all: &dyn Fn() -> Vec<Process>, spare_shared| {
+            Ending { roots, tree, all, grace, spare_shared, is_target }.run()
+        };
+        let mut left = run(session.clone(), &|| processes_in(roots, &session), true);
+        // Who has turned their own linger on may have had that manager start something.
+        left.alive.extend(run(slice, &|| processes(roots, job.uid), false).alive);
+        left
+    }
+
+    fn goes_on(&self, site: &Site, job: Job) -> bool {
+        self.lives(site, job)
     }
 
     fn undo(&self, on: &mut On<'_>, _wait: Wait) -> Result<bool> {
         let (roots, books) = (&on.site.roots, Books::of(&on.site.roots, on.uid));
-        if books.exist() {
-            books.remove()?;
-            ipc::remove_podmans_lock(roots, on.uid);
+        if !books.exist() {
+            return Ok(false);
         }
+        // By their user, whose jobs have no use for it.
+        if lingers(roots, on.uid) && !books.had_linger() {
+            on.systemd.set_linger(on.uid, false)?;
+        }
+        books.remove()?;
+        ipc::remove_podmans_lock(roots, on.uid);
         Ok(false)
     }
 
@@ -171,4 +196,8 @@ impl Kind for Own {
     fn longest_end_left(&self, site: &Site) -> Duration {
         time_to_end(site.containment.grace)
     }
+}
+
+fn lingers(roots: &Roots, uid: u32) -> bool {
+    account::User::look_up(uid, roots).and_then(|user| user.lingers()).unwrap_or(false)
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::User;
 
 use crate::kind::Launch;
+use crate::outside::runtime_dir::is_there;
 use crate::own::books::Books;
 use crate::own::close::{end, is_frozen};
 use crate::own::enter::require_outside;
@@ -95,14 +96,15 @@ impl Opening<'_> {
         state.put_own(job.id, &own)
     }
 
-    /// Has each of the user's sessions have a pause process, if there are two: its own first, and without any lock of
+    /// Has each of the user's sessions have a pause process, if there are two, or a login: its own first, and without any lock of
     /// another job's held, as the others may be doing the same. Where that fails a container may be in the wrong job.
     fn part(&self, state: &State, job: Job, user: &User) {
         let roots = &self.site.roots;
         let found = |id: &u32| state.own(*id).ok().flatten().filter(|own| own.lives(&roots.proc));
         let all = state.jobs().unwrap_or_default().into_iter();
         let mut all: Vec<_> = all.filter_map(|id| Some((id, found(&id)?))).collect();
-        if all.len() < 2 || !pause::is_needed(roots) {
+        let is_alone = all.len() < 2 && !is_there(&roots.runtime_dir(job.uid));
+        if is_alone || !pause::is_needed(roots) {
             return;
         }
         all.sort_by_key(|(id, _)| *id != job.id);

@@ -7,27 +7,35 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{DirBuilderExt, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::AtFlags;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::{Uid, fchownat};
 
 use crate::outside::mounts::hold;
-use crate::own::books::{BOOKS, Books, OPTIONS};
+use crate::own::books::{Books, OPTIONS};
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::{Roots, manager};
 
-/// Where of the books each is in a runtime directory, in their order (Podman 4.3 to 5.8, as a user).
-const PLACES: [&str; 6] =
-    ["containers", "crun", "runc", "libpod/tmp/exits", "libpod/tmp/persist", "libpod/tmp/linger"];
+/// Where each book is in a runtime directory (Podman 4.3 to 5.8, as a user).
+pub(crate) const BOOKS_AT: [(&str, &str); 6] = [
+    ("containers", "containers"),
+    ("crun", "crun"),
+    ("runc", "runc"),
+    ("exits", "libpod/tmp/exits"),
+    ("persist", "libpod/tmp/persist"),
+    ("alive", "libpod/tmp/linger"),
+];
 
 /// In Podman's books, and yet of the namespace of networks that one job's containers share.
 const NETWORKS: &str = "containers/networks";
 
 /// By these Podman tells whether it runs for the first time since a boot. Each job has a directory of its own for
 /// them, and is no boot beside another job: so they are links into a book.
-const ALIVE: [&str; 2] = ["alive", "alive.lck"];
+pub(crate) const ALIVE: [&str; 2] = ["alive", "alive.lck"];
 
 /// Of the cgroups of all users' managers.
 const USERS: &str = "user.slice";
@@ -80,7 +88,7 @@ impl View<'_> {
         fs::create_dir(&dir)?;
         put_tmpfs(&dir, &format!("{OPTIONS},uid={},gid={}", self.uid, self.gid))?;
         self.make_dir(&networks)?;
-        for (name, place) in BOOKS.into_iter().zip(PLACES) {
+        for (name, place) in BOOKS_AT {
             let mut at = dir.clone();
             for part in Path::new(place) {
                 at.push(part);
@@ -98,6 +106,9 @@ impl View<'_> {
             made => made?,
         }
         let held = hold(&covered)?;
+        if held.metadata()?.uid() == 0 {
+            fchownat(&held, "", Some(Uid::from_raw(self.uid)), None, AtFlags::AT_EMPTY_PATH)?;
+        }
         cover(&networks, &by_descriptor(&held))?;
         put_tmpfs(&self.roots.cgroup.join(USERS), OF_DIRECTORIES)?;
         fs::create_dir_all(self.usual_cgroup())
@@ -159,7 +170,7 @@ pub(crate) fn put_tmpfs(dir: &Path, options: &str) -> io::Result<()> {
     Ok(mount(Some("linger"), dir, Some("tmpfs"), flags, Some(options))?)
 }
 
-fn cover(with: &Path, at: &Path) -> io::Result<()> {
+pub(crate) fn cover(with: &Path, at: &Path) -> io::Result<()> {
     let none: Option<&Path> = None;
     Ok(mount(Some(with), at, none, MsFlags::MS_BIND, none)?)
 }

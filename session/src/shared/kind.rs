@@ -7,13 +7,15 @@ use crate::kind::{Kind, Left, On, Wait};
 use crate::limits::amounts::Limits;
 use crate::outside::account::User;
 use crate::outside::runtime_dir::{Viewpoint, check, check_manager};
+use crate::own::beside::{self, First};
+use crate::own::books::Books;
 use crate::record::Undo;
 use crate::shared::close::{close, put_back, time_to_end};
 use crate::shared::keep::{end_keep, is_kept, keeps};
 use crate::shared::leftovers::{end_marked, end_strangers, note_found};
 use crate::shared::linger::forget_undo;
 use crate::shared::open::{Opened, Opening, open};
-use crate::terms::error::Result;
+use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
 use crate::terms::set::Set;
 use crate::terms::site::{Means, Site};
@@ -32,6 +34,11 @@ impl Kind for Shared {
         end_keep(on)?;
         if open(on, &Opening { user: &user, is_shared }, undo)? == Opened::AfterHanging {
             log::warn!("{job}: start user@{uid}.service: hung, and was killed and begun again");
+        }
+        let books = Books::of(roots, uid);
+        if books.exist() {
+            let joined = beside::join(roots, uid, &books, First::Books);
+            joined.map_err(Error::file("share Podman's books with", &roots.runtime_dir(uid)))?;
         }
         note_found(on)
     }

@@ -1,0 +1,123 @@
+//! Podman's books where the user has a runtime directory of systemd's as well: a login, or jobs that share a session.
+//!
+//! They are one for the user and the node, so what is there first is brought into the other. All that is below the
+//! runtime directory is the user's, who may rename it, put a link in its place or mount over it at any moment: each
+//! directory is opened by its name in one that is open, without following a link, and from then on only the descriptor
+//! counts.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{Uid, fchownat, symlinkat};
+
+use crate::outside::mounts::{Mount, OF_SYSTEMD, hold, mount_of};
+use crate::own::books::Books;
+use crate::own::view::{ALIVE, BOOKS_AT, cover};
+use crate::terms::roots::Roots;
+
+/// Where the links to what is in the last book are.
+const TMP: &str = "libpod/tmp";
+
+/// Which of the two there was first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    /// The runtime directory: what is in it is the user's books.
+    RuntimeDirectory,
+    /// The books of jobs with sessions of their own.
+    Books,
+}
+
+/// Brings what was first into the other, if the user has a runtime directory.
+///
+/// # Errors
+/// What the kernel answered.
+pub(crate) fn join(roots: &Roots, uid: u32, books: &Books, first: First) -> io::Result<()> {
+    let at = roots.runtime_dir(uid);
+    let Ok(root) = hold(&at) else { return Ok(()) };
+    let place = Place { at: &at, uid };
+    if !place.is_systemds(&root)? || root.metadata()?.uid() != uid {
+        return Ok(());
+    }
+    for (name, path) in BOOKS_AT {
+        let book = books.book(name);
+        let held = place.dir_in(&root, path)?;
+        if held.metadata()?.dev() == std::fs::metadata(&book)?.dev() {
+            continue;
+        }
+        let dir = by_descriptor(&held);
+        match first {
+            First::Books => cover(&book, &dir)?,
+            First::RuntimeDirectory => {
+                cover(&dir, &book)?;
+                // What logind removes at a logout ends at a mount.
+                cover(&dir, &dir)?;
+            }
+        }
+    }
+    let tmp = place.dir_in(&root, TMP)?;
+    let alive = books.book("alive");
+    for name in ALIVE {
+        match symlinkat(&*Path::new("linger").join(name), &tmp, name) {
+            // Podman has been run there since it was made.
+            Err(Errno::EEXIST) => drop(place.file_in(&hold(&alive)?, name)?),
+            made => made?,
+        }
+    }
+    Ok(())
+}
+
+struct Place<'a> {
+    at: &'a Path,
+    uid: u32,
+}
+
+impl Place<'_> {
+    /// Made, part by part, where it is not there.
+    fn dir_in(&self, root: &File, path: &str) -> io::Result<File> {
+        let mut dir = root.try_clone()?;
+        for part in path.split('/') {
+            match mkdirat(&dir, part, Mode::S_IRWXU) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            dir = File::from(openat(&dir, part, flags, Mode::empty())?);
+            if !self.is_systemds(&dir)? {
+                // One of ours covers it.
+                return Ok(dir);
+            }
+            self.give(&dir)?;
+        }
+        Ok(dir)
+    }
+
+    fn file_in(&self, dir: &File, name: &str) -> io::Result<()> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        self.give(&File::from(openat(dir, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?))
+    }
+
+    /// What root has made.
+    fn give(&self, made: &File) -> io::Result<()> {
+        if made.metadata()?.uid() != 0 {
+            return Ok(());
+        }
+        let owner = Some(Uid::from_raw(self.uid));
+        Ok(fchownat(made, "", owner, None, AtFlags::AT_EMPTY_PATH)?)
+    }
+
+    /// Whether it is in the runtime directory itself, and in nothing that is mounted there.
+    fn is_systemds(&self, dir: &File) -> io::Result<bool> {
+        Ok(mount_of(dir)?
+            .is_some_and(|Mount { point, kind }| point == self.at && kind == OF_SYSTEMD))
+    }
+}
+
+fn by_descriptor(dir: &impl AsFd) -> PathBuf {
+    format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()).into()
+}
