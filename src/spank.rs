@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitStatus;
 
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Moment, Role, SessionKind, Sessions};
+use user_session::{Job, Mark, Moment, Role, SessionKind, Sessions, StepCgroup};
 
 use crate::arguments::{Arguments, OnError};
 use crate::asked::{read_arguments, request, sessions, this_job, waits_for_others};
@@ -74,6 +74,8 @@ struct Step {
     barred: Option<String>,
     /// It is the job's script.
     is_script: bool,
+    /// Where Slurm has put this process, which leaves it.
+    cgroup: StepCgroup,
 }
 
 // SAFETY: the trait asks for a plugin that is fit to be called in a forked
@@ -246,7 +248,8 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     let mark = marks.then(|| sessions(&arguments).mark(job));
     let is_script = spank.job_stepid()? == BATCH_SCRIPT;
     let (begun, marked, was_killed, barred) = (false, None, false, None);
-    Ok(Step { job, arguments, plan, mark, begun, marked, was_killed, barred, is_script })
+    let cgroup = StepCgroup::default();
+    Ok(Step { job, arguments, plan, mark, begun, marked, was_killed, barred, is_script, cgroup })
 }
 
 /// In the extern step, which `ends` the job if that had no lease and has one now.
@@ -309,7 +312,10 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step, forks: &Forks) -> Outco
     let (sessions, job) = (sessions(&step.arguments), step.job);
     // Also without a session: who lingers has one of their own.
     if step.plan != Plan::Ignore {
-        let held = sessions.hold_in_step(job, spank.task_pid()?);
+        if !step.begun {
+            step.cgroup = sessions.step_cgroup()?;
+        }
+        let held = sessions.hold_in_step(job, spank.task_pid()?, &step.cgroup);
         held.unwrap_or_else(|error| log::error!("{job}: hold a task in its step: {error}"));
     }
     if std::mem::replace(&mut step.begun, true) {

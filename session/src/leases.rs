@@ -3,7 +3,7 @@
 mod bind;
 pub(crate) mod boot;
 pub(crate) mod door;
-mod hold;
+pub(crate) mod hold;
 mod kinds;
 pub(crate) mod mark;
 mod release;

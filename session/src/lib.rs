@@ -25,6 +25,7 @@ mod terms;
 pub use kind::Launch;
 pub use leases::boot::{PutBack, put_back_at_boot};
 pub use leases::door::Standing;
+pub use leases::hold::StepCgroup;
 pub use leases::mark::Mark;
 pub use leases::sessions::Sessions;
 pub use leases::stale::Stale;

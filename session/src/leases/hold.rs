@@ -21,23 +21,39 @@ use crate::outside::text::text;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
 
+/// The cgroup that Slurm has put a process of a job's step into, as /proc has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepCgroup(String);
+
 impl Sessions {
     /// Gives `job`'s user the directory of the cgroup that task `pid` is in: none of the files in it, and
     /// nothing can be made below. To be called in a process of the job, before the task's program begins.
     ///
     /// # Errors
     /// Why it could not be: Podman will then leave the cgroup.
-    pub fn hold_in_step(&self, job: Job, pid: impl std::fmt::Display) -> Result<()> {
+    pub fn hold_in_step(
+        &self,
+        job: Job,
+        pid: impl std::fmt::Display,
+        here: &StepCgroup,
+    ) -> Result<()> {
         if !sees_this_process(&self.site.roots.proc) {
             return Ok(());
         }
-        let here = self.cgroup_of("self")?;
-        let (Some(own), task) = (job_in(&here), self.cgroup_of(pid)?) else { return Ok(()) };
+        let (Some(own), task) = (job_in(&here.0), self.cgroup_of(pid)?) else { return Ok(()) };
         // systemd may have moved it meanwhile, for a process of the user's.
         match task_in(own, &task) {
             Some(task) => give(&self.site.roots.cgroup.join(task), job.uid),
             None => Ok(()),
         }
+    }
+
+    /// Where this process is: before it has left the job's cgroup.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn step_cgroup(&self) -> Result<StepCgroup> {
+        self.cgroup_of("self").map(StepCgroup)
     }
 
     fn cgroup_of(&self, pid: impl std::fmt::Display) -> Result<String> {

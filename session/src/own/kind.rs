@@ -67,7 +67,7 @@ impl Kind for Own {
         let (roots, place) = (&site.roots, Place::here(&site.roots)?);
         place.enable(roots)?;
         if !self.lives(site, job) {
-            Opening { site, launch, budget }.open(job, &place)?;
+            Opening { site, launch, budget }.begin(job, &place)?;
         }
         let session = roots.cgroup.join(place.session());
         let left = launch.leave().map_err(std::io::Error::other);
@@ -79,8 +79,11 @@ impl Kind for Own {
         let (roots, state) = (&site.roots, record::state(&site.roots, job.uid));
         loop {
             match state.own(job.id)? {
-                Some(own) if own.lives(&roots.proc) => {
+                Some(own) if own.is_ready && own.lives(&roots.proc) => {
                     return enter(&roots.proc, &Books::of(roots, job.uid), job.id, &own);
+                }
+                Some(OwnSession { failed: Some(cause), .. }) => {
+                    return Err(Problem::NotOpen { cause }.into());
                 }
                 Some(own) => require_outside(&roots.proc, own.outside)?,
                 None => {}

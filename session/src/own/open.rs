@@ -6,13 +6,11 @@ use std::path::Path;
 use nix::unistd::User;
 
 use crate::kind::Launch;
-use crate::own::guard::watch;
 use crate::own::manager::Becoming;
 use crate::own::place::Place;
 use crate::own::ready::Ready;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
-use crate::terms::site::Site;
 
 /// Starts the manager of `job` at `place`, and returns with it when it says that it is ready.
 ///
@@ -46,24 +44,6 @@ pub(crate) fn account(uid: u32) -> Result<User> {
         Err(error) => error.to_string(),
     };
     Err(Problem::NoUser { uid, cause }.into())
-}
-
-/// Starts who watches over the session.
-///
-/// # Errors
-/// That it could not be started.
-pub(crate) fn guard(
-    site: &Site,
-    place: &Place,
-    launch: &dyn Launch,
-    budget: Budget,
-) -> Result<u32> {
-    let pid = launch.detached(budget.deadline(), &|has_begun| {
-        has_begun();
-        watch(&site.roots, place);
-        String::new()
-    });
-    pid.map_err(not_started("start a guard of", &site.roots.cgroup.join(place.session())))
 }
 
 fn not_started(doing: &'static str, cgroup: &Path) -> impl FnOnce(String) -> Error {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,8 +12,9 @@ use crate::outside::runtime_dir::is_there;
 use crate::own::books::Books;
 use crate::own::close::{end, is_frozen};
 use crate::own::enter::require_outside;
+use crate::own::guard::watch;
 use crate::own::manager::Becoming;
-use crate::own::open::{account, guard, open};
+use crate::own::open::{account, open};
 use crate::own::pause;
 use crate::own::place::Place;
 use crate::own::view::View;
@@ -42,57 +42,64 @@ pub(crate) struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// Opens the session of `job`, and has it be apart from those of the user's other jobs.
+    /// Begins to open the session of `job`, unless somebody does or has. The guard does it, while Slurm goes on: a task
+    /// waits for it as it enters.
     ///
     /// # Errors
-    /// What went wrong. What was done is for the caller to end.
-    pub(crate) fn open(&self, job: Job, place: &Place) -> Result<()> {
-        let (state, user) = (record::state(&self.site.roots, job.uid), account(job.uid)?);
-        {
-            let _lock = self.lock(job)?;
-            match state.own(job.id)? {
-                Some(own) if !own.lives(&self.site.roots.proc) => {
-                    let started = self.start(&state, job, &user, own, place);
-                    started.inspect_err(|_| self.end(place))?;
-                }
-                _ => return Ok(()),
-            }
-        }
-        self.part(&state, job, &user);
-        Ok(())
-    }
-
-    /// What is left of one that could not be opened.
-    fn end(&self, place: &Place) {
-        let cgroup = self.site.roots.cgroup.join(place.session());
-        let ended = end(&cgroup, Instant::now() + DYING);
-        ended.unwrap_or_else(|error| log::error!("{error}"));
-    }
-
-    fn start(
-        &self,
-        state: &State,
-        job: Job,
-        user: &User,
-        before: OwnSession,
-        place: &Place,
-    ) -> Result<()> {
-        let (roots, launch, budget) = (&self.site.roots, self.launch, self.budget);
+    /// What went wrong before it could begin.
+    pub(crate) fn begin(&self, job: Job, place: &Place) -> Result<()> {
+        let (roots, state) = (&self.site.roots, record::state(&self.site.roots, job.uid));
+        let _lock = self.lock(job)?;
+        let Some(before) = state.own(job.id)?.filter(|own| !own.goes_on(&roots.proc)) else {
+            return Ok(());
+        };
         let OwnSession { outside, .. } = before;
         require_outside(&roots.proc, outside)?;
         let cgroup = place.session();
         for cgroup in before.cgroup.iter().chain([&cgroup]) {
             end(&roots.cgroup.join(cgroup), Instant::now() + DYING)?;
         }
-        let mut own = OwnSession { outside, cgroup: Some(cgroup), ..OwnSession::default() };
-        state.put_own(job.id, &own)?;
+        let begun = OwnSession { outside, cgroup: Some(cgroup), ..OwnSession::default() };
+        state.put_own(job.id, &begun)?;
         place.make(roots)?;
-        let watches = guard(self.site, place, launch, budget)?;
-        own.guard = Some(Started::of(watches, &roots.proc).ok_or_else(|| is_gone(watches))?);
-        state.put_own(job.id, &own)?;
-        let books = Books::of(roots, job.uid);
-        let manager = open(&self.becoming(&books, job, user), place, launch, budget)?;
-        own.manager = Started::of(manager, &roots.proc);
+        let guard = self.launch.detached(self.budget.deadline(), &|has_begun| {
+            let guard = Started::of(std::process::id(), &roots.proc);
+            match state.put_own(job.id, &OwnSession { guard, ..begun.clone() }) {
+                Ok(()) => has_begun(),
+                Err(error) => return error.to_string(),
+            }
+            self.open(&state, job, place);
+            watch(roots, place);
+            String::new()
+        });
+        let session = roots.cgroup.join(place.session());
+        let failed = Error::file("start a guard of", &session);
+        guard.map(drop).map_err(|cause| failed(io::Error::other(cause)))
+    }
+
+    /// In the guard.
+    fn open(&self, state: &State, job: Job, place: &Place) {
+        let opened = account(job.uid).and_then(|user| {
+            let books = Books::of(&self.site.roots, job.uid);
+            let manager =
+                open(&self.becoming(&books, job, &user), place, self.launch, self.budget)?;
+            let manager = Started::of(manager, &self.site.roots.proc);
+            self.note(state, job, |own| own.manager = manager)?;
+            self.part(state, job, &user);
+            self.note(state, job, |own| own.is_ready = true)
+        });
+        if let Err(error) = opened {
+            let cgroup = self.site.roots.cgroup.join(place.session());
+            let _ = end(&cgroup, Instant::now() + DYING);
+            let _ = self.note(state, job, |own| own.failed = Some(error.to_string()));
+        }
+    }
+
+    /// With the job's lock: the guard of another job may note that there is a pause process.
+    fn note(&self, state: &State, job: Job, change: impl FnOnce(&mut OwnSession)) -> Result<()> {
+        let _lock = self.lock(job)?;
+        let Some(mut own) = state.own(job.id)? else { return Ok(()) };
+        change(&mut own);
         state.put_own(job.id, &own)
     }
 
@@ -152,9 +159,4 @@ impl Opening<'_> {
         }
         Ok(file)
     }
-}
-
-fn is_gone(pid: u32) -> Error {
-    let process = format!("/proc/{pid}");
-    Error::file("see", Path::new(&process))(io::ErrorKind::NotFound.into())
 }

@@ -15,8 +15,13 @@ use crate::record::own::Started;
 use crate::terms::error::Result;
 use crate::terms::roots::Roots;
 
-/// Where Podman is, if it is there.
-const PODMAN: &str = "/usr/bin/podman";
+/// Podman up to 4 has its pause process where it has other temporary files, later ones in one place for all.
+const SCRIPT: &str = "cd \"$XDG_RUNTIME_DIR/libpod\" || exit
+podman --storage-driver=vfs --events-backend=none --root=$PWD/first/root --runroot=$PWD/first/run \
+    --tmpdir=$PWD/first/tmp unshare true
+[ -e tmp/pause.pid ] || ln -s ../first/tmp/pause.pid tmp/pause.pid";
+
+const SHELL: &str = "/bin/sh";
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -38,18 +43,8 @@ pub(crate) fn make(
     let cgroup = becoming.roots.cgroup.join(session).join("pause");
     crash::point();
     let _ = std::fs::create_dir(&cgroup);
-    let dir = becoming.view.dir().join("libpod/first");
-    let below = |name: &str| dir.join(name).to_string_lossy().into_owned();
-    let arguments = [
-        "--storage-driver=vfs".into(),
-        "--events-backend=none".into(),
-        format!("--root={}", below("root")),
-        format!("--runroot={}", below("run")),
-        format!("--tmpdir={}", below("tmp")),
-        "unshare".into(),
-        "true".into(),
-    ];
-    let pid = launch.detached(until, &|_| match becoming.program(&cgroup, PODMAN, &arguments) {
+    let arguments = ["-c".into(), SCRIPT.into()];
+    let pid = launch.detached(until, &|_| match becoming.program(&cgroup, SHELL, &arguments) {
         Ok(never) => match never {},
         Err(error) => error.to_string(),
     })?;

@@ -14,12 +14,18 @@ pub(crate) struct OwnSession {
     pub(crate) outside: u64,
     /// Its cgroup, below the hierarchy's root.
     pub(crate) cgroup: Option<PathBuf>,
-    /// Its manager, once that has said that it is ready.
+    /// Its manager, once that has said that it is up.
     pub(crate) manager: Option<Started>,
     /// Podman has its pause process in it, or had.
     #[serde(default)]
     pub(crate) pauses: bool,
-    /// Who watches over it.
+    /// Tasks may enter it.
+    #[serde(default)]
+    pub(crate) is_ready: bool,
+    /// Why it could not be opened.
+    #[serde(default)]
+    pub(crate) failed: Option<String>,
+    /// Who opens it, and then watches over it.
     pub(crate) guard: Option<Started>,
 }
 
@@ -32,6 +38,14 @@ pub(crate) struct Started {
 }
 
 impl OwnSession {
+    /// Whether it is being opened, or is open.
+    pub(crate) fn goes_on(&self, proc: &Path) -> bool {
+        match self.manager {
+            Some(manager) => manager.lives(proc),
+            None => self.failed.is_none() && self.guard.is_some_and(|guard| guard.lives(proc)),
+        }
+    }
+
     /// Whether its manager runs.
     pub(crate) fn lives(&self, proc: &Path) -> bool {
         self.manager.is_some_and(|manager| manager.lives(proc))
