@@ -182,7 +182,8 @@ unsafe impl Plugin for Linger {
             if let Plan::Session(_) = step.plan
                 && let Err(error) = sessions(&step.arguments).enter(step.job)
             {
-                log::error!("{}: enter its session: {error}", step.job);
+                // The user is told in `task_init`.
+                log::debug!("{}: enter its session: {error}", step.job);
                 step.barred = Some(error.to_string());
             }
             Ok(())

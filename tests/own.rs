@@ -254,34 +254,36 @@ fn every_end_is_the_end_of_all() {
     });
 }
 
-/// Show that a site may turn to sessions in the jobs while jobs run that share one: each keeps what it began with, and
-/// Podman's books are one for both.
+/// Show that a site may change the kind while jobs run: each keeps what it began with, and Podman's books are one for
+/// both.
 #[test]
 fn kinds_change_under_jobs() {
-    let shared = OWN.replace("session=job", "session=linger");
-    N1.configure(&shared);
-    let before = N1.snapshot();
-    let jobs = [(&*shared, "one"), (OWN, "two")].map(|(line, name)| {
-        N1.put_line(line);
-        let script = format!(
-            "podman run --detach --name={name} --network=none --replace $image sleep 7011 >/dev/null
-             echo it is ready; {GO}
-             echo status=$(systemctl --user is-active default.target).
-             systemd-run --user --scope --quiet podman exec {name} echo exec in {name}
-             podman ps --format 'sees {{{{.Names}}}}.'
-             podman rm --force --time=0 {name} >/dev/null && echo removed {name}."
-        );
-        let started = job(&script).start();
-        started.wait_says("it is ready");
-        (name, started)
-    });
-    for (name, started) in jobs {
-        let said = started.go_to_its_end().says("status=active.").never_says("level=");
-        said.says(&format!("exec in {name}\n"))
-            .says(&format!("sees {name}."))
-            .says(&format!("removed {name}."));
+    let shared = &*OWN.replace("session=job", "session=linger");
+    for [first, second] in [[shared, OWN], [OWN, shared]] {
+        N1.configure(first);
+        let before = N1.snapshot();
+        let jobs = [(first, "one"), (second, "two")].map(|(line, name)| {
+            N1.put_line(line);
+            let script = format!(
+                "podman run --detach --name={name} --network=none --replace $image sleep 7011 >/dev/null
+                 echo it is ready; {GO}
+                 echo status=$(systemctl --user is-active default.target).
+                 systemd-run --user --scope --quiet podman exec {name} echo exec in {name}
+                 podman ps --format 'sees {{{{.Names}}}}.'
+                 podman rm --force --time=0 {name} >/dev/null && echo removed {name}."
+            );
+            let started = job(&script).start();
+            started.wait_says("it is ready");
+            (name, started)
+        });
+        for (name, started) in jobs {
+            let said = started.go_to_its_end().says("status=active.").never_says("level=");
+            said.says(&format!("exec in {name}\n"))
+                .says(&format!("sees {name}."))
+                .says(&format!("removed {name}."));
+        }
+        N1.is_again(&before);
     }
-    N1.is_again(&before);
     N1.configure(OWN);
     nothing_is_left();
 }

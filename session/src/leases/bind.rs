@@ -29,7 +29,7 @@ impl Sessions {
         }
         if kinds::of(self.kind(job)).is_beside() {
             let done = self.note_limits(job).and_then(|()| self.cap(job));
-            return done.or_else(|error| self.fail(job, error));
+            done.or_else(|error| self.fail(job, error))?;
         }
         if !matches!(self.lease(job), Ok(Some(Lease::Open))) {
             return Ok(());

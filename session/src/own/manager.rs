@@ -27,7 +27,8 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
 /// Who is to be one.
 pub(crate) struct Becoming<'a> {
     pub(crate) roots: &'a Roots,
-    pub(crate) view: View<'a>,
+    /// None where it is to see what the node has.
+    pub(crate) view: Option<View<'a>>,
     pub(crate) user: &'a User,
 }
 
@@ -40,10 +41,12 @@ impl Becoming<'_> {
     /// What went wrong; where all goes well, this process is another.
     pub(crate) fn manager(&self, place: &Place, notify: &str) -> Result<Infallible> {
         let session = self.roots.cgroup.join(place.session());
-        self.view.join()?;
-        self.view.show(&session)?;
+        if let Some(view) = &self.view {
+            view.join()?;
+            view.show(&session)?;
+        }
         self.settle(&session)?;
-        place.give(self.roots, self.view.uid)?;
+        place.give(self.roots, self.user.uid.as_raw())?;
         let program = SYSTEMD.into_iter().find(|path| Path::new(path).exists());
         let arguments = ["--user".into(), "--log-target=journal".into()];
         self.execute(program.unwrap_or(SYSTEMD[0]), &arguments, &[("NOTIFY_SOCKET=", notify)])
@@ -59,7 +62,7 @@ impl Becoming<'_> {
         program: &str,
         arguments: &[String],
     ) -> Result<Infallible> {
-        self.view.join()?;
+        self.view.as_ref().map_or(Ok(()), View::join)?;
         self.settle(cgroup)?;
         self.execute(program, arguments, &[])
     }
@@ -82,7 +85,7 @@ impl Becoming<'_> {
         arguments: &[String],
         more: &[(&str, &str)],
     ) -> Result<Infallible> {
-        let dir = self.view.dir();
+        let dir = self.roots.runtime_dir(self.user.uid.as_raw());
         self.drop_privileges().map_err(Error::file("become the user for", &dir))?;
         let (name, home) = (self.user.name.as_ref(), self.user.dir.as_os_str());
         let known: [(&str, &OsStr); 6] = [

@@ -1,6 +1,6 @@
 //! The steps of opening a job's own session, each written down before it is done: for whoever ends it after a crash.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -49,12 +49,13 @@ impl Opening<'_> {
     /// What went wrong before it could begin.
     pub(crate) fn begin(&self, job: Job, place: &Place) -> Result<()> {
         let (roots, state) = (&self.site.roots, record::state(&self.site.roots, job.uid));
+        let Some(OwnSession { outside, .. }) = state.own(job.id)? else { return Ok(()) };
+        // In another mount namespace there are no books, and no lock among them.
+        require_outside(&roots.proc, outside)?;
         let _lock = self.lock(job)?;
         let Some(before) = state.own(job.id)?.filter(|own| !own.goes_on(&roots.proc)) else {
             return Ok(());
         };
-        let OwnSession { outside, .. } = before;
-        require_outside(&roots.proc, outside)?;
         let cgroup = place.session();
         for cgroup in before.cgroup.iter().chain([&cgroup]) {
             end(&roots.cgroup.join(cgroup), Instant::now() + DYING)?;
@@ -134,6 +135,8 @@ impl Opening<'_> {
         }
         let books = Books::of(&self.site.roots, job.uid);
         let until = self.budget.deadline().min(Instant::now() + PAUSING);
+        let cgroup = &self.site.roots.cgroup.join(cgroup).join("pause");
+        let _ = fs::create_dir(cgroup);
         let made = pause::make(&self.becoming(&books, job, user), cgroup, self.launch, until);
         let failed = Error::file("make it in", cgroup);
         made.map_err(|cause| failed(io::Error::other(cause)))?;
@@ -143,7 +146,7 @@ impl Opening<'_> {
     fn becoming<'a>(&'a self, books: &'a Books, job: Job, user: &'a User) -> Becoming<'a> {
         let (roots, gid) = (&self.site.roots, user.gid.as_raw());
         let view = View { books, roots, job: job.id, uid: job.uid, gid };
-        Becoming { roots, view, user }
+        Becoming { roots, view: Some(view), user }
     }
 
     /// Of the processes of a job that would open its session.

@@ -5,11 +5,11 @@
 //! view, and ask that one's manager. So where a user has several such jobs, each has a pause process before the second
 //! one's first command: Podman makes it, with books in which there is no container.
 
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::kind::Launch;
-use crate::outside::crash;
 use crate::own::manager::Becoming;
 use crate::record::own::Started;
 use crate::terms::error::Result;
@@ -30,21 +30,18 @@ pub(crate) fn is_needed(roots: &Roots) -> bool {
     roots.usr.join("bin/podman").exists()
 }
 
-/// Has Podman make it, in the session whose cgroup that is below the hierarchy's root.
+/// Has Podman make it, begun in that cgroup.
 ///
 /// # Errors
 /// That it could not be started, or was not done until then.
 pub(crate) fn make(
     becoming: &Becoming<'_>,
-    session: &std::path::Path,
+    cgroup: &Path,
     launch: &dyn Launch,
     until: Instant,
 ) -> Result<(), String> {
-    let cgroup = becoming.roots.cgroup.join(session).join("pause");
-    crash::point();
-    let _ = std::fs::create_dir(&cgroup);
     let arguments = ["-c".into(), SCRIPT.into()];
-    let pid = launch.detached(until, &|_| match becoming.program(&cgroup, SHELL, &arguments) {
+    let pid = launch.detached(until, &|_| match becoming.program(cgroup, SHELL, &arguments) {
         Ok(never) => match never {},
         Err(error) => error.to_string(),
     })?;

@@ -78,6 +78,14 @@ impl Place {
         self.session_in.join("user/session")
     }
 
+    /// One of the step's tasks, whose process Slurm has put into it.
+    pub(crate) fn task(&self, roots: &Roots) -> Option<PathBuf> {
+        let entries = fs::read_dir(roots.cgroup.join(&self.step).join("user")).ok()?;
+        let mut dirs = entries.flatten().filter(|entry| entry.path().is_dir());
+        dirs.find(|entry| entry.file_name().as_encoded_bytes().starts_with(b"task_"))
+            .map(|entry| entry.path())
+    }
+
     /// Of the job, with all that is in it.
     pub(crate) fn job(&self) -> &Path {
         &self.job

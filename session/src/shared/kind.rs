@@ -3,18 +3,23 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::kind::{Kind, Left, On, Wait};
+use crate::kind::{Kind, Launch, Left, On, Wait};
 use crate::limits::amounts::Limits;
 use crate::outside::account::User;
 use crate::outside::runtime_dir::{Viewpoint, check, check_manager};
 use crate::own::beside::{self, First};
 use crate::own::books::Books;
+use crate::own::manager::Becoming;
+use crate::own::open::account;
+use crate::own::pause;
+use crate::own::place::Place;
 use crate::record::Undo;
 use crate::shared::close::{close, put_back, time_to_end};
 use crate::shared::keep::{end_keep, is_kept, keeps};
 use crate::shared::leftovers::{end_marked, end_strangers, note_found};
 use crate::shared::linger::forget_undo;
 use crate::shared::open::{Opened, Opening, open};
+use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
 use crate::terms::set::Set;
@@ -41,6 +46,21 @@ impl Kind for Shared {
             joined.map_err(Error::file("share Podman's books with", &roots.runtime_dir(uid)))?;
         }
         note_found(on)
+    }
+
+    /// Beside jobs with sessions of their own Podman is to find a pause process in this one.
+    fn bind(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()> {
+        let roots = &site.roots;
+        if !Books::of(roots, job.uid).exist() || !pause::is_needed(roots) {
+            return Ok(());
+        }
+        let Some(task) = Place::here(roots).ok().and_then(|place| place.task(roots)) else {
+            return Ok(());
+        };
+        let becoming = Becoming { roots, view: None, user: &account(job.uid)? };
+        let made = pause::make(&becoming, &task, launch, budget.deadline());
+        made.unwrap_or_else(|cause| log::warn!("{job}: have Podman's pause process: {cause}"));
+        Ok(())
     }
 
     fn check(&self, site: &Site, job: Job) -> Result<(), String> {
