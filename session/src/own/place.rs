@@ -78,12 +78,17 @@ impl Place {
         self.session_in.join("user/session")
     }
 
-    /// One of the step's tasks, whose process Slurm has put into it.
-    pub(crate) fn task(&self, roots: &Roots) -> Option<PathBuf> {
-        let entries = fs::read_dir(roots.cgroup.join(&self.step).join("user")).ok()?;
-        let mut dirs = entries.flatten().filter(|entry| entry.path().is_dir());
-        dirs.find(|entry| entry.file_name().as_encoded_bytes().starts_with(b"task_"))
-            .map(|entry| entry.path())
+    /// One in the step for a process of the user's that is no task, to be removed when that has ended.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(crate) fn make_spare(&self, roots: &Roots) -> Result<PathBuf> {
+        let dir = roots.cgroup.join(&self.step).join("user/linger");
+        crash::point();
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(dir),
+            made => made.map_err(Error::file("make", &dir)).map(|()| dir),
+        }
     }
 
     /// Of the job, with all that is in it.

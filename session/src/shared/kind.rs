@@ -54,11 +54,10 @@ impl Kind for Shared {
         if !Books::of(roots, job.uid).exist() || !pause::is_needed(roots) {
             return Ok(());
         }
-        let Some(task) = Place::here(roots).ok().and_then(|place| place.task(roots)) else {
-            return Ok(());
-        };
+        let spare = Place::here(roots)?.make_spare(roots)?;
         let becoming = Becoming { roots, view: None, user: &account(job.uid)? };
-        let made = pause::make(&becoming, &task, launch, budget.deadline());
+        let made = pause::make(&becoming, &spare, launch, budget.deadline());
+        let _ = std::fs::remove_dir(&spare);
         made.unwrap_or_else(|cause| log::warn!("{job}: have Podman's pause process: {cause}"));
         Ok(())
     }
