@@ -92,7 +92,7 @@ fn there_is_one_allocation() {
                 attempt dd$size $box $image dd if=/dev/zero of=/dev/null bs=${size}M count=1; done
             echo peak=$(cat $job/memory.peak); echo killed=$(sed -n 's/^oom_kill //p' $job/memory.events).
             kill %1
-            podman run --detach --rm --name=grows --network=none $image sleep 7003 >/dev/null; echo it is ready";
+            podman run --detach --name=grows --replace --network=none $image sleep 7003 >/dev/null; echo it is ready";
         let started = job(&format!("{script}\n{GO}\ncat $job/memory.max; echo over")).start();
         started.wait_says("it is ready");
         let said = started.output().says("dd40=0.");
@@ -112,7 +112,7 @@ fn there_is_one_allocation() {
 #[test]
 fn a_suspended_job_stands_still() {
     configured(|| {
-        let script = "podman run --detach --rm --name=busy --network=none $image \
+        let script = "podman run --detach --name=busy --replace --network=none $image \
             sh -c 'while :; do :; done' >/dev/null; echo it is ready; sleep 7004";
         let started = job(script).start();
         started.wait_says("it is ready");
@@ -173,7 +173,7 @@ fn two_jobs_do_not_meet() {
 fn a_detached_container_is_asked_to_end() {
     configured(|| {
         let script = "said=/tmp/own.said; rm -f $said; touch $said
-            podman run --detach --rm --name=asked --network=none --volume=$said:/said $image \
+            podman run --detach --name=asked --replace --network=none --volume=$said:/said $image \
                 sh -c 'trap \"echo got TERM >>/said; exit\" TERM; while :; do sleep 0.1; done' >/dev/null
             sleep 1; echo over";
         job(script).run().ok().says("over");
