@@ -4,9 +4,11 @@
 //! session removes all System V and POSIX objects that the user owns on the
 //! node. Without us a batch job has no session, so it does not expect that.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{major, minor};
 
 use crate::outside::processes::{name_in, printable};
 use crate::outside::text::{bytes, text};
@@ -35,14 +37,27 @@ fn object(roots: &Roots, uid: u32) -> Option<String> {
 /// Podman's lock counts the containers of this session, and to Podman the next
 /// session is a new boot: it fails to take the same locks again. logind removes
 /// the file when it forgets the user, 10 s after the session, and the next job
-/// may be faster. Left where a Podman outside of the session may use it.
+/// may be faster. Left where a process of the user's has it mapped.
 pub(crate) fn remove_podmans_lock(roots: &Roots, uid: u32) {
     let file = roots.dev.join(format!("shm/{PODMANS_LOCK}{uid}"));
-    let is_users = fs::symlink_metadata(&file).is_ok_and(|found| found.uid() == uid);
-    if is_users && process_outside(roots, uid).is_none() {
+    let Ok(found) = fs::symlink_metadata(&file) else { return };
+    if found.uid() == uid && !is_mapped(roots, uid, &found) {
         let removed = fs::remove_file(&file);
         removed.unwrap_or_else(|error| log::debug!("remove {}: {error}", file.display()));
     }
+}
+
+/// By its number: a name may be another file's in a process's own mount namespace. What cannot be read counts,
+/// unless the process is gone.
+fn is_mapped(roots: &Roots, uid: u32, file: &Metadata) -> bool {
+    // As proc_pid_maps(5) has it: `00:19 1234`.
+    let (major, minor) = (major(file.dev()), minor(file.dev()));
+    let number = format!(" {major:02x}:{minor:02x} {} ", file.ino());
+    let maps = |process: &Path| match bytes(&process.join("maps")) {
+        Ok(maps) => String::from_utf8_lossy(&maps).contains(&number),
+        Err(_) => process.exists(),
+    };
+    processes_of(roots, uid).any(|(_, process)| maps(&process))
 }
 
 /// The tables in /proc/sysvipc have one header line (proc_sysvipc(5)).
@@ -66,14 +81,20 @@ fn file_of(dir: &Path, uid: u32) -> Option<String> {
 
 fn process_outside(roots: &Roots, uid: u32) -> Option<String> {
     let inside = format!("/user-{uid}.slice/");
-    let mut entries = fs::read_dir(&roots.proc).ok()?.flatten();
-    entries.find_map(|entry| {
-        let pid: i32 = decimal(entry.file_name().to_str()?)?;
-        let is_users = entry.metadata().ok()?.uid() == uid;
-        let cgroup = is_users.then(|| bytes(&entry.path().join("cgroup")).ok())??;
-        let name = name_in(&bytes(&entry.path().join("comm")).ok()?);
+    processes_of(roots, uid).find_map(|(pid, process)| {
+        let cgroup = bytes(&process.join("cgroup")).ok()?;
+        let name = name_in(&bytes(&process.join("comm")).ok()?);
         let is_inside = String::from_utf8_lossy(&cgroup).contains(&inside);
         (!is_inside).then(|| format!("pid {pid} ({name})"))
+    })
+}
+
+/// Their numbers, and what /proc has of them.
+fn processes_of(roots: &Roots, uid: u32) -> impl Iterator<Item = (i32, PathBuf)> {
+    let entries = fs::read_dir(&roots.proc).into_iter().flatten().flatten();
+    entries.filter_map(move |entry| {
+        let pid = decimal(entry.file_name().to_str()?)?;
+        (entry.metadata().ok()?.uid() == uid).then(|| (pid, entry.path()))
     })
 }
 
@@ -108,9 +129,10 @@ mod tests {
         assert_eq!(in_use(&roots, uid), None);
     }
 
-    /// Show that Podman's lock goes with the session, and with nothing else.
+    /// Show that Podman's lock goes with the session, unless a process has it mapped, by whatever name, or what
+    /// one has mapped cannot be read.
     #[test]
-    fn podmans_lock_goes_unless_it_may_be_in_use() {
+    fn podmans_lock_goes_unless_it_is_in_use() {
         let root = tempfile::tempdir().unwrap();
         let roots = Roots::below(root.path());
         let uid = nix::unistd::getuid().as_raw();
@@ -119,11 +141,19 @@ mod tests {
         fs::create_dir_all(&shm).unwrap();
         let lock = shm.join(format!("{PODMANS_LOCK}{uid}"));
         fs::write(&lock, "").unwrap();
-        fs::write(process.join("comm"), "podman\n").unwrap();
-        fs::write(process.join("cgroup"), "0::/system.slice\n").unwrap();
+        let found = fs::metadata(&lock).unwrap();
+        let mapped = |inode: u64| {
+            let (major, minor) = (major(found.dev()), minor(found.dev()));
+            let row = format!("7f00-7f01 rw-s 00000000 {major:02x}:{minor:02x} {inode}    /x\n");
+            fs::write(process.join("maps"), row).unwrap();
+        };
+        mapped(found.ino());
         remove_podmans_lock(&roots, uid);
         assert!(lock.exists());
-        fs::remove_dir_all(&process).unwrap();
+        fs::remove_file(process.join("maps")).unwrap();
+        remove_podmans_lock(&roots, uid);
+        assert!(lock.exists(), "it could not be read");
+        mapped(found.ino() + 1);
         remove_podmans_lock(&roots, uid);
         assert!(!lock.exists());
     }
