@@ -86,8 +86,14 @@ pub(crate) fn end_what_left(sessions: &Sessions, job: Job) -> Result<(), String>
 ///
 /// # Errors
 /// What could not be ended.
-pub(crate) fn end_of_script(sessions: &Sessions, job: Job) -> Result<(), String> {
-    sessions.end_of_script(job).map_err(|error| format!("{job}: end its session: {error}"))
+pub(crate) fn end_of_script(
+    sessions: &Sessions,
+    job: Job,
+    is_cancelled: bool,
+) -> Result<(), String> {
+    sessions
+        .end_of_script(job, is_cancelled)
+        .map_err(|error| format!("{job}: end its session: {error}"))
 }
 
 /// The end of a step whose task was killed: what it has in the session ends.

@@ -35,6 +35,8 @@ const BATCH_SCRIPT: u32 = 0xffff_fffb;
 
 /// SIGKILL.
 const KILLED: i32 = 9;
+/// SIGTERM.
+const TOLD: i32 = 15;
 
 const fn release(digits: &str) -> u32 {
     match u32::from_str_radix(digits, 10) {
@@ -70,6 +72,8 @@ struct Step {
     marked: Option<u32>,
     /// Slurm, or the kernel for its memory, has killed one.
     was_killed: bool,
+    /// Slurm has told one to end, as it does with all of a job that is cancelled.
+    was_told: bool,
     /// Of a task that could not enter the session: why.
     barred: Option<String>,
     /// It is the job's script.
@@ -138,8 +142,9 @@ unsafe impl Plugin for Linger {
     fn task_exit(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
             let Some(step) = &mut self.step else { return Ok(()) };
-            step.was_killed |=
-                ExitStatus::from_raw(spank.task_exit_status()?).signal() == Some(KILLED);
+            let signal = ExitStatus::from_raw(spank.task_exit_status()?).signal();
+            step.was_killed |= signal == Some(KILLED);
+            step.was_told |= signal == Some(TOLD);
             if step.plan == Plan::Session(SessionKind::Own) {
                 come_back(step, &self.forks)?;
             }
@@ -248,9 +253,20 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     let marks = plan != Plan::Ignore && arguments.containment.kill_leftovers;
     let mark = marks.then(|| sessions(&arguments).mark(job));
     let is_script = spank.job_stepid()? == BATCH_SCRIPT;
-    let (begun, marked, was_killed, barred) = (false, None, false, None);
     let cgroup = StepCgroup::default();
-    Ok(Step { job, arguments, plan, mark, begun, marked, was_killed, barred, is_script, cgroup })
+    Ok(Step {
+        job,
+        arguments,
+        plan,
+        mark,
+        begun: false,
+        marked: None,
+        was_killed: false,
+        was_told: false,
+        barred: None,
+        is_script,
+        cgroup,
+    })
 }
 
 /// In the extern step, which `ends` the job if that had no lease and has one now.
@@ -283,7 +299,9 @@ fn begin_extern_step(spank: &SpankHandle<'_>, forks: &Forks) -> Outcome {
 fn end_step(step: &Step) -> Outcome {
     if step.is_script && step.plan == Plan::Session(SessionKind::Own) {
         let (sessions, job) = (sessions(&step.arguments), step.job);
-        in_child(job, &sessions, "end its session", || Ok(job::end_of_script(&sessions, job)?))?;
+        in_child(job, &sessions, "end its session", || {
+            Ok(job::end_of_script(&sessions, job, step.was_told)?)
+        })?;
     }
     let (Some(id), true) = (step.marked, step.was_killed) else { return Ok(()) };
     let (sessions, job) = (sessions(&step.arguments), step.job);

@@ -115,12 +115,16 @@ pub(crate) fn bind(
     job: Job,
     anew: bool,
 ) -> Result<(), String> {
-    let is_due = anew || !sessions.has_limits(job);
+    let is_due = anew || !sessions.is_bound(job);
     if !is_due || matches!(sessions.lease(job), Ok(None)) {
         return Ok(());
     }
     sessions.bind(job, launch).map_err(|error| {
-        log::error!("{job}: confine the session: {error}");
+        let tried = match sessions.kind(job) {
+            SessionKind::Shared => "confine the session",
+            SessionKind::Own => "open session",
+        };
+        log::error!("{job}: {tried}: {error}");
         String::new()
     })
 }

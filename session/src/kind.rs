@@ -44,14 +44,23 @@ pub(crate) struct Left {
     pub(crate) spared: bool,
 }
 
+/// For the kernel to end what it was told to kill.
+pub(crate) const DYING: Duration = Duration::from_secs(10);
+
 /// A kind of session: how it is opened, found, entered and ended.
 pub(crate) trait Kind {
     /// Opens the session for a job that has begun, and returns when it is live. `is_shared`: another
     /// job holds it.
     fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool) -> Result<()>;
 
-    /// Whether it lives beside its jobs' cgroups, in the user's slice, and is to be held to what they may use.
+    /// Whether it lives beside its jobs' cgroups, in the user's slice: if that cannot be held to what they may use
+    /// there is no session. One that does not is bound by each step.
     fn is_beside(&self) -> bool {
+        true
+    }
+
+    /// Whether the user's slice is to be held to what `job` may use; if to nothing, it stays at the floor.
+    fn is_in_slice(&self, _site: &Site, _job: Job) -> bool {
         true
     }
 
@@ -82,13 +91,17 @@ pub(crate) trait Kind {
         Ok(())
     }
 
+    /// Waits for the steps of `job` that Slurm is ending by itself, until then.
+    fn await_steps(&self, _site: &Site, _job: Job, _until: Instant) {}
+
     /// Ends a session that is `job`'s alone, with all that is in it, which is asked to end first.
     fn end(&self, _site: &Site, _job: Job, _grace: Duration) -> Result<()> {
         Ok(())
     }
 
-    /// The same for a job that is over: nothing of it stays, in its session and beside it.
-    fn end_all(&self, _site: &Site, _job: Job) -> Result<()> {
+    /// The same for a job that is over: nothing of it stays, in its session and beside it. `dying`: what the
+    /// kernel is given to end what was killed.
+    fn end_all(&self, _site: &Site, _job: Job, _grace: Duration, _dying: Duration) -> Result<()> {
         Ok(())
     }
 

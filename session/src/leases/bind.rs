@@ -27,14 +27,14 @@ impl Sessions {
         if !sees_this_process(&self.site.roots.proc) {
             return Ok(());
         }
-        if kinds::of(self.kind(job)).is_beside() {
+        let kind = kinds::of(self.kind(job));
+        if kind.is_in_slice(&self.site, job) && (kind.is_beside() || !self.has_limits(job)) {
             let done = self.note_limits(job).and_then(|()| self.cap(job));
             done.or_else(|error| self.fail(job, error))?;
         }
         if !matches!(self.lease(job), Ok(Some(Lease::Open))) {
             return Ok(());
         }
-        let kind = kinds::of(self.kind(job));
         let budget = Budget::starting_now(self.site.timeout).for_trying();
         let opened = kind.bind(&self.site, job, launch, budget);
         opened.inspect_err(|error| {
@@ -64,9 +64,13 @@ impl Sessions {
         record::state(&self.site.roots, job.uid).put_limits(job.id, &limits)
     }
 
-    /// Whether it is known what `job` may use.
+    /// Whether [`Self::bind`] has been called for `job`, and its next steps need not.
     #[must_use]
-    pub fn has_limits(&self, job: Job) -> bool {
+    pub fn is_bound(&self, job: Job) -> bool {
+        kinds::of(self.kind(job)).is_beside() && self.has_limits(job)
+    }
+
+    fn has_limits(&self, job: Job) -> bool {
         matches!(record::state(&self.site.roots, job.uid).limits(job.id), Ok(Some(_)))
     }
 
@@ -76,8 +80,12 @@ impl Sessions {
     }
 
     /// A session that the kernel holds to limits, if only to the floor, is none without:
-    /// this step does without it, and what runs in it goes on.
+    /// this step does without it, and what runs in it goes on. One that is not in the slice needs none there.
     fn fail(&self, job: Job, error: Error) -> Result<()> {
+        if !kinds::of(self.kind(job)).is_beside() {
+            log::warn!("{job}: hold user-{}.slice to its limits: {error}", job.uid);
+            return Ok(());
+        }
         let confine = self.site.containment.confine;
         if !Limits::hold_the_slice(&self.site.roots, job.uid, confine).unwrap_or(false) {
             self.give_up(job, format!("confine it: {error}"));

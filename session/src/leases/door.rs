@@ -29,7 +29,8 @@ impl Sessions {
         if let Err(gone) = kinds::of(kind).check(&self.site, job) {
             return Standing::Gone(gone);
         }
-        let held = if kinds::of(kind).is_beside() { self.bind_again(job) } else { Ok(()) };
+        let is_held = kinds::of(kind).is_in_slice(&self.site, job);
+        let held = if is_held { self.bind_again(job) } else { Ok(()) };
         held.map_or_else(Standing::Unbound, |()| Standing::Bound(kind))
     }
 

@@ -1,8 +1,8 @@
 //! The end of a lease: what the job left is ended, and the last one closes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::kind::{On, Wait};
+use crate::kind::{DYING, On, Wait};
 use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
 use crate::leases::sweep::{ENOUGH, drop_over, drop_unended, jobs_that_are_over};
@@ -62,17 +62,22 @@ impl Sessions {
     }
 
     /// Has what runs in a session that is `job`'s alone end, when its batch script has: while Slurm still leaves it time.
+    /// Where the job `is_cancelled` Slurm is ending its other steps meanwhile: what they have there hears of it from
+    /// them, and is not told twice.
     ///
     /// # Errors
     /// What could not be ended.
-    pub fn end_of_script(&self, job: Job) -> Result<()> {
-        kinds::of(self.kind(job)).end(&self.site, job, self.site.containment.grace)
+    pub fn end_of_script(&self, job: Job, is_cancelled: bool) -> Result<()> {
+        let (kind, grace) = (kinds::of(self.kind(job)), self.site.containment.grace);
+        if is_cancelled {
+            kind.await_steps(&self.site, job, Instant::now() + grace);
+        }
+        kind.end(&self.site, job, grace)
     }
 
     fn end_own(&self, job: Job) -> Result<()> {
-        let kind = kinds::of(self.kind(job));
-        let ended = kind.end(&self.site, job, self.site.containment.grace);
-        all(&job, [ended, kind.end_all(&self.site, job)])
+        let (kind, grace) = (kinds::of(self.kind(job)), self.site.containment.grace);
+        kind.end_all(&self.site, job, grace, DYING)
     }
 
     /// Ends what bears the mark `id` of one of `job`'s steps in the session.

@@ -1,5 +1,7 @@
 //! Leases of jobs that are over: found and dropped by whoever comes next.
 
+use std::time::Duration;
+
 use crate::kind::{On, Wait};
 use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
@@ -109,11 +111,15 @@ pub(crate) fn drop_earlier(site: &Site, uid: u32, state: &Locked, id: u32) -> Re
     Ok(Some(was_lease))
 }
 
+/// What the kernel has killed is gone with this, or stays for the user's next epilog: whoever comes here has the
+/// user's lock, and slurmd may wait for it.
+const NOW: Duration = Duration::from_secs(1);
+
 /// Drops a lease, and has the next epilog of the user end what the job left. On a full disk that is left
 /// to the end of the session: what is taken back needs no space.
 pub(crate) fn drop_unended(site: &Site, state: &Locked, job: Job) -> Result<()> {
     let id = job.id;
-    let ended = kinds::of(state.kind(id)).end_all(site, job);
+    let ended = kinds::of(state.kind(id)).end_all(site, job, Duration::ZERO, NOW);
     ended.unwrap_or_else(|error| log::error!("{job}: end its session: {error}"));
     let noted = state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(id))?);
     noted.unwrap_or_else(|error| log::warn!("{error}; what job {id} left stays for now"));

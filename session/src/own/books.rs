@@ -25,7 +25,23 @@ use crate::terms::roots::Roots;
 /// Of the node's memory, as logind has it for a runtime directory (logind.conf(5), RuntimeDirectorySize=).
 pub(crate) const OPTIONS: &str = "mode=0700,size=10%,nr_inodes=100k";
 
-const LINGERED: &str = "lingered";
+/// How it was before the first of a user's jobs with such a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Note {
+    /// The user lingered.
+    Lingered,
+    /// Something ran in the user's slice, and not for a job.
+    LoggedIn,
+}
+
+impl Note {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Lingered => "lingered",
+            Self::LoggedIn => "logged-in",
+        }
+    }
+}
 
 /// A user may have mounted over what is theirs in it many times, but not in this mount namespace.
 const MOST_MOUNTS: u32 = 10;
@@ -69,35 +85,51 @@ impl Books {
         }
     }
 
-    /// Notes that the user lingered before the first of these jobs.
+    /// Notes it, between [`Self::begin`] and [`Self::make`].
     ///
     /// # Errors
     /// When that cannot be written.
-    pub(crate) fn note_linger(&self) -> Result<()> {
-        let file = self.dir.join(LINGERED);
+    pub(crate) fn note(&self, note: Note) -> Result<()> {
+        let file = self.dir.join(note.file());
         fs::write(&file, "").map_err(Error::file("write", &file))
     }
 
-    pub(crate) fn had_linger(&self) -> bool {
-        self.dir.join(LINGERED).exists()
+    pub(crate) fn has(&self, note: Note) -> bool {
+        self.dir.join(note.file()).exists()
     }
 
-    /// Makes what is not there. Whoever does has the user's lock.
+    /// Makes the place for them. Answers with whether they are to be made, as they are for the first job. Whoever
+    /// does has the user's lock.
     ///
     /// # Errors
     /// What the kernel answered.
-    pub(crate) fn make(&self, roots: &Roots, uid: u32) -> Result<()> {
+    pub(crate) fn begin(&self, roots: &Roots) -> Result<bool> {
         make_private(&roots.run)?;
         make_private(&above(roots))?;
         make_private(&self.dir)?;
         let made = self.mount();
         made.map_err(Error::file("mount a file system on", &self.dir))?;
+        Ok(!self.last().exists())
+    }
+
+    /// Made when all of them are.
+    fn last(&self) -> PathBuf {
+        self.dir.join("made")
+    }
+
+    /// Makes them.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(crate) fn make(&self, uid: u32) -> Result<()> {
         make_private(&self.books())?;
         BOOKS_AT.into_iter().try_for_each(|(name, _)| {
             let dir = self.book(name);
             let made = make_dir(&dir).and_then(|()| chown(&dir, Some(uid), None));
             made.map_err(Error::file("make", &dir))
-        })
+        })?;
+        crash::point();
+        make_private(&self.last())
     }
 
     pub(crate) fn exist(&self) -> bool {

@@ -61,6 +61,16 @@ pub(crate) fn end(cgroup: &Path, until: Instant) -> Result<()> {
     }
 }
 
+/// Whether a task runs in one of the job's steps but its script: `step_0/user` and so on.
+pub(crate) fn has_step(job: &Path) -> bool {
+    let entries = fs::read_dir(job).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let steps = names.filter(|name| {
+        name.strip_prefix("step_").is_some_and(|id| id.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    steps.into_iter().any(|step| is_populated(&job.join(step).join("user")))
+}
+
 /// Kills what moved itself from a task's cgroup into another of the user's own, and what the job left in its steps.
 pub(crate) fn kill_steps(job: &Path) {
     let entries = fs::read_dir(job).into_iter().flatten().flatten();

@@ -1,20 +1,20 @@
 //! The acts of a session that is one job's alone, in their order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::ending::{Ending, bears, time_to_end};
-use crate::kind::{Kind, Launch, Left, On, Wait};
+use crate::kind::{DYING, Kind, Launch, Left, On, Wait};
 use crate::outside::account;
 use crate::outside::ipc;
 use crate::outside::processes::{Process, processes, processes_in};
 use crate::outside::runtime_dir::{Viewpoint, check};
 use crate::own::beside::{self, First};
-use crate::own::books::Books;
-use crate::own::close::{ask, end, kill_steps, remove_steps, signal};
+use crate::own::books::{Books, Note};
+use crate::own::close::{ask, end, has_step, is_populated, kill_steps, remove_steps, signal};
 use crate::own::enter::{enter, namespace, require_outside};
 use crate::own::opening::Opening;
 use crate::own::place::{Place, give};
@@ -26,16 +26,13 @@ use crate::terms::error::{Error, Problem, Result};
 use crate::terms::job::Job;
 use crate::terms::roots::Roots;
 use crate::terms::set::Set;
-use crate::terms::site::Site;
+use crate::terms::site::{SessionKind, Site};
 
 /// `session=job`.
 pub(crate) struct Own;
 
 /// What a task waits for takes a second.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
-/// For the kernel to end what it was told to kill.
-const DYING: Duration = Duration::from_secs(10);
 
 impl Kind for Own {
     fn is_beside(&self) -> bool {
@@ -53,14 +50,23 @@ impl Kind for Own {
             on.state.put_own(job.id, &OwnSession { outside, ..OwnSession::default() })?;
         }
         let books = Books::of(roots, job.uid);
-        let is_first = !books.exist();
-        books.make(roots, job.uid)?;
-        if !is_first {
+        if !books.begin(roots)? {
             return Ok(());
         }
+        if lingers(roots, job.uid) {
+            books.note(Note::Lingered)?;
+        }
+        if is_populated(&roots.slice(job.uid)) && !on.state.is_held_as(SessionKind::Shared)? {
+            books.note(Note::LoggedIn)?;
+        }
+        books.make(job.uid)?;
         let joined = beside::join(roots, job.uid, &books, First::RuntimeDirectory);
-        joined.map_err(Error::file("share Podman's books with", &roots.runtime_dir(job.uid)))?;
-        if lingers(roots, job.uid) { books.note_linger() } else { Ok(()) }
+        joined.map_err(Error::file("share Podman's books with", &roots.runtime_dir(job.uid)))
+    }
+
+    /// Where the user was logged in before the first of these jobs, or lingered: what they have there goes on.
+    fn is_in_slice(&self, site: &Site, job: Job) -> bool {
+        Books::of(&site.roots, job.uid).has(Note::LoggedIn)
     }
 
     fn bind(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()> {
@@ -100,11 +106,9 @@ impl Kind for Own {
     }
 
     fn withdraw(&self, site: &Site, job: Job) -> Result<()> {
-        let own = record::state(&site.roots, job.uid).own(job.id)?;
-        let Some(session) = own.and_then(|own| own.cgroup) else { return Ok(()) };
-        let above = site.roots.cgroup.join(session);
-        // `…/job_42/step_extern/user/session`
-        let mut above = above.ancestors().skip(1).step_by(2).take(2);
+        let Some((_, session)) = placed(site, job)? else { return Ok(()) };
+        // `…/job_42/step_extern/user` and `…/job_42`
+        let mut above = session.ancestors().skip(1).step_by(2).take(2);
         above.try_for_each(|dir| give(&dir.join("cgroup.procs"), 0))
     }
 
@@ -124,37 +128,26 @@ impl Kind for Own {
         live.map(|()| dir).map_err(|not_live| not_live.to_string())
     }
 
-    fn end(&self, site: &Site, job: Job, grace: Duration) -> Result<()> {
-        let (roots, state) = (&site.roots, record::state(&site.roots, job.uid));
-        let Some(own) = state.own(job.id)? else { return Ok(()) };
-        let Some(cgroup) = own.cgroup.map(|below| roots.cgroup.join(below)) else { return Ok(()) };
-        let until = Instant::now() + grace;
-        if let Some(manager) = own.manager.filter(|_| !grace.is_zero()) {
-            ask(&roots.proc, manager, &cgroup, until);
+    fn await_steps(&self, site: &Site, job: Job, until: Instant) {
+        let Ok(Some((_, cgroup))) = placed(site, job) else { return };
+        while has_step(of_job(&cgroup)) && Instant::now() < until {
+            sleep(LOOK_AGAIN);
         }
-        // By who removes it: the end of the script, or of the job.
-        let usage = cgroup.exists().then(|| Usage::of(&cgroup));
-        let ended = end(&cgroup, until + DYING);
-        if let (Some(usage), Ok(())) = (usage, &ended) {
-            log::info!("{job}: its session has ended: it used {usage}");
-        }
-        if let Some(guard) = own.guard {
-            signal(&roots.proc, guard, Signal::KILL);
-        }
-        ended
     }
 
-    fn end_all(&self, site: &Site, job: Job) -> Result<()> {
-        let (roots, state) = (&site.roots, record::state(&site.roots, job.uid));
-        let Some(OwnSession { cgroup: Some(below), .. }) = state.own(job.id)? else {
-            return Ok(());
-        };
-        let cgroup = roots.cgroup.join(below);
-        let of_job = cgroup.ancestors().nth(3).unwrap_or(&cgroup);
-        kill_steps(of_job);
-        let ended = self.end(site, job, Duration::ZERO);
-        remove_steps(of_job);
-        Books::of(roots, job.uid).unpin(job.id);
+    fn end(&self, site: &Site, job: Job, grace: Duration) -> Result<()> {
+        let Some((own, cgroup)) = placed(site, job)? else { return Ok(()) };
+        asked(site, &own, &cgroup, grace);
+        ended(site, job, &own, &cgroup, DYING)
+    }
+
+    fn end_all(&self, site: &Site, job: Job, grace: Duration, dying: Duration) -> Result<()> {
+        let Some((own, cgroup)) = placed(site, job)? else { return Ok(()) };
+        asked(site, &own, &cgroup, grace);
+        kill_steps(of_job(&cgroup));
+        let ended = ended(site, job, &own, &cgroup, dying);
+        remove_steps(of_job(&cgroup));
+        Books::of(&site.roots, job.uid).unpin(job.id);
         ended
     }
 
@@ -184,7 +177,7 @@ impl Kind for Own {
             return Ok(false);
         }
         // By their user, whose jobs have no use for it.
-        if lingers(roots, on.uid) && !books.had_linger() {
+        if lingers(roots, on.uid) && !books.has(Note::Lingered) {
             on.systemd.set_linger(on.uid, false)?;
         }
         books.remove()?;
@@ -192,13 +185,46 @@ impl Kind for Own {
         Ok(false)
     }
 
-    fn longest_end(&self, _site: &Site) -> Duration {
-        DYING
+    fn longest_end(&self, site: &Site) -> Duration {
+        site.containment.grace + DYING
     }
 
     fn longest_end_left(&self, site: &Site) -> Duration {
         time_to_end(site.containment.grace)
     }
+}
+
+/// Where the session of `job` is or was, if it came to that.
+fn placed(site: &Site, job: Job) -> Result<Option<(OwnSession, PathBuf)>> {
+    let own = record::state(&site.roots, job.uid).own(job.id)?;
+    Ok(own.and_then(|own| {
+        let cgroup = site.roots.cgroup.join(own.cgroup.as_ref()?);
+        Some((own, cgroup))
+    }))
+}
+
+/// `…/job_42` of `…/job_42/step_extern/user/session`.
+fn of_job(session: &Path) -> &Path {
+    session.ancestors().nth(3).unwrap_or(session)
+}
+
+fn asked(site: &Site, own: &OwnSession, cgroup: &Path, grace: Duration) {
+    if let Some(manager) = own.manager.filter(|_| !grace.is_zero()) {
+        ask(&site.roots.proc, manager, cgroup, Instant::now() + grace);
+    }
+}
+
+fn ended(site: &Site, job: Job, own: &OwnSession, cgroup: &Path, dying: Duration) -> Result<()> {
+    // By who removes it: the end of the script, or of the job.
+    let usage = cgroup.exists().then(|| Usage::of(cgroup));
+    let ended = end(cgroup, Instant::now() + dying);
+    if let (Some(usage), Ok(())) = (usage, &ended) {
+        log::info!("{job}: its session has ended: it used {usage}");
+    }
+    if let Some(guard) = own.guard {
+        signal(&site.roots.proc, guard, Signal::KILL);
+    }
+    ended
 }
 
 fn lingers(roots: &Roots, uid: u32) -> bool {
