@@ -197,6 +197,7 @@ pub(crate) mod tests {
     fn nothing_is_left_where_nothing_was() {
         let (_dir, sessions, job) = node_without_bus();
         assert_eq!(end_what_left(&sessions, job), Ok(()));
+        assert_eq!(end_of_script(&sessions, job, true), Ok(()));
         assert_eq!(end_step(&sessions, job, 7), Ok(()));
     }
 

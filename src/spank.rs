@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitStatus;
 
+use nix::libc::{SIGKILL, SIGTERM};
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
 use user_session::{Job, Mark, Moment, Role, SessionKind, Sessions, StepCgroup};
 
@@ -33,10 +34,6 @@ const EXTERN_STEP: u32 = 0xffff_fffc;
 /// SLURM_BATCH_SCRIPT.
 const BATCH_SCRIPT: u32 = 0xffff_fffb;
 
-/// SIGKILL.
-const KILLED: i32 = 9;
-/// SIGTERM.
-const TOLD: i32 = 15;
 
 const fn release(digits: &str) -> u32 {
     match u32::from_str_radix(digits, 10) {
@@ -70,16 +67,36 @@ struct Step {
     begun: bool,
     /// The mark that a task has.
     marked: Option<u32>,
-    /// Slurm, or the kernel for its memory, has killed one.
-    was_killed: bool,
-    /// Slurm has told one to end, as it does with all of a job that is cancelled.
-    was_told: bool,
+    /// How they have ended.
+    end: End,
     /// Of a task that could not enter the session: why.
     barred: Option<String>,
     /// It is the job's script.
     is_script: bool,
     /// Where Slurm has put this process, which leaves it.
     cgroup: StepCgroup,
+}
+
+/// How the tasks of a step have ended, at worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    /// By themselves, or not yet.
+    #[default]
+    Free,
+    /// Slurm has told one to, as it does with all of a job that is cancelled.
+    Told,
+    /// Slurm, or the kernel for its memory, has killed one.
+    Killed,
+}
+
+impl End {
+    fn of(status: i32) -> Self {
+        match ExitStatus::from_raw(status).signal() {
+            Some(SIGKILL) => Self::Killed,
+            Some(SIGTERM) => Self::Told,
+            _ => Self::Free,
+        }
+    }
 }
 
 // SAFETY: the trait asks for a plugin that is fit to be called in a forked
@@ -142,9 +159,7 @@ unsafe impl Plugin for Linger {
     fn task_exit(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
             let Some(step) = &mut self.step else { return Ok(()) };
-            let signal = ExitStatus::from_raw(spank.task_exit_status()?).signal();
-            step.was_killed |= signal == Some(KILLED);
-            step.was_told |= signal == Some(TOLD);
+            step.end = step.end.max(End::of(spank.task_exit_status()?));
             if step.plan == Plan::Session(SessionKind::Own) {
                 come_back(step, &self.forks)?;
             }
@@ -261,8 +276,7 @@ fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
         mark,
         begun: false,
         marked: None,
-        was_killed: false,
-        was_told: false,
+        end: End::default(),
         barred: None,
         is_script,
         cgroup,
@@ -300,10 +314,10 @@ fn end_step(step: &Step) -> Outcome {
     if step.is_script && step.plan == Plan::Session(SessionKind::Own) {
         let (sessions, job) = (sessions(&step.arguments), step.job);
         in_child(job, &sessions, "end its session", || {
-            Ok(job::end_of_script(&sessions, job, step.was_told)?)
+            Ok(job::end_of_script(&sessions, job, step.end == End::Told)?)
         })?;
     }
-    let (Some(id), true) = (step.marked, step.was_killed) else { return Ok(()) };
+    let (Some(id), true) = (step.marked, step.end == End::Killed) else { return Ok(()) };
     let (sessions, job) = (sessions(&step.arguments), step.job);
     in_child(job, &sessions, "end what a killed step left", || {
         Ok(job::end_step(&sessions, job, id)?)

@@ -198,6 +198,12 @@ impl Node {
     }
 }
 
+/// Whether each job has a session of its own in this run.
+#[must_use]
+pub fn has_own_sessions() -> bool {
+    env::var("LINGER_SESSION").is_ok_and(|kind| kind == "job")
+}
+
 /// A line of plugstack.conf with the kind of session that this run is for: what holds for one holds for the other.
 fn of_kind(line: &str) -> String {
     match env::var("LINGER_SESSION") {

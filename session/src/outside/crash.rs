@@ -11,7 +11,7 @@ pub(crate) const fn acts_as(_role: crate::terms::job::Role) {}
 #[cfg(all(feature = "crash-points", not(test)))]
 pub(crate) use armed::{acts_as, point};
 #[cfg(test)]
-pub(crate) use simulated::{is_killed, killed_at, point};
+pub(crate) use simulated::{is_killed, killed_at, pauses, point};
 
 /// A kill within a test's process: it unwinds, and what a killed process would
 /// not do on its way out asks [`is_killed`].
@@ -19,15 +19,23 @@ pub(crate) use simulated::{is_killed, killed_at, point};
 mod simulated {
     use std::cell::Cell;
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::time::Duration;
 
     struct Killed;
 
     thread_local! {
         static POINTS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
         static IS_KILLED: Cell<bool> = const { Cell::new(false) };
+        static PAUSES: Cell<Option<Duration>> = const { Cell::new(None) };
+    }
+
+    /// Has this thread pause at each point from now on: what somebody else does falls into it.
+    pub(crate) fn pauses(how_long: Option<Duration>) {
+        PAUSES.set(how_long);
     }
 
     pub(crate) fn point() {
+        PAUSES.get().into_iter().for_each(std::thread::sleep);
         let left = POINTS_LEFT.get();
         POINTS_LEFT.set(left.and_then(|left| left.checked_sub(1)));
         if left == Some(0) {

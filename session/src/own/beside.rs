@@ -16,6 +16,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Uid, fchownat, symlinkat};
 
+use crate::outside::crash;
 use crate::outside::mounts::{Mount, OF_SYSTEMD, hold, mount_of};
 use crate::own::books::Books;
 use crate::own::view::{ALIVE, BOOKS_AT, cover};
@@ -51,10 +52,12 @@ pub(crate) fn join(roots: &Roots, uid: u32, books: &Books, first: First) -> io::
             continue;
         }
         let dir = by_descriptor(&held);
+        crash::point();
         match first {
             First::Books => cover(&book, &dir)?,
             First::RuntimeDirectory => {
                 cover(&dir, &book)?;
+                crash::point();
                 // What logind removes at a logout ends at a mount.
                 cover(&dir, &dir)?;
             }
@@ -63,6 +66,7 @@ pub(crate) fn join(roots: &Roots, uid: u32, books: &Books, first: First) -> io::
     let tmp = place.dir_in(&root, TMP)?;
     let alive = books.book("alive");
     for name in ALIVE {
+        crash::point();
         match symlinkat(&*Path::new("linger").join(name), &tmp, name) {
             // Podman has been run there since it was made.
             Err(Errno::EEXIST) => drop(place.file_in(&hold(&alive)?, name)?),
@@ -82,11 +86,13 @@ impl Place<'_> {
     fn dir_in(&self, root: &File, path: &str) -> io::Result<File> {
         let mut dir = root.try_clone()?;
         for part in path.split('/') {
+            crash::point();
             match mkdirat(&dir, part, Mode::S_IRWXU) {
                 Ok(()) | Err(Errno::EEXIST) => {}
                 Err(error) => return Err(error.into()),
             }
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            crash::point();
             dir = File::from(openat(&dir, part, flags, Mode::empty())?);
             if !self.is_systemds(&dir)? {
                 // One of ours covers it.
@@ -108,6 +114,7 @@ impl Place<'_> {
             return Ok(());
         }
         let owner = Some(Uid::from_raw(self.uid));
+        crash::point();
         Ok(fchownat(made, "", owner, None, AtFlags::AT_EMPTY_PATH)?)
     }
 
@@ -121,3 +128,6 @@ impl Place<'_> {
 fn by_descriptor(dir: &impl AsFd) -> PathBuf {
     format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()).into()
 }
+
+#[cfg(test)]
+mod tests;

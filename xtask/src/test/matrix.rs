@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::tally::{Counted, Tally};
+use super::units::split;
 use crate::build;
 use crate::cluster::Cluster;
 use crate::suite::Suite;
@@ -187,7 +188,8 @@ fn cell(counted: &Counted, reasons: &[&str]) -> String {
 }
 
 /// The file of an area's tests, seen from the README.
-pub(super) fn place(area: &str) -> String {
+pub(super) fn place(target: &str) -> String {
+    let (area, _) = split(target);
     let file = format!("tests/{area}.rs");
     if build::checkout().join(&file).exists() { file } else { format!("tests/{area}/main.rs") }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::times::{Laps, Left};
-use super::units::{Kind, Part};
+use super::units::{Kind, Part, split};
 use super::{Options, Run, Unit, keep};
 use crate::cluster::{self, Cluster};
 use crate::suite::Suite;
@@ -89,7 +89,7 @@ impl NodeTests<'_> {
     }
 
     fn files(&self, prepared: &Prepared) -> Result<Files> {
-        let has = |target| self.unit.targets.contains(&target);
+        let has = |area| self.unit.has(area);
         let mut files = vec![
             ("LINGER_SSH_CONFIG", prepared.cluster.ssh_config().to_path_buf()),
             ("LINGER_OTHER_PLUGIN", prepared.other.clone()),
@@ -130,14 +130,14 @@ impl NodeTests<'_> {
     }
 
     fn build_crashing(&self) -> Result<Option<PathBuf>> {
-        let is_killed = self.unit.targets.contains(&"crashes");
+        let is_killed = self.unit.has("crashes");
         is_killed.then(|| build::crashing_plugin(self.unit.suite.slurm())).transpose()
     }
 
     fn build(&self) -> Result<Built> {
         let slurm = self.unit.suite.slurm();
         let other = build::other_than(slurm);
-        let is_asked = ["command", "keep"].iter().any(|target| self.unit.targets.contains(target));
+        let is_asked = ["command", "keep"].into_iter().any(|area| self.unit.has(area));
         if self.unit.suite.has_old_libc() {
             let packed = dist::packages()?;
             let command = is_asked.then(|| packed.command());
@@ -163,7 +163,9 @@ impl NodeTests<'_> {
 
     fn cargo(&self, target: &str) -> Command {
         let mut cargo = build::cargo(self.unit.suite.slurm());
-        cargo.args(["test", "--quiet", "--package", "cluster-tests", "--test", target]);
+        let (area, session) = split(target);
+        cargo.args(["test", "--quiet", "--package", "cluster-tests", "--test", area]);
+        cargo.envs(session.map(|session| ("LINGER_SESSION", session)));
         cargo.args(["--", "--test-threads=1", "--format=pretty", "--show-output"]);
         match &self.options.name {
             Some(name) => cargo.arg(name),

@@ -59,6 +59,14 @@ const WHOLE: [(&str, &str); 10] = [
     ("users", "cpus_are_chosen_where_cpuset_is_delegated"),
 ];
 
+/// After an area's name: with the plugin's other kind of session.
+const AS_JOB: &str = "@job";
+
+/// The area of a target, and the kind of session that its tests are to have, unless it is the plugin's default.
+pub(crate) fn split(target: &str) -> (&str, Option<&'static str>) {
+    target.strip_suffix(AS_JOB).map_or((target, None), |area| (area, Some("job")))
+}
+
 /// The nodes, what is always run there, and what `--all` adds.
 type Row = (Part, Suite, u8, Kind, &'static [&'static str], &'static [&'static str]);
 
@@ -146,7 +154,8 @@ const ROWS: [Row; 12] = [
 
 impl Unit {
     /// Which of an area's tests run here, as arguments for its program; none: all.
-    pub(crate) fn tests_of(&self, area: &str) -> Vec<&'static str> {
+    pub(crate) fn tests_of(&self, target: &str) -> Vec<&'static str> {
+        let (area, _) = split(target);
         let tests = WHOLE.iter().filter(|(of, _)| *of == area).map(|(_, test)| *test);
         match self.kind {
             Kind::Light => tests.flat_map(|test| ["--skip", test]).collect(),
@@ -155,8 +164,14 @@ impl Unit {
         }
     }
 
+    /// Whether an area is among its targets.
+    pub(crate) fn has(&self, area: &str) -> bool {
+        self.targets.iter().any(|target| split(target).0 == area)
+    }
+
     /// Whether a test of that name may be run here.
-    fn may_have(&self, area: &str, name: &str) -> bool {
+    fn may_have(&self, target: &str, name: &str) -> bool {
+        let (area, _) = split(target);
         let mut tests = WHOLE.iter().filter(|(of, _)| *of == area).peekable();
         match self.kind {
             Kind::Light => !tests.any(|(_, test)| test.contains(name)),
@@ -175,13 +190,16 @@ pub(crate) fn of(all: bool, areas: &[String], name: Option<&str>) -> Result<Vec<
     let units = ROWS.iter().map(|&(part, suite, nodes, kind, always, more)| {
         let more = if all { more } else { &[] };
         let mut unit = Unit { part, suite, nodes, kind, targets: [always, more].concat() };
-        let named = |target: &str| areas.is_empty() || areas.iter().any(|area| area == target);
+        let is = |area: &str, target: &str| area == target || area == split(target).0;
+        let named = |target: &str| areas.is_empty() || areas.iter().any(|area| is(area, target));
         let mut targets = std::mem::take(&mut unit.targets);
         targets.retain(|area| named(area) && name.is_none_or(|name| unit.may_have(area, name)));
         Unit { targets, ..unit }
     });
     let units = units.filter(|unit| !unit.targets.is_empty()).collect::<Vec<_>>();
-    let runs = |area: &&String| units.iter().any(|unit| unit.targets.contains(&area.as_str()));
+    let runs = |area: &&String| {
+        units.iter().any(|unit| unit.has(area) || unit.targets.contains(&area.as_str()))
+    };
     if let Some(unknown) = areas.iter().find(|area| !runs(area)) {
         bail!("--area {unknown}: no such area of the tests, or one that only a run with --all has");
     }
@@ -196,7 +214,8 @@ mod tests {
     use crate::build;
 
     fn targets(all: bool) -> BTreeSet<&'static str> {
-        of(all, &[], None).unwrap().into_iter().flat_map(|unit| unit.targets).collect()
+        let targets = of(all, &[], None).unwrap().into_iter().flat_map(|unit| unit.targets);
+        targets.map(|target| split(target).0).collect()
     }
 
     /// Show that no file of tests is forgotten, and that an ordinary run leaves out one area alone.

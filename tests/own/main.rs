@@ -2,7 +2,10 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{Batch, GO, N1, Started};
+mod ends;
+mod outside;
+
+use cluster_tests::{Batch, GO, N1};
 
 /// The plugin with sessions of that kind.
 const OWN: &str = "optional spank_linger.so log_level=debug timeout=120 grace=3 session=job";
@@ -216,41 +219,6 @@ fn slurms_own_processes_are_out_of_reach() {
         N1.sh(&format!("timeout 60 scancel {}", started.0)).ok();
         started.wait_over();
         assert!(!N1.state().contains("drain"), "{}", N1.state());
-    });
-}
-
-/// Ends a job by `act`, and sees that nothing of it is left.
-fn ends_by(act: impl FnOnce(Started)) {
-    let script = "podman run --detach --name=left --replace --network=none $image \
-        sh -c 'trap \"\" TERM; sleep 7007' >/dev/null
-        systemd-run --user --quiet sleep 7008; (setsid sleep 7009 &)
-        echo it is ready; sleep 7010";
-    let started = job(script).start();
-    started.wait_says("it is ready");
-    act(started);
-    started.wait_over();
-    nothing_is_left();
-    for number in 7007..=7010 {
-        assert!(!N1.runs(&format!("sleep {number}")), "sleep {number}");
-    }
-}
-
-/// Show that a job is over with all that it had in its session, whatever ends it, and that Podman's books are right in
-/// the next one.
-#[test]
-fn every_end_is_the_end_of_all() {
-    configured(|| {
-        ends_by(|started| drop(N1.sh(&format!("scancel {}", started.0))));
-        ends_by(|_| drop(N1.sh("pkill --exact --full 'sleep 7010'")));
-        ends_by(|started| {
-            drop(N1.sh(&format!("scontrol update jobid={} endtime=now", started.0)));
-        });
-        ends_by(|_| drop(N1.sh("systemctl restart slurmd; pkill --exact --full 'sleep 7010'")));
-        let books = job(
-            "podman ps --all --format '{{.Names}} {{.Status}}'; podman rm --force left; echo listed",
-        );
-        // Podman 4.3 says that it was created, after what it takes for a boot.
-        books.run().ok().says("left ").never_says("left Up").says("listed");
     });
 }
 

@@ -1,0 +1,63 @@
+//! Whatever ends a job: nothing of its session is left.
+
+use cluster_tests::{N1, Started};
+
+use super::{configured, job, nothing_is_left};
+
+/// Ends a job by `act`, and sees that nothing of it is left.
+fn ends_by(act: impl FnOnce(Started)) {
+    ends_with("", act);
+}
+
+fn ends_with(options: &str, act: impl FnOnce(Started)) {
+    let script = "podman run --detach --name=left --replace --network=none $image \
+        sh -c 'trap \"\" TERM; sleep 7007' >/dev/null
+        systemd-run --user --quiet sleep 7008; (setsid sleep 7009 &)
+        echo it is ready; sleep 7010";
+    let started = job(script).with(options).start();
+    started.wait_says("it is ready");
+    act(started);
+    started.wait_over();
+    nothing_is_left();
+    for number in 7007..=7010 {
+        assert!(!N1.runs(&format!("sleep {number}")), "sleep {number}");
+    }
+}
+
+/// Show that what takes too much memory in a container is the job's own fault in Slurm's books.
+#[test]
+fn memory_that_runs_out_is_the_jobs() {
+    configured(|| {
+        let script =
+            "attempt dd $box $image dd if=/dev/zero of=/dev/null bs=300M count=1; echo over";
+        let started = job(script).start();
+        started.wait_over();
+        let said = started.output().says("over").never_says("dd=0.");
+        assert_eq!(started.state(), "OUT_OF_MEMORY", "{said:#?}");
+    });
+}
+
+/// Show that a job is over with all that it had in its session, whatever ends it, and that Podman's books are right in
+/// the next one.
+#[test]
+fn every_end_is_the_end_of_all() {
+    configured(|| {
+        ends_by(|started| drop(N1.sh(&format!("scancel {}", started.0))));
+        ends_by(|_| drop(N1.sh("pkill --exact --full 'sleep 7010'")));
+        ends_by(|started| {
+            drop(N1.sh(&format!("scontrol update jobid={} endtime=now", started.0)));
+        });
+        ends_by(|_| drop(N1.sh("systemctl restart slurmd; pkill --exact --full 'sleep 7010'")));
+        ends_by(|_| {
+            drop(N1.sh("scontrol update nodename=n1 state=down reason=test; sleep 3; scontrol update nodename=n1 state=resume"));
+        });
+        ends_with("--requeue", |started| {
+            drop(N1.sh(&format!("scontrol requeuehold {0}; scancel {0}", started.0)));
+        });
+        let books = job(
+            "podman ps --all --format '{{.Names}} {{.Status}}'; podman rm --force left; echo listed",
+        );
+        // Podman 4.3 says that it was created, after what it takes for a boot.
+        books.run().ok().says("left ").never_says("left Up").says("listed");
+    });
+}

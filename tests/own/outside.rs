@@ -1,0 +1,74 @@
+//! What a user has outside of the job: no second allocation, and no way of the session to it.
+
+use cluster_tests::{AtEnd, GO, N1};
+
+use super::{configured, job};
+
+/// Has alice's linger on, by herself, and finds a manager of hers that is no job's: `outer` begins a program in it.
+const OUTER: &str = r#"
+loginctl enable-linger
+until outer=$(for pid in $(pgrep --uid $UID --full 'systemd --user'); do
+        grep --quiet user@$UID.service /proc/$pid/cgroup && echo $pid; done) && [ -n "$outer" ] &&
+    [ -S /proc/$outer/root/run/user/$UID/systemd/private ]; do sleep 0.2; done
+outer() { XDG_RUNTIME_DIR=/proc/$outer/root/run/user/$UID DBUS_SESSION_BUS_ADDRESS= \
+    timeout 60 systemd-run --user --quiet --wait --pipe "$@"; }
+"#;
+
+/// Show that who has their own linger turned on has a manager beside the job, with next to nothing in it; that
+/// other ways lead into the job or nowhere; and that linger is off afterwards.
+#[test]
+fn there_is_no_second_allocation() {
+    configured(|| {
+        let script = format!(
+            "{OUTER}
+             echo outer in $(outer cat /proc/self/cgroup); slice=/sys/fs/cgroup$(outer cat /proc/self/cgroup | sed 's/^0:://; s,/user@.*,,')
+             echo $slice | grep --quiet user-$UID.slice || echo lost
+             echo memory=$(outer cat $slice/memory.max) tasks=$(outer cat $slice/pids.max)
+             attempt little outer dd if=/dev/zero of=/dev/null bs=10M count=1
+             attempt much outer dd if=/dev/zero of=/dev/null bs=400M count=1
+             machine() {{ timeout 60 systemd-run --machine=$(id -un)@.host --user --quiet --wait --pipe \"$@\"; }}
+             attempt machine machine dd if=/dev/zero of=/dev/null bs=400M count=1
+             for parent in user.slice /user.slice system.slice; do
+                 echo parent $(podman run --rm --network=none --cgroup-parent=$parent $image cat /proc/1/cgroup 2>/dev/null) end
+                 echo files $(podman run --rm --network=none --cgroup-manager=cgroupfs --cgroup-parent=$parent $image cat /proc/1/cgroup 2>/dev/null) end
+             done
+             podman run --rm --network=none --cgroupns=host $image cat /proc/1/cgroup | home -
+             echo over"
+        );
+        let said = job(&script).run_within(300).says("over").never_says("lost");
+        let said = said.says("outer in 0::/user.slice/user-1001.slice/user@1001.service/");
+        let said = said.says("little=0.").never_says("much=0.").never_says("machine=0.");
+        let number = |name: &str| said.value(name).parse::<u64>().unwrap();
+        assert!(number("memory=") <= 160 << 20 && number("tasks=") <= 160, "{said:#?}");
+        assert!(said.stdout.contains("MINE/step_extern/user/session/"), "{said:#?}");
+        for line in said
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with("parent ") || line.starts_with("files "))
+        {
+            println!("{line}");
+        }
+    });
+}
+
+/// Show that a user who was logged in before the job keeps what they have there, held to what the job may use, and
+/// has it free again afterwards.
+#[test]
+fn a_login_is_held_as_its_jobs_are() {
+    configured(|| {
+        let _end = AtEnd(
+            "loginctl disable-linger alice; for i in $(seq 100); do systemctl is-active --quiet user@1001 || exit 0; sleep 0.2; done"
+                .to_owned(),
+        );
+        N1.sh("loginctl enable-linger alice; until [ -S /run/user/1001/bus ]; do sleep 0.1; done")
+            .ok();
+        let limits = "cat /sys/fs/cgroup/user.slice/user-1001.slice/memory.max";
+        let before = N1.sh(limits).ok().stdout;
+        let started = job(&format!("echo it is ready; {GO}\n$box $image echo contained")).start();
+        started.wait_says("it is ready");
+        assert_eq!(N1.sh(limits).ok().stdout, "209715200\n");
+        started.go_to_its_end().says("contained\n").never_says("level=");
+        N1.waits_until(&format!("[ \"$({limits})\" = {} ]", before.trim()));
+        N1.sh("loginctl show-user alice --property=Linger").ok().says("Linger=yes");
+    });
+}
