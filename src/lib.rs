@@ -27,6 +27,10 @@ mod launch;
 #[cfg(not(test))]
 mod log_bridge;
 #[cfg(not(test))]
+mod outcome;
+#[cfg(not(test))]
 mod running;
 #[cfg(not(test))]
 mod spank;
+#[cfg(not(test))]
+mod stepd;

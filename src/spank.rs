@@ -3,23 +3,20 @@
 
 use std::env;
 use std::error::Error;
-use std::os::unix::process::ExitStatusExt;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
-use std::process::ExitStatus;
+use std::panic::set_hook;
 
-use nix::libc::{SIGKILL, SIGTERM};
 use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
-use user_session::{Job, Mark, Moment, Role, SessionKind, Sessions, StepCgroup};
+use user_session::{Job, Moment, Role};
 
-use crate::arguments::{Arguments, OnError};
 use crate::asked::{read_arguments, request, sessions, this_job, waits_for_others};
-use crate::child::as_root;
 use crate::launch::Forks;
+use crate::outcome::{Outcome, guarded};
 use crate::policy::{OPTION, Request, Wish};
 use crate::running::Running;
 use crate::step::Plan;
+use crate::stepd::{Step, begin_tasks, end_step, in_child, note_end, note_keeper};
 use crate::task::Task;
-use crate::{job, log_bridge, step, task};
+use crate::{job, log_bridge, step, stepd, task};
 
 SPANK_PLUGIN!(b"linger", RELEASE, Linger);
 
@@ -31,18 +28,12 @@ const RELEASE: u32 = release(env!("SLURM_MAJOR")) << 16 | release(env!("SLURM_MI
 /// are in no step of their own.
 const EXTERN_STEP: u32 = 0xffff_fffc;
 
-/// SLURM_BATCH_SCRIPT.
-const BATCH_SCRIPT: u32 = 0xffff_fffb;
-
-
 const fn release(digits: &str) -> u32 {
     match u32::from_str_radix(digits, 10) {
         Ok(number) => number,
         Err(_) => 0,
     }
 }
-
-type Outcome = Result<(), Box<dyn Error>>;
 
 /// The plugin in one of Slurm's processes. What a step decides as root is kept
 /// for its tasks, which are forked from it.
@@ -55,48 +46,6 @@ struct Linger {
     /// will drop it (PrologFlags=RunInJob).
     ends: bool,
     forks: Forks,
-}
-
-struct Step {
-    job: Job,
-    arguments: Arguments,
-    plan: Plan,
-    /// The mark that its tasks bear, unless leftovers are kept.
-    mark: Option<Mark>,
-    /// What is done once for all tasks is done.
-    begun: bool,
-    /// The mark that a task has.
-    marked: Option<u32>,
-    /// How they have ended.
-    end: End,
-    /// Of a task that could not enter the session: why.
-    barred: Option<String>,
-    /// It is the job's script.
-    is_script: bool,
-    /// Where Slurm has put this process, which leaves it.
-    cgroup: StepCgroup,
-}
-
-/// How the tasks of a step have ended, at worst.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
-    /// By themselves, or not yet.
-    #[default]
-    Free,
-    /// Slurm has told one to, as it does with all of a job that is cancelled.
-    Told,
-    /// Slurm, or the kernel for its memory, has killed one.
-    Killed,
-}
-
-impl End {
-    fn of(status: i32) -> Self {
-        match ExitStatus::from_raw(status).signal() {
-            Some(SIGKILL) => Self::Killed,
-            Some(SIGTERM) => Self::Told,
-            _ => Self::Free,
-        }
-    }
 }
 
 // SAFETY: the trait asks for a plugin that is fit to be called in a forked
@@ -131,7 +80,7 @@ unsafe impl Plugin for Linger {
                 take_unless_taken(spank, &mut self.ends)
             }
             Context::Remote => {
-                self.step = Some(plan_step(spank)?);
+                self.step = Some(stepd::plan(spank)?);
                 Ok(())
             }
             _ => Ok(()),
@@ -157,13 +106,9 @@ unsafe impl Plugin for Linger {
     }
 
     fn task_exit(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
-        guarded(|| {
-            let Some(step) = &mut self.step else { return Ok(()) };
-            step.end = step.end.max(End::of(spank.task_exit_status()?));
-            if step.plan == Plan::Session(SessionKind::Own) {
-                come_back(step, &self.forks)?;
-            }
-            Ok(())
+        guarded(|| match &mut self.step {
+            Some(step) => note_end(spank, step, &self.forks),
+            None => Ok(()),
         })
     }
 
@@ -225,11 +170,6 @@ unsafe impl Plugin for Linger {
     }
 }
 
-/// slurm-spank catches a panic too, but refuses every callback after it.
-fn guarded(callback: impl FnOnce() -> Outcome) -> Outcome {
-    catch_unwind(AssertUnwindSafe(callback)).unwrap_or_else(|_| Err("stopped by a bug".into()))
-}
-
 fn register_option(spank: &mut SpankHandle<'_>) -> Outcome {
     let usage = "systemd user session for the job, for rootless Podman and systemctl --user";
     spank.register_option(SpankOption::new(OPTION).takes_value("yes|no").usage(usage))?;
@@ -249,40 +189,6 @@ fn start_of_slurmd(spank: &SpankHandle<'_>) -> Outcome {
     Ok(())
 }
 
-/// A bad argument was an error at slurmd's start and in the prolog; here it is
-/// the reason why there is no session.
-fn plan_step(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
-    let job = this_job(spank)?;
-    let (arguments, plan) = match read_arguments(spank) {
-        Ok(arguments) => {
-            let sessions = sessions(&arguments);
-            note_keeper(&sessions, job, Role::Step);
-            let plan = step::plan(&arguments, &sessions, job, &request(spank)?);
-            (arguments, plan)
-        }
-        Err(problem) => {
-            let missing = Plan::Missing { cause: problem.to_string(), tell: true };
-            (Arguments::default(), missing)
-        }
-    };
-    let marks = plan != Plan::Ignore && arguments.containment.kill_leftovers;
-    let mark = marks.then(|| sessions(&arguments).mark(job));
-    let is_script = spank.job_stepid()? == BATCH_SCRIPT;
-    let cgroup = StepCgroup::default();
-    Ok(Step {
-        job,
-        arguments,
-        plan,
-        mark,
-        begun: false,
-        marked: None,
-        end: End::default(),
-        barred: None,
-        is_script,
-        cgroup,
-    })
-}
-
 /// In the extern step, which `ends` the job if that had no lease and has one now.
 fn take_unless_taken(spank: &SpankHandle<'_>, ends: &mut bool) -> Outcome {
     // A bad argument has been named in the prolog; the next step names it for the user.
@@ -294,11 +200,6 @@ fn take_unless_taken(spank: &SpankHandle<'_>, ends: &mut bool) -> Outcome {
     Ok(begun?)
 }
 
-fn note_keeper(sessions: &Sessions, job: Job, role: Role) {
-    let noted = sessions.note_keeper(job, role);
-    noted.unwrap_or_else(|error| log::error!("{job}: note its step: {error}"));
-}
-
 /// The extern step is the first on most nodes, and has no task of the user's.
 /// A bad argument has been named in the prolog.
 fn begin_extern_step(spank: &SpankHandle<'_>, forks: &Forks) -> Outcome {
@@ -306,60 +207,4 @@ fn begin_extern_step(spank: &SpankHandle<'_>, forks: &Forks) -> Outcome {
     // The steps that follow see a failure in the lease.
     let _ = step::bind(&sessions(&arguments), forks, this_job(spank)?, true);
     Ok(())
-}
-
-/// What is in the session of a step whose task was killed ends with it, as if it were in the step's cgroup: who
-/// was killed could hand no signal on to it.
-fn end_step(step: &Step) -> Outcome {
-    if step.is_script && step.plan == Plan::Session(SessionKind::Own) {
-        let (sessions, job) = (sessions(&step.arguments), step.job);
-        in_child(job, &sessions, "end its session", || {
-            Ok(job::end_of_script(&sessions, job, step.end == End::Told)?)
-        })?;
-    }
-    let (Some(id), true) = (step.marked, step.end == End::Killed) else { return Ok(()) };
-    let (sessions, job) = (sessions(&step.arguments), step.job);
-    in_child(job, &sessions, "end what a killed step left", || {
-        Ok(job::end_step(&sessions, job, id)?)
-    })
-}
-
-/// `work`, as [`as_root`] does it; what fails is in the log.
-fn in_child(job: Job, sessions: &Sessions, doing: &str, work: impl Fn() -> Outcome) -> Outcome {
-    let work = || guarded(&work).inspect_err(|error| log::error!("{error}")).is_ok();
-    let done = as_root(sessions.longest_release(), work)
-        .map_err(|error| format!("{job}: {doing}: {error}"))?;
-    if done { Ok(()) } else { Err(String::new().into()) }
-}
-
-/// The epilog of a task, which is its user's, is a child of this process: it has to be in the job.
-fn come_back(step: &Step, forks: &Forks) -> Outcome {
-    if step.is_script {
-        sessions(&step.arguments).withdraw(step.job)?;
-    }
-    Ok(forks.go_home()?)
-}
-
-/// For each task, and what concerns all of them once: they were forked from one process.
-fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step, forks: &Forks) -> Outcome {
-    let (sessions, job) = (sessions(&step.arguments), step.job);
-    // Also without a session: who lingers has one of their own.
-    if step.plan != Plan::Ignore {
-        if !step.begun {
-            step.cgroup = sessions.step_cgroup()?;
-        }
-        let held = sessions.hold_in_step(job, spank.task_pid()?, &step.cgroup);
-        held.unwrap_or_else(|error| log::error!("{job}: hold a task in its step: {error}"));
-    }
-    if std::mem::replace(&mut step.begun, true) {
-        return Ok(());
-    }
-    if let Some(mark) = step.mark {
-        step.marked = sessions.note_mark(job, spank.task_pid()?, mark).unwrap_or_else(|error| {
-            log::error!("{job}: note the mark of its tasks: {error}");
-            None
-        });
-    }
-    let confined = step::bind(&sessions, forks, job, false);
-    if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }
 }
