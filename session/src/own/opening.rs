@@ -18,7 +18,7 @@ use crate::own::open::{account, open};
 use crate::own::pause;
 use crate::own::place::Place;
 use crate::own::view::View;
-use crate::record::own::{OwnSession, Started};
+use crate::record::own::{OwnSession, Pause, Started};
 use crate::record::{self, State};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
@@ -30,9 +30,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// For the kernel to end what is left of a session before.
 const DYING: Duration = Duration::from_secs(5);
-
-/// What Podman may take for it: more than a second where it runs for the first time.
-const PAUSING: Duration = Duration::from_secs(5);
 
 /// What it takes.
 pub(crate) struct Opening<'a> {
@@ -86,7 +83,7 @@ impl Opening<'_> {
                 open(&self.becoming(&books, job, &user), place, self.launch, self.budget)?;
             let manager = Started::of(manager, &self.site.roots.proc);
             self.note(state, job, |own| own.manager = manager)?;
-            self.part(state, job, &user);
+            self.part(state, job, &user)?;
             self.note(state, job, |own| own.is_ready = true)
         });
         if let Err(error) = opened {
@@ -104,29 +101,28 @@ impl Opening<'_> {
         state.put_own(job.id, &own)
     }
 
-    /// Has each of the user's sessions have a pause process, if there are two, or a login: its own first, and without any lock of
-    /// another job's held, as the others may be doing the same. Where that fails a container may be in the wrong job.
-    fn part(&self, state: &State, job: Job, user: &User) {
+    /// Has each of the user's sessions have a pause process, if there are two, or a login: its own, and that of one
+    /// which began alone. Of those that begin now each makes its own. Without them a container might be in the wrong job.
+    fn part(&self, state: &State, job: Job, user: &User) -> Result<()> {
         let roots = &self.site.roots;
-        let found = |id: &u32| state.own(*id).ok().flatten().filter(|own| own.lives(&roots.proc));
-        let all = state.jobs().unwrap_or_default().into_iter();
-        let mut all: Vec<_> = all.filter_map(|id| Some((id, found(&id)?))).collect();
-        let is_alone = all.len() < 2 && !is_there(&roots.runtime_dir(job.uid));
+        let lives =
+            |id: &u32| state.own(*id).ok().flatten().is_some_and(|own| own.lives(&roots.proc));
+        let jobs = state.jobs().unwrap_or_default();
+        let others: Vec<_> = jobs.into_iter().filter(|id| *id != job.id && lives(id)).collect();
+        let is_alone = others.is_empty() && !is_there(&roots.runtime_dir(job.uid));
         if is_alone || !pause::is_needed(roots) {
-            return;
+            return Ok(());
         }
-        all.sort_by_key(|(id, _)| *id != job.id);
-        for (id, _) in all.into_iter().filter(|(_, own)| !own.pauses) {
-            let of = Job { id, uid: job.uid };
-            if let Err(error) = self.pause(state, of, user) {
-                log::warn!("{job}: have Podman's pause process in job {id}: {error}");
-            }
-        }
+        self.note(state, job, |own| own.pause = own.pause.max(Pause::Due))?;
+        self.pause(state, job, user, Pause::Made)?;
+        let mut others = others.into_iter().map(|id| Job { id, uid: job.uid });
+        others.try_for_each(|other| self.pause(state, other, user, Pause::Due))
     }
 
-    fn pause(&self, state: &State, job: Job, user: &User) -> Result<()> {
+    /// Unless it is at work on it already, or has one.
+    fn pause(&self, state: &State, job: Job, user: &User, unless: Pause) -> Result<()> {
         let _lock = self.lock(job)?;
-        let Some(own) = state.own(job.id)?.filter(|own| !own.pauses) else { return Ok(()) };
+        let Some(own) = state.own(job.id)?.filter(|own| own.pause < unless) else { return Ok(()) };
         let Some(cgroup) = own.cgroup.as_ref().filter(|_| own.lives(&self.site.roots.proc)) else {
             return Ok(());
         };
@@ -134,13 +130,20 @@ impl Opening<'_> {
             return Ok(());
         }
         let books = Books::of(&self.site.roots, job.uid);
-        let until = self.budget.deadline().min(Instant::now() + PAUSING);
         let cgroup = &self.site.roots.cgroup.join(cgroup).join("pause");
         let _ = fs::create_dir(cgroup);
-        let made = pause::make(&self.becoming(&books, job, user), cgroup, self.launch, until);
-        let failed = Error::file("make it in", cgroup);
-        made.map_err(|cause| failed(io::Error::other(cause)))?;
-        state.put_own(job.id, &OwnSession { pauses: true, ..own })
+        let becoming = self.becoming(&books, job, user);
+        let made = pause::make(&becoming, cgroup, self.launch, self.budget.deadline());
+        match made {
+            Ok(()) => {}
+            // It has ended meanwhile.
+            Err(_) if !own.lives(&self.site.roots.proc) => return Ok(()),
+            Err(cause) => {
+                let failed = Error::file("have Podman's pause process in", cgroup);
+                return Err(failed(io::Error::other(cause)));
+            }
+        }
+        state.put_own(job.id, &OwnSession { pause: Pause::Made, ..own })
     }
 
     fn becoming<'a>(&'a self, books: &'a Books, job: Job, user: &'a User) -> Becoming<'a> {

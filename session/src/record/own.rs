@@ -16,9 +16,8 @@ pub(crate) struct OwnSession {
     pub(crate) cgroup: Option<PathBuf>,
     /// Its manager, once that has said that it is up.
     pub(crate) manager: Option<Started>,
-    /// Podman has its pause process in it, or had.
     #[serde(default)]
-    pub(crate) pauses: bool,
+    pub(crate) pause: Pause,
     /// Tasks may enter it.
     #[serde(default)]
     pub(crate) is_ready: bool,
@@ -27,6 +26,18 @@ pub(crate) struct OwnSession {
     pub(crate) failed: Option<String>,
     /// Who opens it, and then watches over it.
     pub(crate) guard: Option<Started>,
+}
+
+/// Podman's pause process in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Pause {
+    /// None was needed: the job was alone.
+    #[default]
+    None,
+    /// Who opens the session makes one before tasks may enter it.
+    Due,
+    /// There is one, or was.
+    Made,
 }
 
 /// A process, with the time of its start: a number is used again.
