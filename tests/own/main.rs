@@ -13,7 +13,7 @@ const OWN: &str = "optional spank_linger.so log_level=debug timeout=120 grace=3 
 /// What a job of this kind may leave nowhere.
 const NOTHING_LEFT: &str = "\
     ls -d /sys/fs/cgroup/system.slice/*slurmstepd.scope/*/step_*/user/session 2>/dev/null; \
-    grep ' linger ' /proc/self/mountinfo; ls /run/spank-linger/own; \
+    grep ' linger ' /proc/self/mountinfo; ls -d /run/spank-linger/*.own 2>/dev/null; \
     pgrep --list-full --uid alice; ls -d /run/user/1001 /dev/shm/libpod_rootless_lock_1001 2>/dev/null; \
     systemctl list-units --plain --no-legend '*1001*'";
 

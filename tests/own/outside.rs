@@ -6,7 +6,7 @@ use super::{configured, job};
 
 /// Has alice's linger on, by herself, and finds a manager of hers that is no job's: `outer` begins a program in it.
 const OUTER: &str = r#"
-loginctl enable-linger
+loginctl enable-linger $(id -un)
 until outer=$(for pid in $(pgrep --uid $UID --full 'systemd --user'); do
         grep --quiet user@$UID.service /proc/$pid/cgroup && echo $pid; done) && [ -n "$outer" ] &&
     [ -S /proc/$outer/root/run/user/$UID/systemd/private ]; do sleep 0.2; done

@@ -204,6 +204,11 @@ pub(crate) fn unfinished_in(dir: &Path) -> Result<Set<u32>> {
     first_in(dir, usize::MAX, |name| name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal))
 }
 
+/// The same of names that `number` takes.
+pub(crate) fn names_in(dir: &Path, number: impl Fn(&str) -> Option<u32>) -> Result<Set<u32>> {
+    first_in(dir, usize::MAX, number)
+}
+
 fn first_in(dir: &Path, most: usize, number: impl Fn(&str) -> Option<u32>) -> Result<Set<u32>> {
     let mut found = Vec::new();
     any_name_in(dir, |name| {

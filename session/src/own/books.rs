@@ -1,9 +1,9 @@
 //! What the jobs of a user share on this node: Podman's books, in a file system that nobody but root gets to by its path.
 //!
 //! ```text
-//! /run/spank-linger/own/<uid>           the file system, private to this mount namespace
-//! /run/spank-linger/own/<uid>/books/…   the user's, brought into each of their jobs
-//! /run/spank-linger/own/<uid>/<job>     what that job's mount namespace is pinned to
+//! /run/spank-linger/<uid>.own           the file system, private to this mount namespace
+//! /run/spank-linger/<uid>.own/books/…   the user's, brought into each of their jobs
+//! /run/spank-linger/<uid>.own/<job>     what that job's mount namespace is pinned to
 //! ```
 //!
 //! systemd has none of it: a logout takes `/run/user/UID` away, whoever still needs it.
@@ -18,7 +18,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use crate::outside::crash;
 use crate::outside::files::make_private;
 use crate::own::view::{BOOKS_AT, put_tmpfs};
-use crate::record::own::above;
+use crate::record::own::shared;
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::Roots;
 
@@ -54,7 +54,7 @@ pub(crate) struct Books {
 
 impl Books {
     pub(crate) fn of(roots: &Roots, uid: u32) -> Self {
-        Self { dir: above(roots).join(uid.to_string()) }
+        Self { dir: shared(roots, uid) }
     }
 
     /// The directory of one of [`BOOKS`].
@@ -105,7 +105,6 @@ impl Books {
     /// What the kernel answered.
     pub(crate) fn begin(&self, roots: &Roots) -> Result<bool> {
         make_private(&roots.run)?;
-        make_private(&above(roots))?;
         make_private(&self.dir)?;
         let made = self.mount();
         made.map_err(Error::file("mount a file system on", &self.dir))?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::outside::proc::start;
+use crate::terms::decimal::decimal;
 use crate::terms::roots::Roots;
 
 /// `JOB.own` beside the lease. It is written before what it tells of is done.
@@ -75,7 +76,15 @@ impl Started {
     }
 }
 
-/// What the sessions of a user's jobs share is below it, by the uid.
-pub(crate) fn above(roots: &Roots) -> PathBuf {
-    roots.run.join("own")
+/// What follows a uid in the name of what the sessions of a user's jobs share.
+const SHARED: &str = ".own";
+
+/// What they share is below it.
+pub(crate) fn shared(roots: &Roots, uid: u32) -> PathBuf {
+    roots.run.join(format!("{uid}{SHARED}"))
+}
+
+/// The uid in the name of a user's leases, or of what their sessions share.
+pub(crate) fn uid_in(name: &str) -> Option<u32> {
+    decimal(name.strip_suffix(SHARED).unwrap_or(name))
 }
