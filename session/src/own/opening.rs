@@ -115,7 +115,9 @@ impl Opening<'_> {
         if is_alone || !pause::is_needed(roots) {
             return;
         }
-        all.sort_by_key(|(id, _)| *id != job.id);
+        if let Some(ours) = all.iter().position(|(id, _)| *id == job.id) {
+            all.swap(0, ours);
+        }
         for (id, _) in all.into_iter().filter(|(_, own)| !own.pauses) {
             let of = Job { id, uid: job.uid };
             if let Err(error) = self.pause(state, of, user) {
