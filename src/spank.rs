@@ -302,10 +302,13 @@ fn in_child(job: Job, sessions: &Sessions, doing: &str, work: impl Fn() -> Outco
 
 /// The epilog of a task, which is its user's, is a child of this process: it has to be in the job.
 fn come_back(step: &Step, forks: &Forks) -> Outcome {
+    let job = step.job;
     if step.is_script {
-        sessions(&step.arguments).withdraw(step.job)?;
+        let withdrawn = sessions(&step.arguments).withdraw(job);
+        withdrawn.map_err(|error| format!("{job}: take its cgroup back from its user: {error}"))?;
     }
-    Ok(forks.go_home()?)
+    forks.go_home().map_err(|error| format!("{job}: go back to its cgroup: {error}"))?;
+    Ok(())
 }
 
 /// For each task, and what concerns all of them once: they were forked from one process.
@@ -314,7 +317,8 @@ fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step, forks: &Forks) -> Outco
     // Also without a session: who lingers has one of their own.
     if step.plan != Plan::Ignore {
         if !step.begun {
-            step.cgroup = sessions.step_cgroup()?;
+            let here = sessions.step_cgroup();
+            step.cgroup = here.map_err(|error| format!("{job}: find its cgroup: {error}"))?;
         }
         let held = sessions.hold_in_step(job, spank.task_pid()?, &step.cgroup);
         held.unwrap_or_else(|error| log::error!("{job}: hold a task in its step: {error}"));
