@@ -156,14 +156,14 @@ unsafe impl Plugin for Linger {
             let arguments = read_arguments(spank).unwrap_or_default();
             let sessions = sessions(&arguments);
             if waits_for_others(spank) {
-                in_child(job, &sessions, "end what left its step", || {
-                    Ok(job::end_what_left(&sessions, job)?)
+                in_child(job, &sessions, "end what left its step", &|| {
+                    job::end_what_left(&sessions, job)
                 })?;
             }
             if !self.ends {
                 return Ok(());
             }
-            in_child(job, &sessions, "close session", || Ok(job::end(&arguments, &sessions, job)?))
+            in_child(job, &sessions, "close session", &|| job::end(&arguments, &sessions, job))
         })
     }
 
@@ -283,19 +283,22 @@ fn begin_extern_step(spank: &SpankHandle<'_>, forks: &Forks) -> Outcome {
 fn end_step(step: &Step) -> Outcome {
     if step.is_script && step.plan == Plan::Session(SessionKind::Own) {
         let (sessions, job) = (sessions(&step.arguments), step.job);
-        in_child(job, &sessions, "end its session", || Ok(job::end_of_script(&sessions, job)?))?;
+        in_child(job, &sessions, "end its session", &|| job::end_of_script(&sessions, job))?;
     }
     let (Some(id), true) = (step.marked, step.was_killed) else { return Ok(()) };
     let (sessions, job) = (sessions(&step.arguments), step.job);
-    in_child(job, &sessions, "end what a killed step left", || {
-        Ok(job::end_step(&sessions, job, id)?)
-    })
+    in_child(job, &sessions, "end what a killed step left", &|| job::end_step(&sessions, job, id))
 }
 
 /// `work`, as [`as_root`] does it; what fails is in the log.
-fn in_child(job: Job, sessions: &Sessions, doing: &str, work: impl Fn() -> Outcome) -> Outcome {
-    let work = || guarded(&work).inspect_err(|error| log::error!("{error}")).is_ok();
-    let done = as_root(sessions.longest_release(), work)
+fn in_child(
+    job: Job,
+    sessions: &Sessions,
+    doing: &str,
+    work: &dyn Fn() -> Result<(), String>,
+) -> Outcome {
+    let work = || guarded(|| Ok(work()?)).inspect_err(|error| log::error!("{error}")).is_ok();
+    let done = as_root(sessions.longest_release(), &work)
         .map_err(|error| format!("{job}: {doing}: {error}"))?;
     if done { Ok(()) } else { Err(String::new().into()) }
 }
