@@ -10,13 +10,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
 
 use crate::outside::crash;
-use crate::outside::files::make_private;
+use crate::outside::files::{make_dir, make_private};
 use crate::own::view::{BOOKS_AT, put_tmpfs};
 use crate::record::own::above;
 use crate::terms::error::{Error, Result};
@@ -95,7 +96,7 @@ impl Books {
         make_private(&self.books())?;
         BOOKS_AT.into_iter().try_for_each(|(name, _)| {
             let dir = self.book(name);
-            let made = make_dir(&dir).and_then(|()| chown(&dir, Some(uid), None));
+            let made = make_dir(&dir, Mode::S_IRWXU).and_then(|_| chown(&dir, Some(uid), None));
             made.map_err(Error::file("make", &dir))
         })
     }
@@ -137,12 +138,5 @@ impl Books {
         let device = |dir: &Path| fs::symlink_metadata(dir).map(|found| found.dev());
         let above = self.dir.parent().unwrap_or(&self.dir);
         Ok(device(&self.dir)? != device(above)?)
-    }
-}
-
-fn make_dir(dir: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
     }
 }

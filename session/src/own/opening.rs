@@ -1,6 +1,6 @@
 //! The steps of opening a job's own session, each written down before it is done: for whoever ends it after a crash.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::User;
 
 use crate::kind::Launch;
+use crate::outside::files::make_dir;
 use crate::outside::runtime_dir::is_there;
 use crate::own::books::Books;
 use crate::own::close::{end, is_frozen};
@@ -16,7 +17,7 @@ use crate::own::guard::watch;
 use crate::own::manager::Becoming;
 use crate::own::open::{account, open};
 use crate::own::pause;
-use crate::own::place::Place;
+use crate::own::place::{OPEN, Place};
 use crate::own::view::View;
 use crate::record::own::{OwnSession, Started};
 use crate::record::{self, State};
@@ -138,7 +139,7 @@ impl Opening<'_> {
         let books = Books::of(&self.site.roots, job.uid);
         let until = self.budget.deadline().min(Instant::now() + PAUSING);
         let cgroup = &self.site.roots.cgroup.join(cgroup).join("pause");
-        let _ = fs::create_dir(cgroup);
+        let _ = make_dir(cgroup, OPEN);
         let made = pause::make(&self.becoming(&books, job, user), cgroup, self.launch, until);
         let failed = Error::file("make it in", cgroup);
         made.map_err(|cause| failed(io::Error::other(cause)))?;

@@ -9,7 +9,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::chown;
 use std::path::{Component, Path, PathBuf};
 
+use nix::sys::stat::Mode;
+
 use crate::outside::crash;
+use crate::outside::files::make_dir;
 use crate::outside::text::text;
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::Roots;
@@ -23,6 +26,9 @@ const GIVEN: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.thre
 
 /// More than any session has that means well, and no more than can be searched by path: a name has 255 bytes at most.
 const MOST: [(&str, &str); 2] = [("cgroup.max.descendants", "900"), ("cgroup.max.depth", "7")];
+
+/// Of a cgroup, as Slurm and systemd make them.
+pub(crate) const OPEN: Mode = Mode::from_bits_truncate(0o755);
 
 /// Slurm's step for what belongs to the job and to no step (PrologFlags=Contain).
 const HOLDER: &str = "step_extern";
@@ -85,10 +91,8 @@ impl Place {
     pub(crate) fn make_spare(&self, roots: &Roots) -> Result<PathBuf> {
         let dir = roots.cgroup.join(&self.step).join("user/linger");
         crash::point();
-        match fs::create_dir(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(dir),
-            made => made.map_err(Error::file("make", &dir)).map(|()| dir),
-        }
+        make_dir(&dir, OPEN).map_err(Error::file("make", &dir))?;
+        Ok(dir)
     }
 
     /// Of the job, with all that is in it.
@@ -128,10 +132,7 @@ impl Place {
         self.enable(roots)?;
         let session = roots.cgroup.join(self.session());
         crash::point();
-        match fs::create_dir(&session) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.map_err(Error::file("make", &session))?,
-        }
+        make_dir(&session, OPEN).map_err(Error::file("make", &session))?;
         let kill = session.join("cgroup.kill");
         fs::metadata(&kill).map_err(Error::file("find (Linux 5.14)", &kill))?;
         MOST.iter().try_for_each(|(name, most)| write(&session.join(name), most))
