@@ -13,11 +13,12 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::MsFlags;
 use nix::sys::stat::Mode;
 
 use crate::outside::crash;
 use crate::outside::files::{make_dir, make_private};
+use crate::outside::mounts::{mount, take_off};
 use crate::own::view::{BOOKS_AT, put_tmpfs};
 use crate::record::own::above;
 use crate::terms::error::{Error, Result};
@@ -65,7 +66,7 @@ impl Books {
     pub(crate) fn unpin(&self, job: u32) {
         for file in [self.pin(job), self.lock(job)] {
             crash::point();
-            let _ = umount2(&file, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+            let _ = take_off(&file);
             let _ = fs::remove_file(&file);
         }
     }
@@ -112,7 +113,7 @@ impl Books {
     pub(crate) fn remove(&self) -> Result<()> {
         for _ in 0..MOST_MOUNTS {
             crash::point();
-            if umount2(&self.dir, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_err() {
+            if take_off(&self.dir).is_err() {
                 break;
             }
         }
@@ -130,8 +131,7 @@ impl Books {
             put_tmpfs(&self.dir, OPTIONS)?;
         }
         crash::point();
-        let none: Option<&Path> = None;
-        Ok(mount(none, &self.dir, none, MsFlags::MS_PRIVATE, none)?)
+        mount(Path::new(""), &self.dir, "", MsFlags::MS_PRIVATE, "")
     }
 
     fn is_mounted(&self) -> io::Result<bool> {

@@ -11,13 +11,13 @@ use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::AtFlags;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, fchownat};
 
 use crate::outside::files::make_dir;
-use crate::outside::mounts::hold;
+use crate::outside::mounts::{hold, mount, take_off};
 use crate::own::books::{Books, OPTIONS};
 use crate::own::place::OPEN;
 use crate::terms::error::{Error, Result};
@@ -123,7 +123,7 @@ impl View<'_> {
     pub(crate) fn show(&self, session: &Path) -> Result<()> {
         let usual = self.usual_cgroup();
         // Of a session before, whose cgroup is gone.
-        let _ = umount2(&usual, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+        let _ = take_off(&usual);
         cover(session, &usual).map_err(Error::file("show the job's session at", &usual))
     }
 
@@ -162,17 +162,15 @@ fn by_descriptor(file: &impl AsFd) -> PathBuf {
 }
 
 fn propagate(how: MsFlags) -> io::Result<()> {
-    let none: Option<&Path> = None;
-    Ok(mount(none, "/", none, how | MsFlags::MS_REC, none)?)
+    mount(Path::new(""), Path::new("/"), "", how | MsFlags::MS_REC, "")
 }
 
 /// A file system in memory, of the job's.
 pub(crate) fn put_tmpfs(dir: &Path, options: &str) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    Ok(mount(Some("linger"), dir, Some("tmpfs"), flags, Some(options))?)
+    mount(Path::new("linger"), dir, "tmpfs", flags, options)
 }
 
 pub(crate) fn cover(with: &Path, at: &Path) -> io::Result<()> {
-    let none: Option<&Path> = None;
-    Ok(mount(Some(with), at, none, MsFlags::MS_BIND, none)?)
+    mount(with, at, "", MsFlags::MS_BIND, "")
 }
