@@ -86,19 +86,19 @@ impl Opening<'_> {
             let manager =
                 open(&self.becoming(&books, job, &user), place, self.launch, self.budget)?;
             let manager = Started::of(manager, &self.site.roots.proc);
-            self.note(state, job, |own| own.manager = manager)?;
+            self.note(state, job, &|own| own.manager = manager)?;
             self.part(state, job, &user);
-            self.note(state, job, |own| own.is_ready = true)
+            self.note(state, job, &|own| own.is_ready = true)
         });
         if let Err(error) = opened {
             let cgroup = self.site.roots.cgroup.join(place.session());
             let _ = end(&cgroup, Instant::now() + DYING);
-            let _ = self.note(state, job, |own| own.failed = Some(error.to_string()));
+            let _ = self.note(state, job, &|own| own.failed = Some(error.to_string()));
         }
     }
 
     /// With the job's lock: the guard of another job may note that there is a pause process.
-    fn note(&self, state: &State, job: Job, change: impl FnOnce(&mut OwnSession)) -> Result<()> {
+    fn note(&self, state: &State, job: Job, change: &dyn Fn(&mut OwnSession)) -> Result<()> {
         let _lock = self.lock(job)?;
         let Some(mut own) = state.own(job.id)? else { return Ok(()) };
         change(&mut own);

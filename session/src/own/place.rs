@@ -4,8 +4,10 @@
 //! of the job's cgroup the file by which a process is moved between two below it: the kernel asks for that of
 //! their common ancestor. No limit file ever does.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::chown;
 use std::path::{Component, Path, PathBuf};
 
@@ -51,17 +53,17 @@ impl Place {
     /// `…/slurmstepd.scope/job_42/step_extern/slurm`.
     pub(crate) fn of(listed: &str) -> Option<Self> {
         let path = listed.lines().find_map(|line| line.strip_prefix("0::/"))?;
-        let parts: Vec<_> = Path::new(path).components().collect();
-        if !parts.iter().all(|part| matches!(part, Component::Normal(_))) {
+        let path = Path::new(path);
+        if !path.components().all(|part| matches!(part, Component::Normal(_))) {
             return None;
         }
-        let is_scope = |part: &Component<'_>| {
-            part.as_os_str().to_str().is_some_and(|name| name.ends_with("slurmstepd.scope"))
-        };
-        let at = parts.iter().position(is_scope)?;
-        let upto = |count: usize| parts.get(..count).map(|parts| parts.iter().collect::<PathBuf>());
-        let step = upto(at + 3)?;
-        Some(Self { scope: upto(at + 1)?, job: upto(at + 2)?, session_in: step.clone(), step })
+        let is_scope = |dir: &Path| dir.as_os_str().as_bytes().ends_with(b"slurmstepd.scope");
+        let is_step = |dir: &&Path| dir.ancestors().nth(2).is_some_and(is_scope);
+        // The highest: whatever a user calls what is theirs below it.
+        let step = path.ancestors().filter(is_step).last()?;
+        let job = step.parent()?;
+        let [scope, job, step] = [job.parent()?, job, step].map(Path::to_owned);
+        Some(Self { scope, job, session_in: step.clone(), step })
     }
 
     /// That of this process.
@@ -164,7 +166,7 @@ impl Place {
     }
 
     fn is_holder(&self) -> bool {
-        self.step.ends_with(HOLDER)
+        self.step.file_name() == Some(OsStr::new(HOLDER))
     }
 }
 
@@ -193,6 +195,8 @@ mod tests {
             let session = format!("{scope}/{job}/{step}/user/session");
             assert_eq!(place.session(), Path::new(&session));
         }
+        let place = Place::of("0::/x_slurmstepd.scope/a/b/user/slurmstepd.scope/c/d").unwrap();
+        assert_eq!(place.session(), Path::new("x_slurmstepd.scope/a/b/user/session"));
         for other in
             ["", "0::/user.slice", "0::/x/slurmstepd.scope/job_1", "0::/../slurmstepd.scope/a/b/c"]
         {
