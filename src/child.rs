@@ -26,14 +26,14 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// it shuts X11 forwarding down, and the process has the user's effective ids for
 /// that. A child is out of that thread's reach. Answers with whether it did it.
 /// One that takes much longer than `longest` is killed.
-pub(crate) fn as_root(longest: Duration, work: impl Fn() -> bool) -> Result<bool, String> {
-    let mut ended = once(longest, &work)?;
+pub(crate) fn as_root(longest: Duration, work: &dyn Fn() -> bool) -> Result<bool, String> {
+    let mut ended = once(longest, work)?;
     // In the moment before it has left the step's cgroup slurmd may have killed it.
     for _ in 0..AGAIN {
         if !matches!(ended, WaitStatus::Signaled(_, Signal::SIGKILL, _)) {
             break;
         }
-        ended = once(longest, &work)?;
+        ended = once(longest, work)?;
     }
     match ended {
         WaitStatus::Exited(_, code) => Ok(code == 0),
@@ -41,7 +41,7 @@ pub(crate) fn as_root(longest: Duration, work: impl Fn() -> bool) -> Result<bool
     }
 }
 
-fn once(longest: Duration, work: impl Fn() -> bool) -> Result<WaitStatus, String> {
+fn once(longest: Duration, work: &dyn Fn() -> bool) -> Result<WaitStatus, String> {
     // SAFETY: the handlers of the C library and of Slurm's log leave their locks usable in
     // the child, which ends without running anything else of this process.
     match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {

@@ -121,14 +121,14 @@ unsafe impl Plugin for Linger {
             let arguments = read_arguments(spank).unwrap_or_default();
             let sessions = sessions(&arguments);
             if waits_for_others(spank) {
-                in_child(job, &sessions, "end what left its step", || {
-                    Ok(job::end_what_left(&sessions, job)?)
+                in_child(job, &sessions, "end what left its step", &|| {
+                    job::end_what_left(&sessions, job)
                 })?;
             }
             if !self.ends {
                 return Ok(());
             }
-            in_child(job, &sessions, "close session", || Ok(job::end(&arguments, &sessions, job)?))
+            in_child(job, &sessions, "close session", &|| job::end(&arguments, &sessions, job))
         })
     }
 

@@ -1,9 +1,9 @@
 //! Files and directories that only root may have written.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc::O_NOFOLLOW;
 use nix::sys::stat::Mode;
+use nix::unistd::mkdir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::outside::crash;
@@ -43,12 +44,19 @@ pub(crate) fn make_private(dir: &Path) -> Result<()> {
         return check_private(dir, &found);
     }
     crash::point();
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Or the last to leave has just removed it: the caller begins anew.
-            look_at(dir)?.map_or(Ok(()), |found| check_private(dir, &found))
-        }
-        made => made.map_err(Error::file("make", dir)),
+    if make_dir(dir, Mode::S_IRWXU).map_err(Error::file("make", dir))? {
+        return Ok(());
+    }
+    // Or the last to leave has just removed it: the caller begins anew.
+    look_at(dir)?.map_or(Ok(()), |found| check_private(dir, &found))
+}
+
+/// Answers with whether it is new: there may be something of its name. The standard library's brings the making of
+/// all directories above with it.
+pub(crate) fn make_dir(dir: &Path, mode: Mode) -> io::Result<bool> {
+    match mkdir(dir, mode) {
+        Err(Errno::EEXIST) => Ok(false),
+        made => Ok(made.map(|()| true)?),
     }
 }
 
