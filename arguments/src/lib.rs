@@ -173,7 +173,8 @@ pub fn parse<'a>(given: impl IntoIterator<Item = &'a str>) -> Result<Arguments, 
 /// A job's own session ends with the job, whatever comes next. keep=0 says so.
 fn require_one_kind(Arguments { kind, keep, .. }: &Arguments) -> Result<(), String> {
     if *kind == SessionKind::Own && !keep.is_zero() {
-        let cure = "not with session=job, whose sessions end with their jobs; leave out one of the two";
+        let cure =
+            "not with session=job, whose sessions end with their jobs; leave out one of the two";
         return Err(wrong(&format!("keep={}", keep.as_secs()), cure));
     }
     Ok(())

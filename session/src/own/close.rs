@@ -106,6 +106,6 @@ pub(crate) fn is_populated(cgroup: &Path) -> bool {
     text(&cgroup.join("cgroup.events")).is_ok_and(|events| events.contains("populated 1"))
 }
 
-fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
 }
