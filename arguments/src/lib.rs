@@ -151,8 +151,8 @@ const NAMES: &str = "a list of names, separated by commas";
 /// Reads the arguments of the plugin's line in plugstack.conf.
 ///
 /// # Errors
-/// The first argument that is unknown, repeated or has a bad value, with what
-/// would be right.
+/// The first argument that is unknown, repeated or has a bad value, or one that is not for
+/// this kind of session, with what would be right.
 pub fn parse<'a>(given: impl IntoIterator<Item = &'a str>) -> Result<Arguments, String> {
     let mut arguments = Arguments::default();
     let mut seen = Vec::new();
@@ -166,7 +166,18 @@ pub fn parse<'a>(given: impl IntoIterator<Item = &'a str>) -> Result<Arguments, 
             .ok_or_else(|| wrong(argument, &format!("{name} takes {}", key.takes)))?;
         seen.push(name);
     }
+    require_one_kind(&arguments)?;
     Ok(arguments)
+}
+
+/// A job's own session ends with the job, whatever comes next. keep=0 says so.
+fn require_one_kind(Arguments { kind, keep, .. }: &Arguments) -> Result<(), String> {
+    if *kind == SessionKind::Own && !keep.is_zero() {
+        let cure =
+            "not with session=job, whose sessions end with their jobs; leave out one of the two";
+        return Err(wrong(&format!("keep={}", keep.as_secs()), cure));
+    }
+    Ok(())
 }
 
 fn unknown(argument: &str) -> String {
@@ -364,5 +375,18 @@ mod tests {
             assert!(error.contains(named) && error.contains(cure), "{given}: {error}");
         }
         assert!(parse(["mode=off", "mode=off"]).unwrap_err().contains("twice"));
+    }
+
+    /// Show that a session of one job alone cannot be kept for the next, in whatever order the two are given, and that
+    /// nothing is wrong with not keeping it.
+    #[test]
+    fn a_jobs_own_session_is_not_kept() {
+        let expected = "plugstack.conf: argument 'keep=60': not with session=job, whose sessions end with their jobs; \
+            leave out one of the two";
+        for given in [["keep=60", "session=job"], ["session=job", "keep=60"]] {
+            assert_eq!(parse(given), Err(expected.to_owned()));
+        }
+        assert_eq!(parse(["session=job", "keep=0"]).unwrap().kind, SessionKind::Own);
+        assert_eq!(parse(["session=manager", "keep=60"]).unwrap().keep.as_secs(), 60);
     }
 }

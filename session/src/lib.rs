@@ -31,6 +31,8 @@ pub use leases::sessions::Sessions;
 pub use leases::stale::Stale;
 pub use limits::amounts::Limits;
 pub use outside::runtime_dir::{Viewpoint, check as check_live, check_manager};
+pub use own::manager::SYSTEMD as MANAGERS;
+pub use own::strays::Stray;
 pub use record::Lease;
 pub use terms::error::{Error, NotLive, Problem, Result};
 pub use terms::job::{Job, Moment, Role};

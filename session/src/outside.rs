@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod bus;
+pub(crate) mod counted;
 pub(crate) mod crash;
 pub(crate) mod dying;
 #[cfg(test)]

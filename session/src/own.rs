@@ -16,5 +16,6 @@ pub(crate) mod opening;
 pub(crate) mod pause;
 pub(crate) mod place;
 pub(crate) mod ready;
+pub(crate) mod strays;
 pub(crate) mod usage;
 pub(crate) mod view;

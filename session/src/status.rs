@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::limits::amounts::Limits;
 use crate::outside::account::escape;
+use crate::outside::counted::{cpu_time, number};
 use crate::outside::runtime_dir::{Viewpoint, check, check_manager, is_there};
-use crate::outside::text::text;
 use crate::record::keepers::{Keeper, is_over};
 use crate::record::{self, Lease, State, Undo};
 use crate::shared::keep::left;
@@ -22,6 +22,9 @@ use crate::terms::roots::Roots;
 use crate::terms::set::Set;
 use crate::terms::site::Means;
 
+mod own;
+pub use own::{OwnState, OwnUsage, OwnView, Peaks};
+
 /// One job's lease.
 #[derive(Debug)]
 pub struct LeaseView {
@@ -31,6 +34,8 @@ pub struct LeaseView {
     pub lease: Result<Lease>,
     /// What the job may use, once that is known.
     pub limits: Option<Allowance>,
+    /// The session that is the job's alone.
+    pub own: Option<OwnView>,
     /// Slurm's processes that were noted for it.
     pub keepers: Vec<KeeperView>,
     /// Its session is being opened.
@@ -116,13 +121,14 @@ pub fn users_with_sessions(roots: &Roots) -> Set<u32> {
 pub fn leases(roots: &Roots, uid: u32) -> Result<Vec<LeaseView>> {
     let state = record::state(roots, uid);
     let is_locked = state.is_locked();
-    let view = |job| LeaseView::of(&state, job, is_locked, &roots.proc).transpose();
+    let view = |job| LeaseView::of(&state, job, is_locked, roots).transpose();
     state.jobs()?.into_iter().filter_map(view).collect()
 }
 
 impl LeaseView {
     /// None where the job's epilog came between.
-    fn of(state: &State, job: u32, is_locked: bool, proc: &Path) -> Result<Option<Self>> {
+    fn of(state: &State, job: u32, is_locked: bool, roots: &Roots) -> Result<Option<Self>> {
+        let proc = &roots.proc;
         let keepers = state.keepers(job)?;
         let Some(lease) = state.lease(job).transpose() else { return Ok(None) };
         let is_over = is_over(&keepers, false, proc);
@@ -130,7 +136,8 @@ impl LeaseView {
         let limits = state.limits(job).ok().flatten().as_ref().map(Allowance::from);
         let is_opening = is_locked
             && matches!(&lease, Ok(Lease::Failed { cause, .. }) if cause == record::INTERRUPTED);
-        Ok(Some(Self { job, lease, limits, keepers, is_opening, is_over }))
+        let own = OwnView::of(state, job, roots);
+        Ok(Some(Self { job, lease, limits, own, keepers, is_opening, is_over }))
     }
 }
 
@@ -191,21 +198,13 @@ pub fn caps(roots: &Roots, uid: u32) -> Result<Allowance> {
 #[must_use]
 pub fn usage(roots: &Roots, uid: u32) -> Usage {
     let slice = roots.slice(uid);
-    let number = |file: &str| decimal(read(&slice, file)?.trim());
-    let micros = |stat: String| {
-        let mut rows = stat.lines().filter_map(|line| line.split_once(' '));
-        decimal(rows.find(|(name, _)| *name == "usage_usec")?.1)
-    };
+    let of = |file| number(&slice, file);
     Usage {
-        memory: number("memory.current"),
-        swap: number("memory.swap.current"),
-        tasks: number("pids.current"),
-        cpu: read(&slice, "cpu.stat").and_then(micros).map(Duration::from_micros),
+        memory: of("memory.current"),
+        swap: of("memory.swap.current"),
+        tasks: of("pids.current"),
+        cpu: cpu_time(&slice),
     }
-}
-
-fn read(dir: &Path, file: &str) -> Option<String> {
-    text(&dir.join(file)).ok()
 }
 
 impl From<&Limits> for Allowance {

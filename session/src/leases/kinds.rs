@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use crate::kind::{Kind, On, Wait};
+use crate::own::books::Books;
 use crate::own::kind::Own;
+use crate::own::strays::has_any;
 use crate::shared::kind::Shared;
 use crate::slice::confine::confine;
 use crate::terms::error::{Result, all};
+use crate::terms::roots::Roots;
 use crate::terms::site::{SessionKind, Site};
 
 // A session of all jobs alone can be kept for the next one.
 pub(crate) use crate::shared::keep::{is_due, left as kept_for};
+
+// One of a single job's can be there without a record, and what it shares with others without a job.
+pub(crate) use crate::own::strays::{Stray, end as end_stray, find as strays};
 
 /// All of them.
 const ALL: [SessionKind; 2] = [SessionKind::Shared, SessionKind::Own];
@@ -31,6 +37,11 @@ pub(crate) fn longest_end(site: &Site) -> Duration {
 /// And the end of what a job left in it.
 pub(crate) fn longest_end_left(site: &Site) -> Duration {
     ALL.iter().map(|kind| of(*kind).longest_end_left(site)).max().unwrap_or_default()
+}
+
+/// Whether there is what jobs with sessions of their own share, and no such session.
+pub(crate) fn has_unused_books(roots: &Roots, uid: u32) -> bool {
+    Books::of(roots, uid).exist() && !has_any(roots, uid)
 }
 
 /// Undoes what no job holds any more, and holds the slice to the jobs that there are: each of them

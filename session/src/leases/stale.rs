@@ -1,9 +1,9 @@
 //! The sweep that an admin asks for: what it would do, and doing it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::kind::{On, Wait};
-use crate::leases::kinds;
+use crate::kind::{DYING, On, Wait};
+use crate::leases::kinds::{self, Stray};
 use crate::leases::sessions::Sessions;
 use crate::leases::sweep::{drop_unended, jobs_that_are_over, undo_unheld};
 use crate::outside::bus::Bus;
@@ -27,6 +27,8 @@ pub struct Stale {
     pub before: Option<Before>,
     /// No job holds the session then: the slice is as it was before its first cap.
     pub uncaps: bool,
+    /// No job holds a session then: what Podman has written down for jobs with sessions of their own goes.
+    pub books: bool,
     /// No job holds the session, and it is kept for so long.
     pub kept: Option<Duration>,
 }
@@ -35,7 +37,7 @@ impl Stale {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.jobs.is_empty() && self.before.is_none() && !self.uncaps
+        self.jobs.is_empty() && self.before.is_none() && !self.uncaps && !self.books
     }
 
     /// Whether all there is to do is to end a keep whose time is not over.
@@ -74,6 +76,22 @@ impl Sessions {
     pub fn sweep_user(&self, uid: u32) -> Result<()> {
         let budget = Budget::starting_now(self.site.timeout);
         sweep_all(&mut Bus::new(&self.site.roots, budget), &self.site, uid, budget)
+    }
+
+    /// The sessions of single jobs on this node of which nothing is written down. Changes nothing.
+    ///
+    /// # Errors
+    /// When what is written down cannot be read: it is root's.
+    pub fn strays(&self) -> Result<Vec<Stray>> {
+        kinds::strays(&self.site.roots)
+    }
+
+    /// Ends one of them, if its job still is over.
+    ///
+    /// # Errors
+    /// Why that could not be done.
+    pub fn end_stray(&self, stray: &Stray) -> Result<()> {
+        kinds::end_stray(&self.site.roots, stray, Instant::now() + DYING)
     }
 
     /// Closes the session of this user if it is kept and its time is over, or its
@@ -139,7 +157,8 @@ fn stale(site: &Site, uid: u32, state: &State) -> Result<Stale> {
     }
     let before = state.undo()?.as_ref().map(Before::of);
     let (uncaps, kept) = (state.capped().is_some(), kinds::kept_for(&site.roots, state));
-    Ok(Stale { jobs, before, uncaps, kept, is_busy: false })
+    let books = kinds::has_unused_books(&site.roots, uid);
+    Ok(Stale { jobs, before, uncaps, books, kept, is_busy: false })
 }
 
 fn sweep_all(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
@@ -153,6 +172,9 @@ fn sweep_all(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::outside::fake::{Ask, Scripted, site};
     use crate::outside::proc::show_this_process;
@@ -205,6 +227,34 @@ mod tests {
         assert!(sessions.stale(UID).unwrap().is_nothing());
         let jobs = record::state(&sessions.site.roots, UID).jobs().unwrap();
         assert_eq!(jobs.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    }
+
+    /// Show that what jobs with sessions of their own share goes with the last of them, and is told of where only that
+    /// is left; and that it stays while such a session is there, if nothing is written down of it.
+    #[test]
+    fn books_without_a_job_are_removed() {
+        let (_dir, sessions) = node();
+        let roots = &sessions.site.roots;
+        let books = roots.run.join(format!("own/{UID}"));
+        std::fs::create_dir_all(&books).unwrap();
+        let expected = Stale { books: true, ..Stale::default() };
+        assert_eq!(sessions.stale(UID).unwrap(), expected);
+        assert!(!expected.is_nothing());
+        let me = nix::unistd::getuid().as_raw();
+        let session = "system.slice/slurmstepd.scope/job_7/step_extern/user/session";
+        std::fs::create_dir_all(roots.run.join(format!("own/{me}"))).unwrap();
+        std::fs::create_dir_all(roots.cgroup.join(session)).unwrap();
+        assert!(sessions.stale(me).unwrap().is_nothing());
+        for dir in [&roots.run, &roots.run.join("own"), &books] {
+            std::fs::set_permissions(dir, Permissions::from_mode(0o700)).unwrap();
+        }
+        sweep(&sessions, []);
+        assert!(!books.exists());
+        let state = record::lock(roots, UID, budget()).unwrap();
+        add(&state, 7, true);
+        std::fs::create_dir(&books).unwrap();
+        drop(state);
+        assert!(sessions.stale(UID).unwrap().is_nothing());
     }
 
     /// Show that with the last lease linger is told to be put back, and is.

@@ -111,6 +111,6 @@ fn is_so(cgroup: &Path, what: &str) -> bool {
     events.is_ok_and(|events| events.lines().any(|line| line == what))
 }
 
-fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
 }

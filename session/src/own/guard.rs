@@ -37,7 +37,7 @@ pub(crate) fn watch(roots: &Roots, place: &Place) {
 
 /// Whether a process of root's is in it, or cannot be searched for. Of those that are `known` not to be root's none
 /// becomes so: a program that is setuid has its user's as the real one.
-fn has_roots(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> bool {
+pub(crate) fn has_roots(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> bool {
     let Some(all) = pids_in(session) else { return true };
     let now: Vec<_> = all.into_iter().map(|(pid, _)| pid).collect();
     let is_new = |pid: &&i32| !known.contains(pid);

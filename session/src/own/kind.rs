@@ -18,7 +18,7 @@ use crate::own::close::{ask, end, has_step, is_populated, kill_steps, remove_ste
 use crate::own::enter::{enter, namespace, require_outside};
 use crate::own::opening::Opening;
 use crate::own::place::{Place, give};
-use crate::own::usage::Usage;
+use crate::own::usage::Peaks;
 use crate::record::own::OwnSession;
 use crate::record::{self, Lease};
 use crate::terms::budget::Budget;
@@ -216,10 +216,10 @@ fn asked(site: &Site, own: &OwnSession, cgroup: &Path, grace: Duration) {
 
 fn ended(site: &Site, job: Job, own: &OwnSession, cgroup: &Path, dying: Duration) -> Result<()> {
     // By who removes it: the end of the script, or of the job.
-    let usage = cgroup.exists().then(|| Usage::of(cgroup));
+    let used = cgroup.exists().then(|| Peaks::of(cgroup));
     let ended = end(cgroup, Instant::now() + dying);
-    if let (Some(usage), Ok(())) = (usage, &ended) {
-        log::info!("{job}: its session has ended: it used {usage}");
+    if let (Some(used), Ok(())) = (used, &ended) {
+        log::info!("{job}: its session has ended: it used {used}");
     }
     if let Some(guard) = own.guard {
         signal(&site.roots.proc, guard, Signal::KILL);

@@ -19,7 +19,7 @@ use crate::terms::error::{Error, Result};
 use crate::terms::roots::Roots;
 
 /// systemd's own place for it (systemd 247 to 262; without merged /usr it is in /lib).
-const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+pub const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
 
 /// Where a user's programs are: a manager has no shell that says so.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";

@@ -2,31 +2,29 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::outside::text::text;
-use crate::terms::decimal::decimal;
+use crate::outside::counted::{cpu_time, number};
 
 /// Of all that was ever in it. None where the kernel does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub struct Peaks {
     /// Bytes at most (memory.peak, Linux 5.19).
-    memory: Option<u64>,
-    /// Microseconds of CPU time (cpu.stat).
-    cpu: Option<u64>,
+    pub memory: Option<u64>,
     /// Processes and threads at most (pids.peak, Linux 6.1).
-    tasks: Option<u64>,
+    pub tasks: Option<u64>,
+    /// CPU time.
+    pub cpu: Option<Duration>,
 }
 
-impl Usage {
+impl Peaks {
     pub(crate) fn of(cgroup: &Path) -> Self {
-        let number = |name: &str| decimal(text(&cgroup.join(name)).ok()?.trim());
-        let stat = text(&cgroup.join("cpu.stat")).unwrap_or_default();
-        let cpu = stat.lines().find_map(|line| decimal(line.strip_prefix("usage_usec ")?));
-        Self { memory: number("memory.peak"), cpu, tasks: number("pids.peak") }
+        let of = |file| number(cgroup, file);
+        Self { memory: of("memory.peak"), tasks: of("pids.peak"), cpu: cpu_time(cgroup) }
     }
 }
 
-impl fmt::Display for Usage {
+impl fmt::Display for Peaks {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut comma = "";
         if let Some(bytes) = self.memory {
@@ -38,7 +36,9 @@ impl fmt::Display for Usage {
             comma = ", ";
         }
         match self.cpu {
-            Some(cpu) => write!(out, "{comma}{}.{} s of CPU", cpu / 1_000_000, cpu / 100_000 % 10),
+            Some(cpu) => {
+                write!(out, "{comma}{}.{} s of CPU", cpu.as_secs(), cpu.subsec_millis() / 100)
+            }
             None => Ok(()),
         }
     }
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn what_is_counted_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let told = || Usage::of(dir.path()).to_string();
+        let told = || Peaks::of(dir.path()).to_string();
         assert_eq!(told(), "");
         fs::write(dir.path().join("cpu.stat"), "nice_usec 1\nusage_usec 12340000\n").unwrap();
         assert_eq!(told(), "12.3 s of CPU");

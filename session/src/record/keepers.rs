@@ -125,6 +125,13 @@ pub(crate) fn may_work<'a>(keepers: impl IntoIterator<Item = &'a Keeper>, proc: 
     keepers.into_iter().any(|keeper| !keeper.is_seen_from(here) || keeper.lives(proc))
 }
 
+/// Those of them that are seen to live.
+pub(crate) fn at_work(keepers: &[Keeper], proc: &Path) -> Vec<u32> {
+    let Some(here) = namespace(proc) else { return Vec::new() };
+    let lives = |keeper: &&Keeper| keeper.is_seen_from(here) && keeper.lives(proc);
+    keepers.iter().filter(lives).map(|keeper| keeper.pid).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,8 +26,12 @@ fn leases_are_seen() {
     );
     put(&of_user.join("12.keepers"), "extern 77 1\n");
     put(&of_user.join("13"), "{");
+    put(&of_user.join("14"), r#"{"version":1,"state":"open","kind":"own"}"#);
+    put(&of_user.join("14.own"), "{");
     let seen = leases(&roots, UID).unwrap();
-    let [open, broken] = &seen[..] else { panic!("{seen:?}") };
+    let [open, broken, own] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!(own.own.as_ref().unwrap().state, OwnState::Unreadable);
+    assert!(open.own.is_none() && broken.own.is_none());
     let limits = open.limits.as_ref().unwrap();
     assert_eq!((limits.memory, limits.cpus.as_deref()), (Some(1024), Some("0-1")));
     assert_eq!(limits.denied_devices, ["char 4:60"]);
