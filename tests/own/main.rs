@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod ends;
+mod mixes;
 mod outside;
 
 use cluster_tests::{Batch, GO, N1};
