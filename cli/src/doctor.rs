@@ -2,6 +2,7 @@
 
 mod account;
 mod elf;
+mod own;
 mod plugin;
 mod podman;
 mod session;
@@ -88,8 +89,9 @@ fn examine(node: &Node, name: Option<&str>) -> Vec<Finding> {
     let slurm = Slurm::of(node);
     let mut findings = slurm::checks(node, &slurm);
     findings.extend(plugin::checks(node, &slurm));
-    findings.extend(system::checks(node));
-    findings.extend(systemd::checks(node));
+    findings.extend(system::checks(node, &slurm));
+    findings.extend(own::checks(node, &slurm));
+    findings.extend(systemd::checks(node, &slurm));
     match User::find(node, name) {
         Ok(Some(user)) => findings.extend(user::checks(node, &slurm, &user)),
         Ok(None) => {}
