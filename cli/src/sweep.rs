@@ -21,7 +21,9 @@ pub(crate) fn run(node: &Node, dry_run: bool) -> Outcome {
     let mut told = Told::default();
     match sessions.strays() {
         Ok(strays) => {
-            strays.iter().for_each(|one| told.add("", end_stray(&sessions, one, dry_run)))
+            for one in &strays {
+                told.add("", end_stray(&sessions, one, dry_run));
+            }
         }
         Err(error) => told.add("", (String::new(), Err(error.to_string()))),
     }
