@@ -2,6 +2,8 @@
 
 mod account;
 mod elf;
+mod inside;
+mod own;
 mod plugin;
 mod podman;
 mod session;
@@ -88,8 +90,9 @@ fn examine(node: &Node, name: Option<&str>) -> Vec<Finding> {
     let slurm = Slurm::of(node);
     let mut findings = slurm::checks(node, &slurm);
     findings.extend(plugin::checks(node, &slurm));
-    findings.extend(system::checks(node));
-    findings.extend(systemd::checks(node));
+    findings.extend(system::checks(node, &slurm));
+    findings.extend(own::checks(node, &slurm));
+    findings.extend(systemd::checks(node, &slurm));
     match User::find(node, name) {
         Ok(Some(user)) => findings.extend(user::checks(node, &slurm, &user)),
         Ok(None) => {}
@@ -201,10 +204,15 @@ pub(crate) mod tests {
         assert_finding(unknown.last().unwrap(), State::Fail, &["no-such-user", "getent"]);
     }
 
-    /// The names of all checks that there are.
+    /// The names of all checks that there are, whatever sessions jobs have.
     pub(crate) fn all_checks() -> BTreeSet<String> {
-        let findings = examine(&plugin::tests::healthy().node, Some("root"));
-        findings.iter().map(|finding| finding.check.to_owned()).collect()
+        let shared = plugin::tests::healthy();
+        let own = plugin::tests::healthy()
+            .with("/etc/slurm/plugstack.conf", "optional spank_linger.so session=job\n")
+            .with("/sys/fs/cgroup/cgroup.controllers", "memory\n")
+            .with("/run/spank-linger/0/12", r#"{"version":1,"state":"open","kind":"own"}"#);
+        let findings = [shared, own].into_iter().flat_map(|it| examine(&it.node, Some("root")));
+        findings.map(|finding| finding.check.to_owned()).collect()
     }
 
     /// Show that the documented example has the fields that are printed.

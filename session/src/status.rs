@@ -5,10 +5,11 @@
 //! for everybody.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits::amounts::Limits;
+use crate::limits::read::job_cgroup;
 use crate::outside::account::escape;
 use crate::outside::counted::{cpu_time, number};
 use crate::outside::runtime_dir::{Viewpoint, check, check_manager, is_there};
@@ -18,7 +19,7 @@ use crate::shared::keep::left;
 use crate::terms::decimal::decimal;
 use crate::terms::error::{Error, NotLive, Result};
 use crate::terms::job::Role;
-use crate::terms::roots::Roots;
+use crate::terms::roots::{Roots, manager};
 use crate::terms::set::Set;
 use crate::terms::site::Means;
 
@@ -186,18 +187,26 @@ pub fn check_session(roots: &Roots, uid: u32, seen_by: Viewpoint) -> Result<(), 
     check_manager(&roots.slice(uid), uid)
 }
 
-/// What the kernel holds the user's slice to.
+/// What the kernel holds the user's slice to; in a task of a job with a session of its own, the job.
 ///
 /// # Errors
 /// When its files cannot be read or understood.
 pub fn caps(roots: &Roots, uid: u32) -> Result<Allowance> {
-    Ok((&Limits::of_cgroup(&roots.slice(uid))?).into())
+    let job = if session_in_view(roots, uid).is_some() { job_cgroup(roots)? } else { None };
+    Ok((&Limits::of_cgroup(&job.unwrap_or_else(|| roots.slice(uid)))?).into())
 }
 
-/// What the user's slice uses.
+/// A job's own session, as its tasks find it: in a directory that is no slice.
+fn session_in_view(roots: &Roots, uid: u32) -> Option<PathBuf> {
+    let (slice, session) = (roots.slice(uid), roots.slice(uid).join(manager(uid)));
+    let is_cgroup = |dir: &Path| dir.join("cgroup.controllers").exists();
+    (is_cgroup(&session) && !is_cgroup(&slice)).then_some(session)
+}
+
+/// What the user's slice uses; in a task of a job with a session of its own, that session.
 #[must_use]
 pub fn usage(roots: &Roots, uid: u32) -> Usage {
-    let slice = roots.slice(uid);
+    let slice = session_in_view(roots, uid).unwrap_or_else(|| roots.slice(uid));
     let of = |file| number(&slice, file);
     Usage {
         memory: of("memory.current"),

@@ -2,6 +2,7 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod command;
 mod ends;
 mod mixes;
 mod outside;

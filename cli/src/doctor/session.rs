@@ -5,8 +5,8 @@ use std::time::Duration;
 use user_session::status::{self, Before, LeaseView};
 use user_session::{Lease, Means, NotLive, Viewpoint, check_live, check_manager};
 
-use super::Finding;
 use super::account::User;
+use super::{Finding, inside};
 use crate::node::Node;
 use crate::tools::Silence;
 
@@ -19,6 +19,8 @@ struct Session {
     user: User,
     /// A job that is to have the session: root sees leases, a job sees itself.
     job: Option<u32>,
+    /// It is that job's own, as whoever asks from inside sees it.
+    is_own: bool,
     lingers: Option<bool>,
     before: Option<Before>,
     is_there: bool,
@@ -26,25 +28,32 @@ struct Session {
     manager: Result<(), NotLive>,
 }
 
-pub(super) fn checks(node: &Node, user: &User) -> Vec<Finding> {
-    let session = Session::of(node, user);
-    vec![session.linger(), session.runtime_dir(node), session.manager(), session.bus(node)]
+/// Root sees nothing of what is in a job's own session. `is_own`: jobs have sessions of their own.
+pub(super) fn checks(node: &Node, user: &User, is_own: bool) -> Vec<Finding> {
+    let leases = status::leases(&node.roots, user.uid).unwrap_or_default();
+    let session = Session::of(node, user, is_own, &leases);
+    let mut findings =
+        vec![session.linger(), session.runtime_dir(node), session.manager(), session.bus(node)];
+    findings.extend(inside::check(leases.iter().filter(|lease| is_open(lease))));
+    findings
+}
+
+fn is_open(lease: &LeaseView) -> bool {
+    lease.lease.as_ref().is_ok_and(Lease::is_open)
 }
 
 impl Session {
-    fn of(node: &Node, user: &User) -> Self {
+    fn of(node: &Node, user: &User, is_own: bool, leases: &[LeaseView]) -> Self {
         let (roots, uid) = (&node.roots, user.uid);
         let dir = roots.runtime_dir(uid);
         let seen_by = if user.asks { Viewpoint::User } else { Viewpoint::Root };
-        let held = |leases: Vec<LeaseView>| {
-            let is_open = |lease: &LeaseView| lease.lease.as_ref().is_ok_and(Lease::is_open);
-            leases.into_iter().find(is_open).map(|lease| lease.job)
-        };
-        let leased = status::leases(roots, uid).ok().and_then(held);
-        let job = leased.or_else(|| job_of_asker(node).filter(|_| user.asks));
+        let shared = leases.iter().find(|lease| is_open(lease) && lease.own.is_none());
+        let asking = job_of_asker(node).filter(|_| user.asks);
+        let job = shared.map(|lease| lease.job).or(asking);
         Self {
             user: user.clone(),
             job,
+            is_own: is_own && asking.is_some(),
             lingers: status::lingers(roots, &user.name).ok(),
             before: status::before(roots, uid).ok().flatten(),
             is_there: status::has_runtime_dir(roots, uid),
@@ -99,6 +108,7 @@ impl Session {
         const CHECK: &str = "manager";
         match &self.manager {
             _ if self.is_idle() => Finding::ok(CHECK, "does not run, and no job needs it"),
+            Ok(()) if self.is_own => Finding::ok(CHECK, "the job's own runs"),
             Ok(()) => Finding::ok(CHECK, format!("user@{}.service runs", self.user.uid)),
             Err(error) => Finding::fail(CHECK, error.to_string(), self.cure()),
         }
@@ -137,6 +147,7 @@ impl Session {
         let uid = self.user.uid;
         let journal = format!("journalctl -u user@{uid}.service");
         match self.job {
+            Some(_) if self.is_own => "the job's next step opens the session again".into(),
             Some(_) => format!("see '{journal}'; the job's next step opens the session again"),
             None => format!("see '{journal}'; loginctl terminate-user {}", self.user.name),
         }
@@ -169,9 +180,14 @@ mod tests {
             .with("/sys/fs/cgroup/user.slice/user-4711.slice/user@4711.service/init.scope/cgroup.procs", "1\n")
     }
 
+    fn of(made_up: &MadeUp) -> Session {
+        let leases = status::leases(&made_up.node.roots, 4711).unwrap();
+        Session::of(&made_up.node, &erin(), false, &leases)
+    }
+
     /// A session that is live, as no test can mount one.
     fn live(made_up: &MadeUp) -> Session {
-        Session { live: Ok(()), ..Session::of(&made_up.node, &erin()) }
+        Session { live: Ok(()), ..of(made_up) }
     }
 
     /// Show that a session which a job holds is well where all of it is there.
@@ -206,7 +222,7 @@ mod tests {
     /// Show that without a job nothing needs to be there.
     #[test]
     fn no_session_is_well_without_a_job() {
-        for finding in checks(&node().node, &erin()) {
+        for finding in checks(&node().node, &erin(), false) {
             assert_finding(&finding, State::Ok, &[]);
         }
     }
@@ -217,7 +233,7 @@ mod tests {
         let made_up = node()
             .with("/run/spank-linger/4711/12", LEASE)
             .with("/sys/fs/cgroup/cgroup.controllers", "memory");
-        let session = Session::of(&made_up.node, &erin());
+        let session = of(&made_up);
         let cure = "next step opens the session again";
         let found = session.runtime_dir(&made_up.node);
         assert_finding(&found, State::Fail, &["4711 does not exist", cure]);
@@ -230,14 +246,26 @@ mod tests {
     fn a_job_sees_itself() {
         let made_up = node().asked_with(|name| (name == "SLURM_JOB_ID").then(|| "7".into()));
         let user = User { uid: made_up.node.asker, asks: true, ..erin() };
-        let session = Session::of(&made_up.node, &user);
+        let session = Session::of(&made_up.node, &user, false, &[]);
         assert_finding(&session.bus(&made_up.node), State::Fail, &["does not exist"]);
+    }
+
+    /// Show that a job with a session of its own sees that one where others have the user's.
+    #[test]
+    fn a_job_sees_its_own() {
+        let made_up = held().asked_with(|name| (name == "SLURM_JOB_ID").then(|| "7".into()));
+        let user = User { asks: true, ..erin() };
+        let session = Session::of(&made_up.node, &user, true, &[]);
+        assert_finding(&session.manager(), State::Ok, &["the job's own runs"]);
+        let bus = session.bus(&made_up.node);
+        assert_finding(&bus, State::Fail, &["next step opens the session again"]);
+        assert!(!bus.cure.unwrap().contains("user@4711.service"));
     }
 
     /// Show how linger may stand, and what is wrong about it.
     #[test]
     fn linger_is_told_whose_it_is() {
-        let linger = |made_up: &MadeUp| Session::of(&made_up.node, &erin()).linger();
+        let linger = |made_up: &MadeUp| of(made_up).linger();
         let own = node().with("/var/lib/systemd/linger/erin", "");
         assert_finding(&linger(&own), State::Ok, &["stays after jobs"]);
         let left = own.with("/var/lib/spank-linger/4711", OFF_BEFORE);

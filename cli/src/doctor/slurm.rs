@@ -1,5 +1,8 @@
 //! Slurm on this node, and what of its configuration matters to a session.
 
+use linger_arguments::Arguments;
+use user_session::SessionKind;
+
 use super::slurmd::{Release, Slurmd};
 use super::{Finding, system};
 use crate::node::Node;
@@ -30,6 +33,16 @@ impl Slurm {
         self.stack.lines.first()
     }
 
+    /// What the plugin goes by.
+    pub(super) fn arguments(&self) -> Arguments {
+        self.line().and_then(|line| line.parse().ok()).unwrap_or_default()
+    }
+
+    /// Whether a job has a session of its own (`session=job`).
+    pub(super) fn is_own(&self) -> bool {
+        self.arguments().kind == SessionKind::Own
+    }
+
     fn settings(&self) -> Option<&Settings> {
         self.conf.as_ref().map(|conf| &conf.settings)
     }
@@ -47,7 +60,7 @@ fn release(node: &Node, slurmd: Option<&Slurmd>) -> Result<Release, String> {
 pub(crate) fn checks(node: &Node, slurm: &Slurm) -> Vec<Finding> {
     let mut findings = vec![slurm_conf(slurm), slurmd(slurm)];
     if let Some(settings) = slurm.settings() {
-        findings.push(prolog_flags(settings));
+        findings.push(prolog_flags(settings, slurm.is_own()));
         findings.push(job_container(node, slurm));
         findings.push(system::constrain(node, slurm.release.as_ref().ok(), slurm.conf.as_ref()));
     }
@@ -79,7 +92,7 @@ fn slurmd(slurm: &Slurm) -> Finding {
     }
 }
 
-fn prolog_flags(settings: &Settings) -> Finding {
+fn prolog_flags(settings: &Settings, is_own: bool) -> Finding {
     const CHECK: &str = "prolog-flags";
     let has = |flag| settings.has("PrologFlags", flag);
     if has("RunInJob") {
@@ -89,6 +102,11 @@ fn prolog_flags(settings: &Settings) -> Finding {
     }
     if has("Contain") {
         return Finding::ok(CHECK, settings.get("PrologFlags").unwrap_or_default());
+    }
+    if is_own {
+        let found =
+            "no Contain: a job's session begins with its first step, and is in that one's cgroup";
+        return Finding::ok(CHECK, found);
     }
     Finding::warn(
         CHECK,
@@ -107,6 +125,15 @@ fn job_container(node: &Node, slurm: &Slurm) -> Finding {
     let Some(plugin) = plugin.filter(|plugin| !plugin.ends_with("/none")) else {
         return Finding::ok(CHECK, "none: jobs see the node's mounts");
     };
+    if slurm.is_own() {
+        let found =
+            format!("{plugin} gives each job a mount namespace, in which session=job is not");
+        return Finding::fail(
+            CHECK,
+            found,
+            "session=linger in the plugin's line, or no such plugin",
+        );
+    }
     let settings = Settings::read(node, &conf.beside("job_container.conf"));
     if settings.is_on("Shared") {
         return Finding::ok(CHECK, format!("{plugin}, Shared=true"));
@@ -159,13 +186,19 @@ mod tests {
     fn prolog_flags_matter() {
         let flags = |conf: &str| {
             let made_up = with_conf(conf);
-            prolog_flags(Slurm::of(&made_up.node).settings().unwrap())
+            prolog_flags(Slurm::of(&made_up.node).settings().unwrap(), false)
         };
         assert_finding(&flags("PrologFlags=Alloc,Contain"), State::Ok, &["Alloc,Contain"]);
         let cure = "PrologFlags=Alloc,Contain";
         let in_job = flags("PrologFlags=Contain,RunInJob");
         assert_finding(&in_job, State::Warn, &["RunInJob", cure]);
         assert_finding(&flags(""), State::Warn, &["no extern step", cure]);
+        let own = |conf: &str| {
+            let made_up = with_conf(conf);
+            prolog_flags(Slurm::of(&made_up.node).settings().unwrap(), true)
+        };
+        assert_finding(&own(""), State::Ok, &["begins with its first step"]);
+        assert_finding(&own("PrologFlags=RunInJob"), State::Warn, &["RunInJob"]);
     }
 
     /// Show that mount namespaces which do not share are named.
@@ -181,5 +214,14 @@ mod tests {
         let private = with_conf("NamespaceType=namespace/tmpfs")
             .with("/etc/slurm/job_container.conf", "Shared=false\n");
         assert_finding(&found(private), State::Warn, &["namespace/tmpfs", cure]);
+        let own = |conf: &str| {
+            found(
+                with_conf(conf)
+                    .with("/etc/slurm/plugstack.conf", "optional spank_linger.so session=job\n"),
+            )
+        };
+        let refused = own("NamespaceType=namespace/tmpfs");
+        assert_finding(&refused, State::Fail, &["session=job is not", "session=linger"]);
+        assert_finding(&own("JobContainerType=job_container/none"), State::Ok, &["none"]);
     }
 }

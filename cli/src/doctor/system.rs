@@ -5,29 +5,39 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::Finding;
+use super::slurm::Slurm;
 use super::slurmd::Release;
 use crate::node::Node;
 use crate::slurm_conf::{Settings, SlurmConf};
 use crate::sweep;
 
-pub(super) fn checks(node: &Node) -> Vec<Finding> {
-    let mut findings = vec![cgroup(node), audit(node), state(node)];
+pub(super) fn checks(node: &Node, slurm: &Slurm) -> Vec<Finding> {
+    let is_own = slurm.is_own();
+    let mut findings = vec![cgroup(node, is_own), audit(node, is_own), state(node)];
     if node.asked_by_root() {
         findings.push(leases(node));
     }
     findings
 }
 
-fn cgroup(node: &Node) -> Finding {
+/// Whether cgroups are of version 2.
+pub(super) fn is_unified(node: &Node) -> bool {
+    node.roots.cgroup.join("cgroup.controllers").exists()
+}
+
+fn cgroup(node: &Node, is_own: bool) -> Finding {
     const CHECK: &str = "cgroup";
     const CURE: &str = "boot with systemd.unified_cgroup_hierarchy=1, or set confine=none for sessions \
                         without limits";
+    const CURE_OF_OWN: &str = "boot with systemd.unified_cgroup_hierarchy=1, or set session=linger and \
+                               confine=none for sessions without limits";
     let Ok(listed) = fs::read_to_string(node.roots.cgroup.join("cgroup.controllers")) else {
-        return Finding::fail(
-            CHECK,
-            "no unified hierarchy (cgroup v2): no session can be held to its jobs",
-            CURE,
-        );
+        let (found, cure) = if is_own {
+            ("no unified hierarchy (cgroup v2): no session can be in its job", CURE_OF_OWN)
+        } else {
+            ("no unified hierarchy (cgroup v2): no session can be held to its jobs", CURE)
+        };
+        return Finding::fail(CHECK, found, cure);
     };
     let has = |name: &&str| listed.split_whitespace().any(|listed| listed == *name);
     let missing: Vec<_> =
@@ -40,7 +50,7 @@ fn cgroup(node: &Node) -> Finding {
 }
 
 /// The first release with cgroup/v2 (Slurm's RELEASE_NOTES). Older ones constrain nothing here.
-const KNOWS_V2: Release = Release { major: 22, minor: 5 };
+pub(super) const KNOWS_V2: Release = Release { major: 22, minor: 5 };
 
 /// A session mirrors what Slurm constrains, and nothing else.
 pub(super) fn constrain(
@@ -68,11 +78,16 @@ pub(super) fn constrain(
     Finding::warn(CHECK, found, cure)
 }
 
-/// /proc/pid/sessionid is there with CONFIG_AUDIT.
-fn audit(node: &Node) -> Finding {
+/// /proc/pid/sessionid is there with CONFIG_AUDIT. A job's own session ends with it by its cgroup.
+fn audit(node: &Node, is_own: bool) -> Finding {
     const CHECK: &str = "audit";
     if node.roots.proc.join("self/sessionid").exists() {
         return Finding::ok(CHECK, "the kernel has audit session ids");
+    }
+    if is_own {
+        let found =
+            "the kernel has no audit session ids: what a killed step leaves ends with its job";
+        return Finding::ok(CHECK, found);
     }
     let found =
         "the kernel has no audit session ids: leftovers of a job end with its user's last job";
@@ -104,7 +119,8 @@ fn wrong(node: &Node, dir: &Path) -> Option<Finding> {
     })
 }
 
-/// Leases that nobody drops keep sessions open, and caps too wide.
+/// Leases that nobody drops keep sessions open, and caps too wide. What is in a job's own session without one is ended
+/// by nobody.
 fn leases(node: &Node) -> Finding {
     const CHECK: &str = "leases";
     let sessions = sweep::sessions(node);
@@ -112,24 +128,27 @@ fn leases(node: &Node) -> Finding {
         Ok(users) => users,
         Err(error) => return Finding::fail(CHECK, error.to_string(), "see to that directory"),
     };
-    let mut stale = Vec::new();
+    let strays = match sessions.strays() {
+        Ok(strays) => strays,
+        Err(error) => return unreadable(CHECK, &error),
+    };
+    let mut stale: Vec<_> =
+        strays.iter().map(|stray| format!("/{}", stray.cgroup.display())).collect();
     for uid in users {
         match sessions.stale(uid) {
             Ok(due) if due.is_nothing() || due.is_kept() => {}
             Ok(_) => stale.push(format!("uid {uid}")),
-            Err(error) => {
-                return Finding::fail(
-                    CHECK,
-                    error.to_string(),
-                    "remove the file; a job's next step writes it anew",
-                );
-            }
+            Err(error) => return unreadable(CHECK, &error),
         }
     }
     if stale.is_empty() {
         return Finding::ok(CHECK, "none is stale");
     }
     Finding::warn(CHECK, format!("left by ended jobs: {}", stale.join(", ")), "spank-linger sweep")
+}
+
+fn unreadable(check: &'static str, error: &user_session::Error) -> Finding {
+    Finding::fail(check, error.to_string(), "remove the file; a job's next step writes it anew")
 }
 
 #[cfg(test)]
@@ -144,11 +163,17 @@ mod tests {
     fn cgroups_are_unified_or_not() {
         let with = |listed| node().with("/sys/fs/cgroup/cgroup.controllers", listed);
         let full = with("cpuset cpu io memory pids\n");
-        assert_finding(&cgroup(&full.node), State::Ok, &["v2"]);
+        assert_finding(&cgroup(&full.node, false), State::Ok, &["v2"]);
         let less = with("cpu memory pids\n");
-        assert_finding(&cgroup(&less.node), State::Warn, &["without cpuset", "cgroup_disable"]);
+        assert_finding(
+            &cgroup(&less.node, false),
+            State::Warn,
+            &["without cpuset", "cgroup_disable"],
+        );
         let words = ["no unified", "systemd.unified_cgroup_hierarchy=1"];
-        assert_finding(&cgroup(&node().node), State::Fail, &words);
+        assert_finding(&cgroup(&node().node, false), State::Fail, &words);
+        let own = ["can be in its job", "session=linger and confine=none"];
+        assert_finding(&cgroup(&node().node, true), State::Fail, &own);
     }
 
     /// Show that what Slurm does not constrain is named.
@@ -176,8 +201,9 @@ mod tests {
     #[test]
     fn audit_ids_are_there_or_not() {
         let there = node().with("/proc/self/sessionid", "1");
-        assert_finding(&audit(&there.node), State::Ok, &[]);
-        assert_finding(&audit(&node().node), State::Warn, &["last job", "CONFIG_AUDIT"]);
+        assert_finding(&audit(&there.node, false), State::Ok, &[]);
+        assert_finding(&audit(&node().node, false), State::Warn, &["last job", "CONFIG_AUDIT"]);
+        assert_finding(&audit(&node().node, true), State::Ok, &["ends with its job"]);
     }
 
     /// Show that state directories that the plugin would refuse are named.
@@ -196,7 +222,7 @@ mod tests {
         assert_finding(&state(&others.node), State::Fail, &["remove /run/spank-linger"]);
     }
 
-    /// Show that what ended jobs have left is named, and a record that cannot be
+    /// Show that what ended jobs have left is named, a session without a lease too, and a record that cannot be
     /// read.
     #[test]
     fn stale_leases_are_named() {
@@ -204,6 +230,9 @@ mod tests {
         let record = r#"{"version":1,"name":"erin","linger_before":false}"#;
         let left = node().with("/var/lib/spank-linger/4711", record);
         assert_finding(&leases(&left.node), State::Warn, &["uid 4711", "spank-linger sweep"]);
+        let session = "/system.slice/slurmstepd.scope/job_7/step_extern/user/session";
+        let stray = node().with_dir(&format!("/sys/fs/cgroup{session}"), 0o755);
+        assert_finding(&leases(&stray.node), State::Warn, &[session, "spank-linger sweep"]);
         let broken = node().with("/var/lib/spank-linger/4711", "{");
         assert_finding(&leases(&broken.node), State::Fail, &["not a state file", "remove"]);
     }

@@ -3,11 +3,23 @@
 use std::fs;
 use std::path::Path;
 
+use user_session::Confine;
+
 use super::Finding;
+use super::slurm::Slurm;
 use crate::node::Node;
 
-pub(super) fn checks(node: &Node) -> Vec<Finding> {
-    vec![version(node), logind(node), user_bus(node), pam(node)]
+/// A job's own session is none of logind's, and no unit: its manager is started as it is.
+pub(super) fn checks(node: &Node, slurm: &Slurm) -> Vec<Finding> {
+    if !slurm.is_own() {
+        return vec![version(node, &BUGS), logind(node), user_bus(node), pam(node)];
+    }
+    let mut findings = vec![version(node, &[])];
+    if slurm.arguments().containment.confine != Confine::NONE {
+        findings.push(system_bus(node));
+    }
+    findings.push(user_bus(node));
+    findings
 }
 
 /// Releases from the first to before the second do this.
@@ -33,7 +45,7 @@ const BUGS: [Bug; 2] = [
 /// The oldest with what the plugin builds on (RHEL 8's).
 const OLDEST: (u32, u32) = (239, 0);
 
-fn version(node: &Node) -> Finding {
+fn version(node: &Node, bugs: &[Bug]) -> Finding {
     const CHECK: &str = "systemd";
     let printed = match node.tools.run("systemctl", &["--version"]) {
         Ok(printed) => printed,
@@ -50,7 +62,7 @@ fn version(node: &Node) -> Finding {
     if version < OLDEST {
         return Finding::fail(CHECK, format!("{name} is too old"), "systemd 239 or later");
     }
-    let bugs = BUGS.iter().filter(|bug| (bug.from..bug.before).contains(&version));
+    let bugs = bugs.iter().filter(|bug| (bug.from..bug.before).contains(&version));
     let bugs: Vec<_> = bugs.map(|bug| bug.what).collect();
     if bugs.is_empty() {
         return Finding::ok(CHECK, name);
@@ -73,23 +85,36 @@ fn version_in(printed: &str) -> Option<(u32, u32)> {
 }
 
 fn logind(node: &Node) -> Finding {
-    const CHECK: &str = "logind";
-    const LOGIND: &str = "org.freedesktop.login1";
-    let ping = [
-        "--timeout=20",
-        "call",
-        LOGIND,
-        "/org/freedesktop/login1",
-        "org.freedesktop.DBus.Peer",
-        "Ping",
-    ];
+    answers(
+        node,
+        "logind",
+        ["org.freedesktop.login1", "/org/freedesktop/login1"],
+        "systemctl status dbus systemd-logind; systemctl unmask systemd-logind if it is masked",
+    )
+}
+
+/// By which the user's slice is held to a floor before a job begins.
+fn system_bus(node: &Node) -> Finding {
+    answers(
+        node,
+        "system-bus",
+        ["org.freedesktop.systemd1", "/org/freedesktop/systemd1"],
+        "systemctl status dbus",
+    )
+}
+
+fn answers(
+    node: &Node,
+    check: &'static str,
+    [name, path]: [&str; 2],
+    cure: &'static str,
+) -> Finding {
+    let ping = ["--timeout=20", "call", name, path, "org.freedesktop.DBus.Peer", "Ping"];
     match node.tools.run("busctl", &ping) {
-        Ok(_) => Finding::ok(CHECK, "answers on the system bus"),
-        Err(error) => Finding::fail(
-            CHECK,
-            format!("does not answer on the system bus: {error}"),
-            "systemctl status dbus systemd-logind; systemctl unmask systemd-logind if it is masked",
-        ),
+        Ok(_) => Finding::ok(check, "answers on the system bus"),
+        Err(error) => {
+            Finding::fail(check, format!("does not answer on the system bus: {error}"), cure)
+        }
     }
 }
 
@@ -136,7 +161,7 @@ mod tests {
     use crate::node::made_up::node;
 
     fn of(printed: &'static str) -> Finding {
-        version(&node().with_tools([("systemctl --version", Ok(printed))]).node)
+        version(&node().with_tools([("systemctl --version", Ok(printed))]).node, &BUGS)
     }
 
     /// Show that releases with a bug that matters are named, and their neighbours
@@ -159,7 +184,40 @@ mod tests {
         assert!(!of("systemd 256 (256.2-1)\n").found.contains("33488"));
         assert_finding(&of("systemd 237 (237-3)\n"), State::Fail, &["too old", "239"]);
         assert_finding(&of("what"), State::Warn, &["not known"]);
-        assert_finding(&version(&node().node), State::Fail, &["not found", "a node with systemd"]);
+        assert_finding(
+            &version(&node().node, &BUGS),
+            State::Fail,
+            &["not found", "a node with systemd"],
+        );
+    }
+
+    /// Show that with session=job what is logind's, and a unit's, is not asked for, but systemd is, as long as anything
+    /// is confined.
+    #[test]
+    fn a_jobs_own_session_needs_less() {
+        let of = |arguments: &str| {
+            let made_up = node()
+                .with("/etc/slurm/slurm.conf", "")
+                .with("/etc/slurm/plugstack.conf", format!("optional spank_linger.so {arguments}"))
+                .with("/usr/lib/systemd/user/dbus.socket", "")
+                .with_tools([
+                    ("systemctl --version", Ok("systemd 255 (255.4-1ubuntu8.17)\n")),
+                    ("busctl --timeout=20 call org.freedesktop.systemd1", Ok("")),
+                ]);
+            checks(&made_up.node, &Slurm::of(&made_up.node))
+        };
+        let names = |findings: &[Finding]| {
+            for finding in findings {
+                assert_finding(finding, State::Ok, &[]);
+            }
+            findings.iter().map(|finding| finding.check).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&of("session=job")), ["systemd", "system-bus", "dbus-user-session"]);
+        assert_eq!(names(&of("session=job confine=none")), ["systemd", "dbus-user-session"]);
+        let shared = of("");
+        assert!(shared.iter().any(|finding| finding.state == State::Fail), "{shared:?}");
+        let dead = system_bus(&node().with_tools([("busctl", Err("no such file"))]).node);
+        assert_finding(&dead, State::Fail, &["no such file", "systemctl status dbus"]);
     }
 
     /// Show that a logind that is dead or masked is named.

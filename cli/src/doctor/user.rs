@@ -8,9 +8,12 @@ use super::{Finding, podman, session, subids};
 use crate::node::Node;
 
 pub(super) fn checks(node: &Node, slurm: &Slurm, user: &User) -> Vec<Finding> {
-    let arguments = slurm.line().and_then(|line| line.parse().ok());
-    let mut findings = vec![account(user, &arguments.unwrap_or_default()), units(node, user)];
-    findings.extend(session::checks(node, user));
+    let is_own = slurm.is_own();
+    let mut findings = vec![account(user, &slurm.arguments())];
+    if !is_own {
+        findings.push(units(node, user));
+    }
+    findings.extend(session::checks(node, user, is_own));
     findings.extend(subids::checks(node, user));
     findings.push(podman::choice(node, user));
     findings

@@ -1,8 +1,11 @@
 //! What `status` knows, in the shape of its JSON: docs/json.md has it in words.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use nix::unistd::{User as Account, gethostname};
-use serde::Serialize;
-use user_session::status::{self, Allowance, Before, LeaseView, Usage};
+use serde::{Serialize, Serializer};
+use user_session::status::{self, Allowance, Before, LeaseView, OwnState, OwnView, Usage};
 use user_session::{Lease, Means, Viewpoint};
 
 use crate::node::Node;
@@ -58,7 +61,21 @@ pub(crate) struct JobLease {
     pub(crate) cause: Option<String>,
     pub(crate) stale: bool,
     pub(crate) limits: Option<JobLimits>,
+    pub(crate) own_session: Option<OwnSession>,
     pub(crate) processes: Vec<Process>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct OwnSession {
+    #[serde(serialize_with = "word")]
+    pub(crate) state: OwnState,
+    pub(crate) problem: Option<String>,
+    pub(crate) cgroup: Option<PathBuf>,
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) peak_memory_bytes: Option<u64>,
+    pub(crate) tasks: Option<u64>,
+    pub(crate) peak_tasks: Option<u64>,
+    pub(crate) cpu_usec: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -194,8 +211,47 @@ impl From<LeaseView> for JobLease {
             alive: keeper.lives,
         };
         let processes = view.keepers.into_iter().map(process).collect();
-        Self { job: view.job, state, cause, stale: view.is_over, limits, processes }
+        let own_session = view.own.map(OwnSession::from);
+        Self { job: view.job, state, cause, stale: view.is_over, limits, own_session, processes }
     }
+}
+
+impl From<OwnView> for OwnSession {
+    fn from(view: OwnView) -> Self {
+        let used = view.usage;
+        Self {
+            state: view.state,
+            problem: view.problem,
+            cgroup: view.cgroup,
+            memory_bytes: used.memory,
+            peak_memory_bytes: used.peaks.memory,
+            tasks: used.tasks,
+            peak_tasks: used.peaks.tasks,
+            cpu_usec: used.peaks.cpu.and_then(micros),
+        }
+    }
+}
+
+/// As it is shown, too.
+pub(crate) fn name_of(state: OwnState) -> &'static str {
+    match state {
+        OwnState::None => "none",
+        OwnState::Opening => "opening",
+        OwnState::Live => "live",
+        OwnState::Failed => "failed",
+        OwnState::Ended => "ended",
+        OwnState::Unreadable => "unreadable",
+    }
+}
+
+// serde passes a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn word<S: Serializer>(state: &OwnState, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(name_of(*state))
+}
+
+fn micros(time: Duration) -> Option<u64> {
+    time.as_micros().try_into().ok()
 }
 
 impl From<Allowance> for Caps {
@@ -215,7 +271,7 @@ impl From<Usage> for Used {
             memory_bytes: used.memory,
             swap_bytes: used.swap,
             tasks: used.tasks,
-            cpu_usec: used.cpu.and_then(|cpu| cpu.as_micros().try_into().ok()),
+            cpu_usec: used.cpu.and_then(micros),
         }
     }
 }
@@ -225,10 +281,28 @@ pub(crate) mod tests {
     use super::*;
     use crate::node::made_up::{MadeUp, node};
 
-    /// A node with a job of a user's that runs, and one whose session failed.
+    const OWN: &str = "/system.slice/slurmstepd.scope/job_14/step_extern/user/session";
+
+    /// A node with a job of a user's that runs, one whose session failed, and one with a session of its own.
     pub(crate) fn busy() -> MadeUp {
         let slice = "/sys/fs/cgroup/user.slice/user-4711.slice";
+        let own = format!("/sys/fs/cgroup{OWN}");
+        let manager = r#"{"pid":77,"start":998877}"#;
         node()
+            .with("/proc/77/stat", "77 (systemd) S 1 77 77 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 998877 1")
+            .with("/run/spank-linger/4711/14", r#"{"version":1,"state":"open","kind":"own"}"#)
+            .with(
+                "/run/spank-linger/4711/14.own",
+                format!(
+                    r#"{{"version":1,"outside":1,"cgroup":"{}","manager":{manager},"guard":{manager},"is_ready":true}}"#,
+                    OWN.trim_start_matches('/')
+                ),
+            )
+            .with(&format!("{own}/memory.current"), "20971520\n")
+            .with(&format!("{own}/memory.peak"), "41943040\n")
+            .with(&format!("{own}/pids.current"), "12\n")
+            .with(&format!("{own}/pids.peak"), "40\n")
+            .with(&format!("{own}/cpu.stat"), "usage_usec 2500000\n")
             .with_ended("/run/spank-linger/4711/12")
             .with("/run/user/4711/bus", "")
             .with("/run/spank-linger/4711/12", r#"{"version":1,"state":"open","limits":{"memory":419430400,"cpus":"0","denied":[{"kind":"char","major":4,"minor":60}]}}"#)
@@ -256,6 +330,12 @@ pub(crate) mod tests {
         assert_eq!(user["leases"][0]["limits"]["denied_devices"][0], "char 4:60");
         assert_eq!(user["leases"][0]["processes"][0]["role"], "extern");
         assert_eq!(user["leases"][1]["cause"], "no bus");
+        let own = &user["leases"][2]["own_session"];
+        assert_eq!((&own["state"], &own["cgroup"]), (&"live".into(), &OWN.into()));
+        assert_eq!(own["peak_memory_bytes"], 41_943_040);
+        assert_eq!((&own["tasks"], &own["peak_tasks"]), (&12.into(), &40.into()));
+        assert_eq!(own["cpu_usec"], 2_500_000);
+        assert!(user["leases"][0]["own_session"].is_null());
         assert_eq!(user["caps"]["cpus"], "0");
         assert_eq!(user["usage"]["cpu_usec"], 1_250_000);
     }

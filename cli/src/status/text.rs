@@ -1,9 +1,11 @@
-//! `status` for people: a table of users, one of leases.
+//! `status` for people: a table of users, one of leases, one of sessions that are a job's own.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::model::{Caps, JobLease, LeaseState, SessionState, Status, User};
+use user_session::status::OwnState;
+
+use super::model::{Caps, JobLease, LeaseState, OwnSession, SessionState, Status, User, name_of};
 use crate::paint::{Paint, Tone};
 use crate::table::{Cell, table};
 
@@ -12,6 +14,9 @@ const USERS: [&str; 9] =
 
 const LEASES: [&str; 8] =
     ["JOB", "USER", "LEASE", "MEMORY", "TASKS", "CPUS", "DEVICES DENIED", "PROCESSES"];
+
+const SESSIONS: [&str; 9] =
+    ["JOB", "USER", "SESSION", "MEMORY", "AT MOST", "TASKS", "AT MOST", "CPU TIME", "CGROUP"];
 
 /// All there is to say.
 pub(crate) fn of(status: &Status, paint: Paint) -> String {
@@ -26,6 +31,13 @@ pub(crate) fn of(status: &Status, paint: Paint) -> String {
         let rows: Vec<_> = leases.iter().map(|(user, one)| lease(user, one)).collect();
         text += "\n";
         text += &table(LEASES, &rows, paint);
+    }
+    let rows =
+        leases.iter().filter_map(|(user, one)| Some(own(user, one.job, one.own_session.as_ref()?)));
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        text += "\nSessions of single jobs:\n";
+        text += &table(SESSIONS, &rows, paint);
     }
     text += &notes(status, &leases);
     text
@@ -46,6 +58,9 @@ fn notes(status: &Status, leases: &[(&User, &JobLease)]) -> String {
         if let Some(cause) = &lease.cause {
             let _ = writeln!(notes, "\njob {}: {cause}", lease.job);
         }
+        if let Some(problem) = lease.own_session.as_ref().and_then(|own| own.problem.as_ref()) {
+            let _ = writeln!(notes, "\njob {}: its session: {problem}", lease.job);
+        }
     }
     if status.users.iter().any(|user| user.leases.is_none()) {
         notes += "\nJobs and their leases are root's to see.\n";
@@ -58,6 +73,7 @@ fn user(user: &User) -> [Cell; 9] {
         (Some(left), _) => (Tone::Plain, format!("kept {left} s")),
         (_, SessionState::Live) => (Tone::Good, "live".into()),
         (_, SessionState::Broken) => (Tone::Bad, "broken".into()),
+        (_, SessionState::None) if has_own(user) => (Tone::Plain, "in jobs".into()),
         (_, SessionState::None) => (Tone::Plain, "none".into()),
     };
     let linger = match (user.lingers, user.before.as_ref().map(|was| was.on)) {
@@ -80,6 +96,33 @@ fn user(user: &User) -> [Cell; 9] {
         Cell::plain(of_cap(usage.tasks, caps.tasks)),
         Cell::plain(cpus(caps)),
         Cell::plain(usage.cpu_usec.map_or("-".into(), seconds)),
+    ]
+}
+
+fn has_own(user: &User) -> bool {
+    leases_of(user).any(|lease| lease.own_session.is_some())
+}
+
+fn own(user: &User, job: u32, own: &OwnSession) -> [Cell; 9] {
+    let tone = match own.state {
+        OwnState::Live => Tone::Good,
+        OwnState::Opening | OwnState::Ended => Tone::Doubtful,
+        OwnState::Failed | OwnState::Unreadable => Tone::Bad,
+        OwnState::None => Tone::Plain,
+    };
+    let amount = |amount: Option<u64>| Cell::plain(amount.map_or("-".into(), bytes));
+    let number = |number: Option<u64>| Cell::plain(number.map_or("-".into(), |it| it.to_string()));
+    let cgroup = own.cgroup.as_ref().map(|cgroup| cgroup.display().to_string());
+    [
+        Cell::plain(job.to_string()),
+        Cell::plain(user.label()),
+        Cell::of(tone, name_of(own.state)),
+        amount(own.memory_bytes),
+        amount(own.peak_memory_bytes),
+        number(own.tasks),
+        number(own.peak_tasks),
+        Cell::plain(own.cpu_usec.map_or("-".into(), seconds)),
+        Cell::plain(cgroup.unwrap_or_else(|| "-".into())),
     ]
 }
 
@@ -153,10 +196,29 @@ mod tests {
         assert!(lines[4].starts_with("12   4711  stale   400M    any    0     1"), "{text}");
         assert!(lines[5].starts_with("13   4711  failed  -"), "{text}");
         assert!(text.contains("\njob 13: no bus\n"), "{text}");
+        let own = lines.iter().position(|line| *line == "Sessions of single jobs:").unwrap();
+        let expected = "14   4711  live     20M     40M      12     40       2.5 s     /system.slice/slurmstepd.scope/job_14/";
+        assert!(lines[own + 2].starts_with(expected), "{text}");
         assert!(
             of(&status, Paint::ALL).contains("\u{1b}[31m")
                 || of(&status, Paint::ALL).contains("\u{1b}[1m")
         );
+    }
+
+    /// Show that a user whose jobs have sessions of their own has one in these, and why one of them failed.
+    #[test]
+    fn a_session_may_be_in_jobs() {
+        let made_up = busy();
+        let failed = r#"{"version":1,"outside":1,"failed":"no such account"}"#;
+        made_up.put("/run/spank-linger/4711/14.own", failed);
+        std::fs::remove_dir_all(made_up.node.at("/run/user/4711")).unwrap();
+        let text = of(&Status::of(&made_up.node).unwrap(), Paint::NONE);
+        assert!(text.lines().any(|line| line.starts_with("4711  in jobs  ")), "{text}");
+        assert!(
+            text.contains("14   4711  failed   -       -        -      -        -         -\n"),
+            "{text}"
+        );
+        assert!(text.contains("\njob 14: its session: no such account\n"), "{text}");
     }
 
     /// Show that a node without sessions says so, and a user is told what is not

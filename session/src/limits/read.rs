@@ -71,7 +71,7 @@ impl Limits {
 /// The cgroup of the job that this process belongs to. Found in /proc, because
 /// its name differs: `job_42` up to Slurm 25.05, later a SLUID as
 /// `s379M7XY33FH00`; what they share is their parent, the slurmstepd scope.
-fn job_cgroup(roots: &Roots) -> Result<Option<PathBuf>> {
+pub(crate) fn job_cgroup(roots: &Roots) -> Result<Option<PathBuf>> {
     let file = roots.proc.join("self/cgroup");
     let listed = text(&file).map_err(Error::file("read", &file))?;
     Ok(job_in(&listed).map(|job| roots.cgroup.join(job)))

@@ -94,3 +94,22 @@ fn caps_and_use_are_the_kernels() {
     let cpu = Some(Duration::from_millis(1500));
     assert_eq!(usage(&roots, UID), Usage { memory: Some(1000), cpu, ..Usage::default() });
 }
+
+/// Show that a task of a job with a session of its own is told of its job's limits, and of what that session uses: the
+/// user's slice is not to be seen from there.
+#[test]
+fn a_task_sees_its_own_session() {
+    let (_dir, roots) = place();
+    let session = roots.slice(UID).join(manager(UID));
+    put(&session.join("memory.current"), "1000\n");
+    put(&session.join("cgroup.controllers"), "memory pids\n");
+    let job = "system.slice/slurmstepd.scope/job_7";
+    put(&roots.proc.join("self/cgroup"), &format!("0::/{job}/step_0/user/task_0\n"));
+    put(&roots.cgroup.join(job).join("memory.max"), "2048\n");
+    assert_eq!(
+        (caps(&roots, UID).unwrap().memory, usage(&roots, UID).memory),
+        (Some(2048), Some(1000))
+    );
+    put(&roots.slice(UID).join("cgroup.controllers"), "memory\n");
+    assert_eq!((caps(&roots, UID).unwrap().memory, usage(&roots, UID).memory), (None, None));
+}

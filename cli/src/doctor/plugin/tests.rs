@@ -133,6 +133,9 @@ fn a_bad_argument_is_named() {
     let made_up = healthy().with(CONF, "\noptional spank_linger.so timeout=soon\n");
     let words = ["'timeout=soon'", "whole seconds, 1 to 3600", "plugstack.conf, line 2"];
     assert_finding(&found(&made_up, "arguments"), State::Fail, &words);
+    let made_up = healthy().with(CONF, "optional spank_linger.so session=job keep=60\n");
+    let words = ["'keep=60'", "not with session=job", "plugstack.conf, line 1"];
+    assert_finding(&found(&made_up, "arguments"), State::Fail, &words);
     let made_up = healthy().with(CONF, "optional spank_linger.so\n");
     assert_finding(&found(&made_up, "arguments"), State::Ok, &["defaults"]);
 }
