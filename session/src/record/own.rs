@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::outside::fields::some_fields;
 use crate::outside::proc::start;
 use crate::terms::roots::Roots;
 
@@ -15,6 +16,7 @@ pub(crate) struct OwnSession {
     /// Its cgroup, below the hierarchy's root.
     pub(crate) cgroup: Option<PathBuf>,
     /// Its manager, once that has said that it is up.
+    #[serde(default, deserialize_with = "some_fields")]
     pub(crate) manager: Option<Started>,
     /// Podman has its pause process in it, or had.
     #[serde(default)]
@@ -26,6 +28,7 @@ pub(crate) struct OwnSession {
     #[serde(default)]
     pub(crate) failed: Option<String>,
     /// Who opens it, and then watches over it.
+    #[serde(default, deserialize_with = "some_fields")]
     pub(crate) guard: Option<Started>,
 }
 
