@@ -33,6 +33,14 @@ pub(crate) fn word<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> R
     T::deserialize(String::deserialize(from)?.into_deserializer())
 }
 
+/// Several of them.
+pub(crate) fn words<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<T>, D::Error> {
+    let words = Vec::<String>::deserialize(from)?;
+    words.into_iter().map(|word| T::deserialize(word.into_deserializer())).collect()
+}
+
 struct Fields<D>(D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Fields<D> {
