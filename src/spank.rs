@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitStatus;
 
-use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
+use slurm_spank::{Context, Plugin, SpankHandle, SpankOption};
 use user_session::{Job, Mark, Moment, Role, SessionKind, Sessions, StepCgroup};
 
 use crate::arguments::{Arguments, OnError};
@@ -20,11 +20,10 @@ use crate::step::Plan;
 use crate::task::Task;
 use crate::{job, log_bridge, step, task};
 
-SPANK_PLUGIN!(b"linger", RELEASE, Linger);
-
 /// Slurm compares major and minor with its own and refuses the plugin when they
 /// differ. The micro is free.
-const RELEASE: u32 = release(env!("SLURM_MAJOR")) << 16 | release(env!("SLURM_MINOR")) << 8;
+pub(crate) const RELEASE: u32 =
+    release(env!("SLURM_MAJOR")) << 16 | release(env!("SLURM_MINOR")) << 8;
 
 /// SLURM_EXTERN_CONT in slurm.h: the step that holds the job's processes that
 /// are in no step of their own.
@@ -48,7 +47,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// The plugin in one of Slurm's processes. What a step decides as root is kept
 /// for its tasks, which are forked from it.
 #[derive(Default)]
-struct Linger {
+pub(crate) struct Linger {
     step: Option<Step>,
     /// This is the extern step of that job.
     holds: Option<Job>,
