@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::outside::fields::word;
 use crate::outside::files::{names_in, numbers_in, temporary, unfinished_in};
 use crate::terms::error::Result;
 use crate::terms::roots::Roots;
@@ -79,7 +80,7 @@ pub(crate) struct Undo {
     /// logind has been asked to turn it on, in the copy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) asked: bool,
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "word")]
     pub(crate) means: Means,
     /// Read from the copy: the record itself is lost.
     #[serde(skip)]

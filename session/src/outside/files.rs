@@ -15,6 +15,7 @@ use nix::unistd::mkdir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::outside::crash;
+use crate::outside::fields::fields;
 use crate::outside::text::whole;
 use crate::terms::decimal::decimal;
 use crate::terms::error::{Error, Problem, Result};
@@ -94,16 +95,22 @@ fn read_text(path: &Path) -> Result<Option<String>> {
 /// that is not known is passed over.
 pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
     check_version(path, text)?;
-    serde_json::from_str(text).map_err(|error| not_ours(path, &error))
+    fields_in(text).map_err(|error| not_ours(path, &error))
 }
 
 fn check_version(path: &Path, text: &str) -> Result<()> {
-    let read = serde_json::from_str(text);
-    let AnyVersion { version } = read.map_err(|error| not_ours(path, &error))?;
+    let AnyVersion { version } = fields_in(text).map_err(|error| not_ours(path, &error))?;
     if version == VERSION {
         return Ok(());
     }
     Err(untrusted(path, format!("has version {version}, this plugin reads {VERSION}")))
+}
+
+fn fields_in<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    let mut from = serde_json::Deserializer::from_str(text);
+    let read = fields(&mut from)?;
+    from.end()?;
+    Ok(read)
 }
 
 fn not_ours(path: &Path, error: &serde_json::Error) -> Error {

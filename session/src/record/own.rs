@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::outside::fields::some_fields;
 use crate::outside::proc::start;
 use crate::terms::decimal::decimal;
 use crate::terms::roots::Roots;
@@ -16,6 +17,7 @@ pub(crate) struct OwnSession {
     /// Its cgroup, below the hierarchy's root.
     pub(crate) cgroup: Option<PathBuf>,
     /// Its manager, once that has said that it is up.
+    #[serde(default, deserialize_with = "some_fields")]
     pub(crate) manager: Option<Started>,
     #[serde(default)]
     pub(crate) pause: Pause,
@@ -26,6 +28,7 @@ pub(crate) struct OwnSession {
     #[serde(default)]
     pub(crate) failed: Option<String>,
     /// Who opens it, and then watches over it.
+    #[serde(default, deserialize_with = "some_fields")]
     pub(crate) guard: Option<Started>,
 }
 
