@@ -22,8 +22,9 @@ fn there_is_no_second_allocation() {
     configured(|| {
         let _end = AtEnd("rm -rf ~alice/.config/systemd".to_owned());
         let script = format!(
-            "wants=~/.config/systemd/user/default.target.wants
-             mkdir --parents $wants; printf '[Service]\nExecStart=/bin/sleep 7012\n' >$wants/door.service
+            "units=~/.config/systemd/user; mkdir --parents $units/default.target.wants
+             printf '[Service]\\nExecStart=/bin/sleep 7012\\n' >$units/door.service
+             ln --symbolic ../door.service $units/default.target.wants/
              {OUTER}
              echo outer in $(outer cat /proc/self/cgroup); slice=/sys/fs/cgroup$(outer cat /proc/self/cgroup | sed 's/^0:://; s,/user@.*,,')
              echo $slice | grep --quiet user-$UID.slice || echo lost
