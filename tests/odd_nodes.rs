@@ -231,6 +231,13 @@ fn a_login_that_slurm_adopts() {
     job.wait_says("up");
     let mut login = Login::of("alice", N1);
     assert_eq!(login.ask(LIVE), "running dir=/run/user/1001");
+    if has_own_sessions() {
+        let mine = format!("srun --quiet --jobid={} --overlap", job.0);
+        login.ask(&format!("{mine} systemctl --user set-environment OF=job; echo set"));
+        let count = "systemctl --user show-environment | grep --count OF=job";
+        let inside = format!("{mine} bash -c '{count}'");
+        assert_eq!((login.ask(&inside), login.ask(count)), ("1".to_owned(), "0".to_owned()));
+    }
     let said = job.go_to_its_end();
     assert_eq!(said.stdout, "up\nrunning dir=/run/user/1001\n", "{said:#?}");
     assert_eq!(login.ask(LIVE), "running dir=/run/user/1001");
