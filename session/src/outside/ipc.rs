@@ -72,7 +72,7 @@ fn process_outside(roots: &Roots, uid: u32) -> Option<String> {
         let is_users = entry.metadata().ok()?.uid() == uid;
         let cgroup = is_users.then(|| bytes(&entry.path().join("cgroup")).ok())??;
         let name = name_in(&bytes(&entry.path().join("comm")).ok()?);
-        let is_inside = String::from_utf8_lossy(&cgroup).contains(&inside);
+        let is_inside = cgroup.windows(inside.len()).any(|part| part == inside.as_bytes());
         (!is_inside).then(|| format!("pid {pid} ({name})"))
     })
 }
