@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -65,11 +66,13 @@ pub(crate) fn leave_step() -> io::Result<Option<PathBuf>> {
     let Some(own) = listed.lines().find_map(|line| line.strip_prefix("0::/")) else {
         return Ok(None);
     };
-    let Some((scope, below)) = own.split_once("slurmstepd.scope/") else { return Ok(None) };
-    let procs = format!("/sys/fs/cgroup/{scope}slurmstepd.scope/system/cgroup.procs");
-    OpenOptions::new().write(true).open(procs)?.write_all(b"0")?;
-    let home = || Path::new("/sys/fs/cgroup").join(own).join("cgroup.procs");
-    Ok((below != "system").then(home))
+    let own = Path::new("/sys/fs/cgroup").join(own);
+    let is_scope = |dir: &&Path| dir.as_os_str().as_bytes().ends_with(b"slurmstepd.scope");
+    // The highest: whatever a user calls what is theirs below it.
+    let Some(scope) = own.ancestors().skip(1).filter(is_scope).last() else { return Ok(None) };
+    let aside = scope.join("system");
+    OpenOptions::new().write(true).open(aside.join("cgroup.procs"))?.write_all(b"0")?;
+    Ok((own != aside).then(|| own.join("cgroup.procs")))
 }
 
 fn end_of(child: Pid, longest: Duration) -> Result<WaitStatus, String> {
