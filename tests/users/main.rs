@@ -74,16 +74,20 @@ static HELPED: LazyLock<Ran> = LazyLock::new(|| {
     N1.sh(&format!("{}{RELOAD}; journalctl --flush", files.map(file).concat())).ok();
     // journald looks whose words they are when it reads them: who has ended by then is in no unit.
     let patient = "for i in $(seq 50); do grep --fixed-strings \"job $SLURM_JOB_ID\" <<<\"$(";
-    let (journal, again) = (example("journal"), example("service"));
+    let (journal, again) = if has_own_sessions() {
+        let named = "systemd-run --property=SyslogIdentifier=hello";
+        (BY_NAME.to_owned(), example("service").replace("systemd-run", named))
+    } else {
+        (example("journal").to_owned(), example("service").to_owned())
+    };
     let journal = format!(
         "{patient}{journal})\" && exit; sleep 0.2; [ $((i % 10)) != 0 ] || {{ {again}\n}}; done; exit 1"
     );
-    run(&[
-        ("service", example("service").to_owned()),
-        ("journal", journal),
-        ("cpuset", example("cpuset").to_owned()),
-    ])
+    run(&[("service", again), ("journal", journal), ("cpuset", example("cpuset").to_owned())])
 });
+
+/// In a job's own session the journal does not know the unit.
+const BY_NAME: &str = "journalctl --user --identifier=hello";
 
 const RELOAD: &str = "systemctl daemon-reload; systemctl restart systemd-journald";
 
@@ -263,7 +267,7 @@ fn tmux_is_a_service() {
     let attach = format!("TERM=xterm {attach}");
     let step = if has_own_sessions() {
         // The socket is in the job alone.
-        let step = format!("srun --quiet --overlap --jobid={}", job.0);
+        let step = format!("srun --quiet --input=none --overlap --jobid={}", job.0);
         job.wait_running();
         let is_there = as_user("alice", &format!("{step} test -S /run/user/1001/tmux"));
         N1.waits_until(&format!("( {is_there} )"));
