@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,14 +27,14 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// it shuts X11 forwarding down, and the process has the user's effective ids for
 /// that. A child is out of that thread's reach. Answers with whether it did it.
 /// One that takes much longer than `longest` is killed.
-pub(crate) fn as_root(longest: Duration, work: impl Fn() -> bool) -> Result<bool, String> {
-    let mut ended = once(longest, &work)?;
+pub(crate) fn as_root(longest: Duration, work: &dyn Fn() -> bool) -> Result<bool, String> {
+    let mut ended = once(longest, work)?;
     // In the moment before it has left the step's cgroup slurmd may have killed it.
     for _ in 0..AGAIN {
         if !matches!(ended, WaitStatus::Signaled(_, Signal::SIGKILL, _)) {
             break;
         }
-        ended = once(longest, &work)?;
+        ended = once(longest, work)?;
     }
     match ended {
         WaitStatus::Exited(_, code) => Ok(code == 0),
@@ -41,7 +42,7 @@ pub(crate) fn as_root(longest: Duration, work: impl Fn() -> bool) -> Result<bool
     }
 }
 
-fn once(longest: Duration, work: impl Fn() -> bool) -> Result<WaitStatus, String> {
+fn once(longest: Duration, work: &dyn Fn() -> bool) -> Result<WaitStatus, String> {
     // SAFETY: the handlers of the C library and of Slurm's log leave their locks usable in
     // the child, which ends without running anything else of this process.
     match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {
@@ -65,11 +66,13 @@ pub(crate) fn leave_step() -> io::Result<Option<PathBuf>> {
     let Some(own) = listed.lines().find_map(|line| line.strip_prefix("0::/")) else {
         return Ok(None);
     };
-    let Some((scope, below)) = own.split_once("slurmstepd.scope/") else { return Ok(None) };
-    let procs = format!("/sys/fs/cgroup/{scope}slurmstepd.scope/system/cgroup.procs");
-    OpenOptions::new().write(true).open(procs)?.write_all(b"0")?;
-    let home = || Path::new("/sys/fs/cgroup").join(own).join("cgroup.procs");
-    Ok((below != "system").then(home))
+    let own = Path::new("/sys/fs/cgroup").join(own);
+    let is_scope = |dir: &&Path| dir.as_os_str().as_bytes().ends_with(b"slurmstepd.scope");
+    // The highest: whatever a user calls what is theirs below it.
+    let Some(scope) = own.ancestors().skip(1).filter(is_scope).last() else { return Ok(None) };
+    let aside = scope.join("system");
+    OpenOptions::new().write(true).open(aside.join("cgroup.procs"))?.write_all(b"0")?;
+    Ok((own != aside).then(|| own.join("cgroup.procs")))
 }
 
 fn end_of(child: Pid, longest: Duration) -> Result<WaitStatus, String> {

@@ -21,6 +21,8 @@ mod task;
 #[cfg(not(test))]
 mod asked;
 #[cfg(not(test))]
+mod callbacks;
+#[cfg(not(test))]
 mod child;
 #[cfg(not(test))]
 mod launch;

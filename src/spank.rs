@@ -5,7 +5,7 @@ use std::env;
 use std::error::Error;
 use std::panic::set_hook;
 
-use slurm_spank::{Context, Plugin, SPANK_PLUGIN, SpankHandle, SpankOption};
+use slurm_spank::{Context, Plugin, SpankHandle, SpankOption};
 use user_session::{Job, Moment, Role};
 
 use crate::asked::{read_arguments, request, sessions, this_job, waits_for_others};
@@ -18,11 +18,10 @@ use crate::stepd::{Step, begin_tasks, end_step, in_child, note_end, note_keeper}
 use crate::task::Task;
 use crate::{job, log_bridge, step, stepd, task};
 
-SPANK_PLUGIN!(b"linger", RELEASE, Linger);
-
 /// Slurm compares major and minor with its own and refuses the plugin when they
 /// differ. The micro is free.
-const RELEASE: u32 = release(env!("SLURM_MAJOR")) << 16 | release(env!("SLURM_MINOR")) << 8;
+pub(crate) const RELEASE: u32 =
+    release(env!("SLURM_MAJOR")) << 16 | release(env!("SLURM_MINOR")) << 8;
 
 /// SLURM_EXTERN_CONT in slurm.h: the step that holds the job's processes that
 /// are in no step of their own.
@@ -38,7 +37,7 @@ const fn release(digits: &str) -> u32 {
 /// The plugin in one of Slurm's processes. What a step decides as root is kept
 /// for its tasks, which are forked from it.
 #[derive(Default)]
-struct Linger {
+pub(crate) struct Linger {
     step: Option<Step>,
     /// This is the extern step of that job.
     holds: Option<Job>,
@@ -121,14 +120,14 @@ unsafe impl Plugin for Linger {
             let arguments = read_arguments(spank).unwrap_or_default();
             let sessions = sessions(&arguments);
             if waits_for_others(spank) {
-                in_child(job, &sessions, "end what left its step", || {
-                    Ok(job::end_what_left(&sessions, job)?)
+                in_child(job, &sessions, "end what left its step", &|| {
+                    job::end_what_left(&sessions, job)
                 })?;
             }
             if !self.ends {
                 return Ok(());
             }
-            in_child(job, &sessions, "close session", || Ok(job::end(&arguments, &sessions, job)?))
+            in_child(job, &sessions, "close session", &|| job::end(&arguments, &sessions, job))
         })
     }
 

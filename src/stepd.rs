@@ -144,20 +144,19 @@ pub(crate) fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step, forks: &Fork
     let confined = step::bind(&sessions, forks, job, false);
     if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }
 }
+
 /// What is in the session of a step whose task was killed ends with it, as if it were in the step's cgroup: who
 /// was killed could hand no signal on to it.
 pub(crate) fn end_step(step: &Step) -> Outcome {
     if step.is_script && step.plan == Plan::Session(SessionKind::Own) {
         let (sessions, job) = (sessions(&step.arguments), step.job);
-        in_child(job, &sessions, "end its session", || {
-            Ok(job::end_of_script(&sessions, job, step.end == End::Told)?)
-        })?;
+        let is_told = step.end == End::Told;
+        let end = || job::end_of_script(&sessions, job, is_told);
+        in_child(job, &sessions, "end its session", &end)?;
     }
     let (Some(id), true) = (step.marked, step.end == End::Killed) else { return Ok(()) };
     let (sessions, job) = (sessions(&step.arguments), step.job);
-    in_child(job, &sessions, "end what a killed step left", || {
-        Ok(job::end_step(&sessions, job, id)?)
-    })
+    in_child(job, &sessions, "end what a killed step left", &|| job::end_step(&sessions, job, id))
 }
 
 /// `work`, as [`as_root`] does it; what fails is in the log.
@@ -165,10 +164,10 @@ pub(crate) fn in_child(
     job: Job,
     sessions: &Sessions,
     doing: &str,
-    work: impl Fn() -> Outcome,
+    work: &dyn Fn() -> Result<(), String>,
 ) -> Outcome {
-    let work = || guarded(&work).inspect_err(|error| log::error!("{error}")).is_ok();
-    let done = as_root(sessions.longest_release(), work)
+    let work = || guarded(|| Ok(work()?)).inspect_err(|error| log::error!("{error}")).is_ok();
+    let done = as_root(sessions.longest_release(), &work)
         .map_err(|error| format!("{job}: {doing}: {error}"))?;
     if done { Ok(()) } else { Err(String::new().into()) }
 }

@@ -63,7 +63,8 @@ fn enabled(unit: &str, target: &str) -> AtEnd {
 fn before_the_first_step_there_is_a_floor() {
     N1.configure(QUICK);
     let before = N1.snapshot();
-    let unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+    // With systemd's default, OOMPolicy=stop, the manager may end the shell before it says a word more.
+    let unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nOOMPolicy=continue\n\
         ExecStart=sh -c '(: <>/dev/tty60) 2>/dev/null && echo opened. >>/tmp/early; \
             dd if=/dev/zero of=/dev/null bs=600M count=1 2>/dev/null && echo used. >>/tmp/early; \
             echo began. >>/tmp/early'";

@@ -132,7 +132,7 @@ const SNAPSHOT: &str = r#"
     done | sort
     ls -d /sys/fs/cgroup/system.slice/*slurmstepd.scope/*/step_*/user/session 2>/dev/null
     grep --only-matching ' [^ ]* [^ ]* [^ ]* - tmpfs linger ' /proc/self/mountinfo
-    ls /run/spank-linger/own 2>/dev/null; pgrep --exact linger
+    ls -d /run/spank-linger/*.own 2>/dev/null; pgrep --exact linger
     grep --extended-regexp ' 100[1-4] ' /proc/sysvipc/shm /proc/sysvipc/sem /proc/sysvipc/msg
     find /dev/shm -type f -uid +1000 ! -name 'libpod_rootless_lock_*' -printf '%U %f\n' | sort
 "#;

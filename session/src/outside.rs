@@ -9,6 +9,7 @@ pub(crate) mod dying;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fault;
+pub(crate) mod fields;
 pub(crate) mod files;
 mod freezer;
 pub(crate) mod ipc;

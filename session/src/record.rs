@@ -26,7 +26,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::outside::files::{numbers_in, temporary, unfinished_in};
+use crate::outside::fields::word;
+use crate::outside::files::{names_in, numbers_in, temporary, unfinished_in};
 use crate::terms::error::Result;
 use crate::terms::roots::Roots;
 use crate::terms::set::Set;
@@ -79,7 +80,7 @@ pub(crate) struct Undo {
     /// logind has been asked to turn it on, in the copy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) asked: bool,
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "word")]
     pub(crate) means: Means,
     /// Read from the copy: the record itself is lost.
     #[serde(skip)]
@@ -151,7 +152,6 @@ pub(crate) fn is_unknown(roots: &Roots, uid: u32) -> bool {
 /// not written to its end before a power loss.
 pub(crate) fn known_uids(roots: &Roots) -> Result<Set<u32>> {
     let all_in = |dir| numbers_in(dir, usize::MAX);
-    let (leased, to_undo) = (all_in(&roots.run)?, all_in(&roots.lib)?);
-    let (unfinished, shared) = (unfinished_in(&roots.lib)?, all_in(&own::above(roots))?);
-    Ok(leased.union(to_undo).union(unfinished).union(shared))
+    let (served, to_undo) = (names_in(&roots.run, own::uid_in)?, all_in(&roots.lib)?);
+    Ok(served.union(to_undo).union(unfinished_in(&roots.lib)?))
 }

@@ -4,6 +4,7 @@
 
 mod command;
 mod ends;
+mod mixes;
 mod outside;
 
 use cluster_tests::{Batch, GO, N1};
@@ -14,7 +15,7 @@ const OWN: &str = "optional spank_linger.so log_level=debug timeout=120 grace=3 
 /// What a job of this kind may leave nowhere.
 const NOTHING_LEFT: &str = "\
     ls -d /sys/fs/cgroup/system.slice/*slurmstepd.scope/*/step_*/user/session 2>/dev/null; \
-    grep ' linger ' /proc/self/mountinfo; ls /run/spank-linger/own; \
+    grep ' linger ' /proc/self/mountinfo; ls -d /run/spank-linger/*.own 2>/dev/null; \
     pgrep --list-full --uid alice; ls -d /run/user/1001 /dev/shm/libpod_rootless_lock_1001 2>/dev/null; \
     systemctl list-units --plain --no-legend '*1001*'";
 
@@ -55,7 +56,7 @@ fn a_session_is_in_its_job() {
     configured(|| {
         let script = "
             echo first: $(systemctl --user is-system-running --wait)
-            podman info 2>&1 | grep -E 'cgroupManager|^ *- (cpu|io|memory|pids)$|WARN'
+            podman info 2>&1 | grep -E 'cgroupManager|^ *- (cpu|cpuset|io|memory|pids)$|WARN'
             manager=$(systemctl --user show --property=ExecMainPID --value dbus.service)
             busctl --user list >/dev/null && echo bus answers.
             $box --memory=50m --pids-limit=30 --cpus=0.5 $image sh -c 'cat /sys/fs/cgroup/memory.max \
@@ -70,8 +71,11 @@ fn a_session_is_in_its_job() {
         started.wait_says("it is ready");
         let said = started.output().says("first: running\n").says("cgroupManager: systemd");
         let said = said.never_says("WARN").says("bus answers.").says("from a step\nactive\n");
-        for controller in ["cpu", "io", "memory", "pids"] {
-            assert!(said.stdout.contains(&format!("- {controller}\n")), "{controller}: {said:?}");
+        let offered = N1.sh("cat /sys/fs/cgroup/cgroup.controllers").ok().stdout;
+        for controller in ["cpu", "cpuset", "io", "memory", "pids"] {
+            // A light node has no cpuset.
+            let has = said.stdout.contains(&format!("- {controller}\n"));
+            assert_eq!(has, offered.contains(controller), "{controller}: {said:?}");
         }
         let said = said.says("52428800\n30\n50000 100000\n");
         // The container, its conmon, a service.

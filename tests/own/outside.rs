@@ -4,10 +4,11 @@ use cluster_tests::{AtEnd, GO, N1};
 
 use super::{configured, job};
 
-/// Has alice's linger on, by herself, and finds a manager of hers that is no job's: `outer` begins a program in it.
+/// Has alice's linger on, by herself, and finds a manager of hers that is no job's: `outer` begins a program in it. The
+/// way to it is a unit of hers: the kernel lets nobody through a manager that PAM has given a capability.
 const OUTER: &str = r#"
-loginctl enable-linger
-until outer=$(for pid in $(pgrep --uid $UID --full 'systemd --user'); do
+loginctl enable-linger $(id -un)
+until outer=$(for pid in $(pgrep --uid $UID --exact --full '/bin/sleep 7012'); do
         grep --quiet user@$UID.service /proc/$pid/cgroup && echo $pid; done) && [ -n "$outer" ] &&
     [ -S /proc/$outer/root/run/user/$UID/systemd/private ]; do sleep 0.2; done
 outer() { XDG_RUNTIME_DIR=/proc/$outer/root/run/user/$UID DBUS_SESSION_BUS_ADDRESS= \
@@ -19,8 +20,12 @@ outer() { XDG_RUNTIME_DIR=/proc/$outer/root/run/user/$UID DBUS_SESSION_BUS_ADDRE
 #[test]
 fn there_is_no_second_allocation() {
     configured(|| {
+        let _end = AtEnd("rm -rf ~alice/.config/systemd".to_owned());
         let script = format!(
-            "{OUTER}
+            "units=~/.config/systemd/user; mkdir --parents $units/default.target.wants
+             printf '[Service]\\nExecStart=/bin/sleep 7012\\n' >$units/door.service
+             ln --symbolic ../door.service $units/default.target.wants/
+             {OUTER}
              echo outer in $(outer cat /proc/self/cgroup); slice=/sys/fs/cgroup$(outer cat /proc/self/cgroup | sed 's/^0:://; s,/user@.*,,')
              echo $slice | grep --quiet user-$UID.slice || echo lost
              echo memory=$(outer cat $slice/memory.max) tasks=$(outer cat $slice/pids.max)

@@ -1,16 +1,19 @@
-# What all measurements share: the four variants, each with a user of its own, so that none finds
-# what another has left.
+# What all measurements share: the variants, each with a user of its own, so that none finds
+# what another has left. The floor has no session, so `job` finds nothing of its user's.
 set -euo pipefail
 # A busy emulated node may take longer than a site would wait, hence the timeout.
 here=/opt/linger-bench
 variants="floor recipe bare ours"
-declare -A user=([floor]=dave [recipe]=carol [bare]=bob [ours]=alice [keep]=alice)
+# With session=job the prolog opens nothing: it is compared where whole jobs and steps are.
+all="$variants job"
+declare -A user=([floor]=dave [recipe]=carol [bare]=bob [ours]=alice [keep]=alice [job]=dave)
 declare -A line=(
     [floor]="required $here/floor.so"
     [recipe]=""
     [bare]="required spank_linger.so on_error=drain timeout=120 confine=none leftovers=keep"
     [ours]="required spank_linger.so on_error=drain timeout=120"
     [keep]="required spank_linger.so on_error=drain timeout=120 keep=30"
+    [job]="required spank_linger.so on_error=drain timeout=120 session=job"
 )
 
 uid() { id -u "${user[$1]}"; }
@@ -55,7 +58,7 @@ callback() {
     env $(job_environment "$2" "$4") "$here/stopwatch" "$1" "$2" $command
 }
 
-# until_true SECONDS COMMAND...
+# until_true SECONDS COMMAND...: looked at again after a `pause`.
 until_true() {
     local deadline=$((SECONDS + $1))
     shift
@@ -64,7 +67,7 @@ until_true() {
             echo "still not: $*" >&2
             return 1
         fi
-        sleep 0.2
+        sleep "${pause-0.2}"
     done
 }
 
@@ -73,6 +76,9 @@ is_down() {
 }
 
 is_drained() { sinfo --noheader --format=%T | grep --quiet drain; }
+
+# over VARIANT: Slurm is through with every job but the one that is held.
+over() { [ "$(squeue --noheader --format=%A)" = "${held[$1]-}" ]; }
 
 idle() { [ "$(sinfo --noheader --format=%T | sort -u)" = idle ]; }
 
@@ -108,6 +114,7 @@ clean() {
     # Jobs that end while plugstack.conf changes drain the node: of a run before that was cut off.
     ! is_drained || scontrol update nodename=n1 state=resume
     until_true 120 idle
+    held=()
     for variant in $variants; do
         loginctl disable-linger "${user[$variant]}"
         end_session "$(uid "$variant")"

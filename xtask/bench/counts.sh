@@ -80,7 +80,23 @@ for variant in bare ours; do
     counted cold "$variant" epilog
 done
 
-# A whole job beside another: all connections that begin are of its callbacks.
+# A step of a session=job: whoever asks anything on the bus says Hello first.
+become job
+hold job
+listen $out/busctl-step
+as_user job srun --jobid="${held[job]}" --overlap --ntasks=1 true
+end_listening
+sample step job bus_connections "$(grep --count '"member":"Hello"' $out/busctl-step || true)"
+clean
+
+# A whole job of that kind, and one of the other beside another: all connections that begin are of its callbacks.
+become job
+listen $out/busctl-own
+as_user job srun --ntasks=1 --mem=64 true
+until_true 120 idle
+end_listening
+sed "s/^/bus cold-job job /" $out/busctl-own
+
 become ours
 hold ours
 listen $out/busctl-job

@@ -1,6 +1,7 @@
 /* host MEASURE VARIANT slurmd|client|step|panic PLUGIN [ARGUMENT...]: loads a SPANK plugin as Slurm does,
  * calls the callbacks of one of Slurm's processes, and prints what loading and calling took and how
- * many threads are left. For a step the environment says whose: SLURM_JOBID, SLURM_UID. As "panic" it is
+ * many threads are left. For a step the environment says whose: SLURM_JOBID, SLURM_UID; and it may name the
+ * cgroup.procs of the step and of its task, STEP_PROCS and TASK_PROCS. As "panic" it is
  * a client whose plugin panics: a callback is called within another, and finds the plugin locked. */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -16,7 +17,7 @@
 
 /* spank.h: enum spank_context, enum spank_item. */
 enum { CONTEXT_CLIENT = 1, CONTEXT_STEP = 2, CONTEXT_SLURMD = 4 };
-enum { ITEM_UID = 0, ITEM_JOB = 2, ITEM_STEP = 3, ITEM_TASK = 11, ITEM_PID = 14 };
+enum { ITEM_UID = 0, ITEM_JOB = 2, ITEM_STEP = 3, ITEM_TASK = 11, ITEM_STATUS = 13, ITEM_PID = 14 };
 enum { NOT_AVAILABLE = 3008 };
 
 typedef int (*callback)(void *spank, int ac, char **av);
@@ -24,6 +25,7 @@ typedef int (*callback)(void *spank, int ac, char **av);
 static int context;
 static pid_t task;
 static callback within;
+static double moving;
 
 static unsigned number(const char *name)
 {
@@ -55,6 +57,7 @@ int spank_get_item(void *spank, int item, ...)
     case ITEM_JOB: *value = number("SLURM_JOBID"); return 0;
     case ITEM_STEP: *value = 0; return 0;
     case ITEM_TASK: *value = 0; return 0;
+    case ITEM_STATUS: *value = 0; return 0;
     case ITEM_PID: *value = task; return 0;
     default: return NOT_AVAILABLE;
     }
@@ -104,7 +107,23 @@ static void call(void *plugin, const char *name, int ac, char **av)
     }
 }
 
-/* As slurmstepd: the task waits, already forked, and runs its own callback. */
+/* As slurmstepd, and not counted. The first move for a while waits some milliseconds for all CPUs, and those
+ * that follow soon do not. */
+static void move(pid_t pid, const char *where)
+{
+    const char *file = getenv(where);
+    if (!file)
+        return;
+    double begun = now_us();
+    FILE *procs = fopen(file, "w");
+    if (!procs || fprintf(procs, "%d", pid) < 0 || fclose(procs) != 0) {
+        perror(file);
+        exit(1);
+    }
+    moving += now_us() - begun;
+}
+
+/* As slurmstepd: the task waits, already forked, and runs its own callbacks. */
 static void step(void *plugin, int ac, char **av)
 {
     int go[2], status;
@@ -116,14 +135,19 @@ static void step(void *plugin, int ac, char **av)
         char byte;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(go[1]);
-        if (read(go[0], &byte, 1) != 1 || setuid(number("SLURM_UID")) != 0)
+        if (read(go[0], &byte, 1) != 1)
+            _exit(2);
+        call(plugin, "task_init_privileged", ac, av);
+        if (setuid(number("SLURM_UID")) != 0)
             _exit(2);
         call(plugin, "task_init", ac, av);
         _exit(0);
     }
+    move(task, "TASK_PROCS");
     call(plugin, "task_post_fork", ac, av);
     if (write(go[1], "g", 1) != 1 || waitpid(task, &status, 0) != task || status != 0)
         exit(1);
+    call(plugin, "task_exit", ac, av);
     call(plugin, "exit", ac, av);
 }
 
@@ -134,6 +158,8 @@ int main(int argc, char **argv)
     const char *where = argv[3];
     context = strcmp(where, "slurmd") == 0 ? CONTEXT_SLURMD
         : strcmp(where, "step") == 0 ? CONTEXT_STEP : CONTEXT_CLIENT;
+    move(getpid(), "STEP_PROCS");
+    moving = 0;
     double begun = now_us();
     void *plugin = dlopen(argv[4], RTLD_LAZY);
     double loaded = now_us();
@@ -148,7 +174,7 @@ int main(int argc, char **argv)
         step(plugin, argc - 5, argv + 5);
     double called = now_us();
     printf("sample %s %s dlopen_us %.0f\n", argv[1], argv[2], loaded - begun);
-    printf("sample %s %s call_us %.0f\n", argv[1], argv[2], called - loaded);
+    printf("sample %s %s call_us %.0f\n", argv[1], argv[2], called - loaded - moving);
     printf("sample %s %s threads %d\n", argv[1], argv[2], threads());
     return 0;
 }

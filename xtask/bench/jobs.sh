@@ -1,5 +1,5 @@
-# jobs.sh ROUNDS WHOLE ROW: jobs as Slurm runs them. In each round each variant has so many of `srun
-# true` beside another job and without one, and then so many in a row.
+# jobs.sh ROUNDS WHOLE ROW: jobs as Slurm runs them. In each round each variant has so many of a short
+# `srun` beside another job and without one, and so many of `srun true` in a row.
 . /opt/linger-bench/common.sh
 conf=/etc/slurm/slurm.conf
 clean
@@ -24,7 +24,18 @@ END
     restart
 }
 
-whole() { as_user "$2" "$here/stopwatch" "$1" "$2" srun --ntasks=1 --mem=64 true; }
+# From the submission to the task, from there until Slurm is through with the job, and what srun takes
+# between the two. No command is as short and tells when it ran; the file's time is right to 4 ms.
+whole() {
+    local begun ended sign=/tmp/begun-$2 submitted=${EPOCHREALTIME/./}
+    as_user "$2" "$here/stopwatch" "$1" "$2" srun --ntasks=1 --mem=64 touch "$sign"
+    pause=0.02 until_true 120 over "$2"
+    ended=${EPOCHREALTIME/./}
+    begun=$(stat --format=%.6Y "$sign")
+    rm "$sign"
+    sample "$1" "$2" first_us $((${begun/./} - submitted))
+    sample "$1" "$2" end_us $((ended - ${begun/./}))
+}
 
 # The recipe's session may have been forgotten by logind, when its job was over before it was up.
 no_session() {
@@ -61,7 +72,7 @@ for _ in $(seq "$1"); do
     move_in keep
     in_a_row keep "$3"
     no_keep
-    for variant in $variants; do
+    for variant in $all; do
         move_in "$variant"
         for _ in $(seq "$2"); do
             whole cold-job "$variant"

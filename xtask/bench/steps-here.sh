@@ -6,23 +6,28 @@ if [ "${1-}" != inside ]; then
     exec unshare --mount --propagation private bash "$0" inside "$@"
 fi
 shift
+host=$2
 uid=4711 job=42
 cgroups=$(findmnt --noheadings --output TARGET --types cgroup2 | head -n 1)
 ours=linger-bench/slurmstepd.scope/job_$job
-mkdir -p "$cgroups/$ours/step_0"
+# Of a job with a session of its own all is in the kernel's: slurmstepd leaves its cgroup and comes back.
+own_uid=4712 own_job=43
+scope=linger-bench-own/slurmstepd.scope
+own=$scope/job_$own_job
+session=$own/step_extern/user/session
+mkdir -p "$cgroups"/{$ours,$own}/step_0/{slurm,user/task_0} "$cgroups"/{$scope/system,$session}
 # The processes of a step are in the job's cgroup, and find it in /proc.
 mount --bind "$cgroups" /mnt
 leave() {
-    echo $$ >/mnt/cgroup.procs
     kill "$listener" || true
     wait 2>/dev/null || true
-    rmdir /mnt/$ours/step_0 /mnt/$ours "/mnt/$(dirname $ours)" /mnt/linger-bench
+    find /mnt/linger-bench /mnt/linger-bench-own -depth -type d -exec rmdir {} +
 }
 
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs tmpfs /sys/fs/cgroup
 slice=/sys/fs/cgroup/user.slice/user-$uid.slice
-mkdir -p /sys/fs/cgroup/$ours $slice/user@$uid.service/init.scope
+mkdir -p /sys/fs/cgroup/$ours/step_0/user/task_0 $slice/user@$uid.service/init.scope /sys/fs/cgroup/$scope
 for cgroup in /sys/fs/cgroup/$ours $slice; do
     echo 67108864 >$cgroup/memory.max
     echo max >$cgroup/memory.swap.max
@@ -30,10 +35,13 @@ for cgroup in /sys/fs/cgroup/$ours $slice; do
     echo 0 >$cgroup/cpuset.cpus
 done
 echo 1 >$slice/user@$uid.service/init.scope/cgroup.procs
+mount --bind /mnt/$scope /sys/fs/cgroup/$scope
 
-mkdir -p /run/user/$uid
-mount -t tmpfs -o mode=700,uid=$uid,gid=$uid tmpfs /run/user/$uid
-mkdir -m 755 /run/user/$uid/systemd
+for user in $uid $own_uid; do
+    mkdir -p /run/user/$user
+    mount -t tmpfs -o mode=700,uid=$user,gid=$user tmpfs /run/user/$user
+    mkdir -m 755 /run/user/$user/systemd
+done
 perl -MSocket -e '
     for my $path (@ARGV) {
         my $socket;
@@ -41,27 +49,38 @@ perl -MSocket -e '
             && listen($socket, 4096) && chmod(0777, $path) or die "$path: $!\n";
         push @open, $socket;
     }
-    sleep 300' /run/user/$uid/bus /run/user/$uid/systemd/private &
+    sleep 300' /run/user/{$uid,$own_uid}/{bus,systemd/private} &
 listener=$!
 trap leave EXIT
-for _ in $(seq 100); do [ ! -S /run/user/$uid/systemd/private ] || break; sleep 0.05; done
+for _ in $(seq 100); do [ ! -S /run/user/$own_uid/systemd/private ] || break; sleep 0.05; done
 
-state=/run/spank-linger/$uid
-mkdir -m 700 /run/spank-linger $state
+run=/run/spank-linger
+state=$run/$uid
+start=$(sed 's/.*) //' /proc/$$/stat | cut --delimiter=' ' --fields=20)
+mkdir -m 700 $run $state $run/$own_uid $run/own $run/own/$own_uid
 limits='{"memory":67108864,"cpus":"0"}'
 echo "{\"version\":1,\"state\":\"open\",\"limits\":$limits}" >$state/$job
 echo "{\"version\":1,\"wanted\":$limits,\"set\":$limits,\"touched\":[\"MemoryMax\",\"AllowedCPUs\"],\"done\":true,
     \"before\":{\"memory_max\":18446744073709551615,\"memory_swap_max\":18446744073709551615,\"tasks_max\":5185,
     \"allowed_cpus\":[],\"device_policy\":\"auto\",\"device_allow\":[]},\"had_drop_in\":[]}" >$state/slice
-start=$(sed 's/.*) //' /proc/$$/stat | cut --delimiter=' ' --fields=20)
 
-echo $$ >/mnt/$ours/step_0/cgroup.procs
+echo '{"version":1,"state":"open","kind":"own"}' >$run/$own_uid/$own_job
+echo "{\"version\":1,\"outside\":$(stat --dereference --format=%i /proc/self/ns/mnt),\"cgroup\":\"$session\",
+    \"manager\":{\"pid\":$$,\"start\":$start},\"is_ready\":true}" >$run/$own_uid/$own_job.own
+touch $run/own/$own_uid/$own_job
+unshare --mount=$run/own/$own_uid/$own_job true
+
+# step VARIANT PLUGIN UID JOB CGROUP [ARGUMENT...]
+step() {
+    local tree=/mnt/$5/step_0
+    echo "extern $$ $start" >"$run/$3/$4.keepers"
+    rm -f "$run/$3/$4.audit"
+    SLURM_JOBID=$4 SLURM_UID=$3 STEP_PROCS=$tree/slurm/cgroup.procs TASK_PROCS=$tree/user/task_0/cgroup.procs \
+        "$host" step-here "$1" step "$2" on_error=fail "${@:6}"
+}
+
 for _ in $(seq "$1"); do
-    for variant in floor ours; do
-        plugin=$3
-        [ $variant = floor ] || plugin=$4
-        echo "extern $$ $start" >$state/$job.keepers
-        rm -f $state/$job.audit
-        SLURM_JOBID=$job SLURM_UID=$uid "$2" step-here $variant step "$plugin" on_error=fail
-    done
+    step floor "$3" $uid $job $ours
+    step ours "$4" $uid $job $ours
+    step job "$4" $own_uid $own_job $own session=job
 done

@@ -18,9 +18,9 @@ submission() {
     [ "$1" = recipe ] || "$here/host" client "$1" client "$(plugin_of "$1")"
 }
 
-for variant in $variants; do hold "$variant"; done
+for variant in $all; do hold "$variant"; done
 for _ in $(seq "$1"); do
-    for variant in $variants; do step "$variant"; done
+    for variant in $all; do step "$variant"; done
 done
 for _ in $(seq "$2"); do
     for variant in floor recipe ours; do submission "$variant"; done

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the same Podman job without and with the plugin, on a fresh node.
+//! `cargo xtask demo`: the same Podman job without the plugin, with it, and with `session=job`, on a fresh node.
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -9,6 +9,8 @@ use crate::plugin;
 use crate::progress::Step;
 use crate::suite::Suite;
 
+use measured::Measured;
+
 mod measured;
 mod promise;
 mod report;
@@ -17,7 +19,19 @@ mod trial;
 
 const SUITE: Suite = Suite::Trixie;
 
-/// Build the plugin and a node, run the job twice, show both.
+/// The plugin's line for the last run. Arguments are read anew for each job.
+const OWN: &str = "optional spank_linger.so session=job";
+
+/// The runs of the job, in the order of the table's columns.
+struct Runs {
+    without: Measured,
+    /// With the plugin as it is installed.
+    shared: Measured,
+    /// With a session in the job's own cgroup.
+    own: Measured,
+}
+
+/// Build the plugin and a node, run the job three times, show all of them.
 ///
 /// # Errors
 /// Something did not work, or the outcome is not the promised one.
@@ -26,12 +40,15 @@ pub fn run() -> Result<()> {
     // Dropped at the end of this function, it ends the node: also on an error or Ctrl-C.
     let cluster = Cluster::up(SUITE, &Options::default())?;
     // Podman remembers the run root of its first run, so each run has a user of its own.
-    let without = trial(&cluster, "alice", "without")?;
+    let without = trial(&cluster, "alice", "without the plugin")?;
     install(&cluster, &plugin)?;
-    let with = trial(&cluster, "bob", "with")?;
+    let shared = trial(&cluster, "bob", "with the plugin")?;
+    plugin::put_line(&cluster, OWN)?;
+    let own = trial(&cluster, "carol", "with session=job")?;
     cluster.down()?;
-    print!("{}", report::of(&without, &with));
-    let broken = promise::broken(&without, &with);
+    let runs = Runs { without, shared, own };
+    print!("{}", report::of(&runs));
+    let broken = promise::broken(&runs);
     ensure!(broken.is_empty(), "this is not what was promised: {}", broken.join("; "));
     let checkout = build::checkout();
     let plugin = plugin.strip_prefix(&checkout).unwrap_or(&plugin);
@@ -46,8 +63,8 @@ fn install(cluster: &Cluster, plugin: &Path) -> Result<()> {
     Ok(())
 }
 
-fn trial(cluster: &Cluster, user: &str, how: &str) -> Result<measured::Measured> {
-    let step = Step::start(format!("running the job {how} the plugin"));
+fn trial(cluster: &Cluster, user: &str, how: &str) -> Result<Measured> {
+    let step = Step::start(format!("running the job {how}"));
     let measured = trial::run(cluster, user)?;
     step.done();
     Ok(measured)

@@ -13,7 +13,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// The same Podman job without and with the plugin, on a fresh node.
+    /// The same Podman job without the plugin, with it, and with `session=job`, on a fresh node.
     Demo,
     /// Make and drive test nodes: virtual machines with Slurm, systemd and Podman.
     #[command(subcommand)]

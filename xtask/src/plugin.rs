@@ -13,6 +13,7 @@ use crate::{build, dist, process};
 const COPY: Duration = Duration::from_secs(60);
 const RESTART: Duration = Duration::from_secs(60);
 const PUT_CONFIG: &str = "cat >/etc/slurm/plugstack.conf.d/linger.conf";
+const PUT: Duration = Duration::from_secs(30);
 
 /// What is there to put into a release's nodes: what cargo has left, or what is packaged.
 pub(crate) fn built(suite: Suite) -> Result<PathBuf> {
@@ -34,6 +35,12 @@ pub(crate) fn push(cluster: &Cluster, plugin: &Path) -> Result<()> {
         cluster.must_run(node, "systemctl restart slurmd", RESTART)?;
     }
     cluster.wait_idle()
+}
+
+/// Have the plugin's line be that on every node, for the jobs that begin from now on.
+pub(crate) fn put_line(cluster: &Cluster, line: &str) -> Result<()> {
+    let put = format!("echo '{line}' | {PUT_CONFIG}");
+    cluster.nodes().try_for_each(|node| cluster.must_run(node, &put, PUT).map(drop))
 }
 
 /// Run a command on the node with the file as its input.

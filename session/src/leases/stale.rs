@@ -235,17 +235,17 @@ mod tests {
     fn books_without_a_job_are_removed() {
         let (_dir, sessions) = node();
         let roots = &sessions.site.roots;
-        let books = roots.run.join(format!("own/{UID}"));
+        let books = roots.run.join(format!("{UID}.own"));
         std::fs::create_dir_all(&books).unwrap();
         let expected = Stale { books: true, ..Stale::default() };
         assert_eq!(sessions.stale(UID).unwrap(), expected);
         assert!(!expected.is_nothing());
         let me = nix::unistd::getuid().as_raw();
         let session = "system.slice/slurmstepd.scope/job_7/step_extern/user/session";
-        std::fs::create_dir_all(roots.run.join(format!("own/{me}"))).unwrap();
+        std::fs::create_dir_all(roots.run.join(format!("{me}.own"))).unwrap();
         std::fs::create_dir_all(roots.cgroup.join(session)).unwrap();
         assert!(sessions.stale(me).unwrap().is_nothing());
-        for dir in [&roots.run, &roots.run.join("own"), &books] {
+        for dir in [&roots.run, &books] {
             std::fs::set_permissions(dir, Permissions::from_mode(0o700)).unwrap();
         }
         sweep(&sessions, []);

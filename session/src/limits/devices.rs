@@ -11,6 +11,7 @@ use nix::sys::stat::{major, minor};
 use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
+use crate::outside::fields::word;
 use crate::outside::text::text;
 use crate::terms::decimal::decimal;
 use crate::terms::error::{Error, Result};
@@ -36,6 +37,7 @@ impl fmt::Display for Kind {
 /// A device, as the kernel's device controller knows it: by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Device {
+    #[serde(deserialize_with = "word")]
     kind: Kind,
     major: u64,
     minor: u64,

@@ -11,6 +11,12 @@ pub(crate) fn number(cgroup: &Path, file: &str) -> Option<u64> {
     decimal(text(&cgroup.join(file)).ok()?.trim())
 }
 
+/// Processes that the kernel has killed for lack of memory (memory.events).
+pub(crate) fn killed(cgroup: &Path) -> Option<u64> {
+    let events = text(&cgroup.join("memory.events")).ok()?;
+    events.lines().find_map(|line| decimal(line.strip_prefix("oom_kill ")?))
+}
+
 /// CPU time (cpu.stat, usage_usec).
 pub(crate) fn cpu_time(cgroup: &Path) -> Option<Duration> {
     let stat = text(&cgroup.join("cpu.stat")).ok()?;

@@ -1,9 +1,9 @@
 //! Files and directories that only root may have written.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
@@ -11,9 +11,11 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc::O_NOFOLLOW;
 use nix::sys::stat::Mode;
+use nix::unistd::mkdir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::outside::crash;
+use crate::outside::fields::fields;
 use crate::outside::text::whole;
 use crate::terms::decimal::decimal;
 use crate::terms::error::{Error, Problem, Result};
@@ -43,12 +45,19 @@ pub(crate) fn make_private(dir: &Path) -> Result<()> {
         return check_private(dir, &found);
     }
     crash::point();
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Or the last to leave has just removed it: the caller begins anew.
-            look_at(dir)?.map_or(Ok(()), |found| check_private(dir, &found))
-        }
-        made => made.map_err(Error::file("make", dir)),
+    if make_dir(dir, Mode::S_IRWXU).map_err(Error::file("make", dir))? {
+        return Ok(());
+    }
+    // Or the last to leave has just removed it: the caller begins anew.
+    look_at(dir)?.map_or(Ok(()), |found| check_private(dir, &found))
+}
+
+/// Answers with whether it is new: there may be something of its name. The standard library's brings the making of
+/// all directories above with it.
+pub(crate) fn make_dir(dir: &Path, mode: Mode) -> io::Result<bool> {
+    match mkdir(dir, mode) {
+        Err(Errno::EEXIST) => Ok(false),
+        made => Ok(made.map(|()| true)?),
     }
 }
 
@@ -86,16 +95,22 @@ fn read_text(path: &Path) -> Result<Option<String>> {
 /// that is not known is passed over.
 pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
     check_version(path, text)?;
-    serde_json::from_str(text).map_err(|error| not_ours(path, &error))
+    fields_in(text).map_err(|error| not_ours(path, &error))
 }
 
 fn check_version(path: &Path, text: &str) -> Result<()> {
-    let read = serde_json::from_str(text);
-    let AnyVersion { version } = read.map_err(|error| not_ours(path, &error))?;
+    let AnyVersion { version } = fields_in(text).map_err(|error| not_ours(path, &error))?;
     if version == VERSION {
         return Ok(());
     }
     Err(untrusted(path, format!("has version {version}, this plugin reads {VERSION}")))
+}
+
+fn fields_in<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    let mut from = serde_json::Deserializer::from_str(text);
+    let read = fields(&mut from)?;
+    from.end()?;
+    Ok(read)
 }
 
 fn not_ours(path: &Path, error: &serde_json::Error) -> Error {
@@ -202,6 +217,11 @@ pub(crate) fn numbers_in(dir: &Path, most: usize) -> Result<Set<u32>> {
 /// The same of files whose writer was killed.
 pub(crate) fn unfinished_in(dir: &Path) -> Result<Set<u32>> {
     first_in(dir, usize::MAX, |name| name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal))
+}
+
+/// The same of names that `number` takes.
+pub(crate) fn names_in(dir: &Path, number: impl Fn(&str) -> Option<u32>) -> Result<Set<u32>> {
+    first_in(dir, usize::MAX, number)
 }
 
 fn first_in(dir: &Path, most: usize, number: impl Fn(&str) -> Option<u32>) -> Result<Set<u32>> {

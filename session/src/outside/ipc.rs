@@ -54,7 +54,7 @@ fn is_mapped(roots: &Roots, uid: u32, file: &Metadata) -> bool {
     let (major, minor) = (major(file.dev()), minor(file.dev()));
     let number = format!(" {major:02x}:{minor:02x} {} ", file.ino());
     let maps = |process: &Path| match bytes(&process.join("maps")) {
-        Ok(maps) => String::from_utf8_lossy(&maps).contains(&number),
+        Ok(maps) => maps.windows(number.len()).any(|part| part == number.as_bytes()),
         Err(_) => process.exists(),
     };
     processes_of(roots, uid).any(|(_, process)| maps(&process))
@@ -84,7 +84,7 @@ fn process_outside(roots: &Roots, uid: u32) -> Option<String> {
     processes_of(roots, uid).find_map(|(pid, process)| {
         let cgroup = bytes(&process.join("cgroup")).ok()?;
         let name = name_in(&bytes(&process.join("comm")).ok()?);
-        let is_inside = String::from_utf8_lossy(&cgroup).contains(&inside);
+        let is_inside = cgroup.windows(inside.len()).any(|part| part == inside.as_bytes());
         (!is_inside).then(|| format!("pid {pid} ({name})"))
     })
 }

@@ -5,14 +5,16 @@
 //! (EACCES) or waits for ever (`allow_root`), with the user's lock held. To take hold
 //! of a mount's root (O_PATH), and to ask /proc which one it is, need no answer.
 
+use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use nix::mount::{MntFlags, umount2};
+use nix::mount::{MntFlags, MsFlags, umount2};
 
 use crate::outside::processes::printable;
 use crate::outside::text::text;
@@ -52,6 +54,24 @@ pub(crate) fn mount_of(held: &File) -> io::Result<Option<Mount>> {
     Ok(String::from_utf8_lossy(&mounts).split('\n').find_map(|line| mount_in(line, id)))
 }
 
+/// mount(2), by texts that nix need not copy: of its generic one each caller would have hundreds of bytes.
+pub(crate) fn mount(
+    with: &Path,
+    at: &Path,
+    kind: &str,
+    how: MsFlags,
+    options: &str,
+) -> io::Result<()> {
+    let all = [with.as_os_str(), at.as_os_str(), OsStr::new(kind), OsStr::new(options)];
+    let [with, at, kind, options] = all.map(|text| CString::new(text.as_bytes()));
+    Ok(nix::mount::mount(Some(&*with?), &*at?, Some(&*kind?), how, Some(&*options?))?)
+}
+
+/// Whatever is in use of it; a link is not followed.
+pub(crate) fn take_off(mount: &Path) -> nix::Result<()> {
+    umount2(mount, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)
+}
+
 /// Takes off what a user has mounted over a directory of systemd's: that takes one
 /// mount off when the session ends, and cannot remove the directory under a second
 /// (systemd 257). A detached mount is not waited for, whoever is its daemon.
@@ -61,7 +81,7 @@ pub(crate) fn uncover(dir: &Path) {
         if mount.is_none_or(|mount| mount.point != dir || mount.kind == OF_SYSTEMD) {
             return;
         }
-        if let Err(error) = umount2(dir, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+        if let Err(error) = take_off(dir) {
             return log::debug!("unmount {}: {error}", dir.display());
         }
     }

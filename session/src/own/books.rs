@@ -1,24 +1,26 @@
 //! What the jobs of a user share on this node: Podman's books, in a file system that nobody but root gets to by its path.
 //!
 //! ```text
-//! /run/spank-linger/own/<uid>           the file system, private to this mount namespace
-//! /run/spank-linger/own/<uid>/books/…   the user's, brought into each of their jobs
-//! /run/spank-linger/own/<uid>/<job>     what that job's mount namespace is pinned to
+//! /run/spank-linger/<uid>.own           the file system, private to this mount namespace
+//! /run/spank-linger/<uid>.own/books/…   the user's, brought into each of their jobs
+//! /run/spank-linger/<uid>.own/<job>     what that job's mount namespace is pinned to
 //! ```
 //!
 //! systemd has none of it: a logout takes `/run/user/UID` away, whoever still needs it.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::MsFlags;
+use nix::sys::stat::Mode;
 
 use crate::outside::crash;
-use crate::outside::files::make_private;
+use crate::outside::files::{make_dir, make_private};
+use crate::outside::mounts::{mount, take_off};
 use crate::own::view::{BOOKS_AT, put_tmpfs};
-use crate::record::own::above;
+use crate::record::own::shared;
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::Roots;
 
@@ -54,7 +56,7 @@ pub(crate) struct Books {
 
 impl Books {
     pub(crate) fn of(roots: &Roots, uid: u32) -> Self {
-        Self { dir: above(roots).join(uid.to_string()) }
+        Self { dir: shared(roots, uid) }
     }
 
     /// The directory of one of [`BOOKS`].
@@ -80,7 +82,7 @@ impl Books {
     pub(crate) fn unpin(&self, job: u32) {
         for file in [self.pin(job), self.lock(job)] {
             crash::point();
-            let _ = umount2(&file, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+            let _ = take_off(&file);
             let _ = fs::remove_file(&file);
         }
     }
@@ -105,7 +107,6 @@ impl Books {
     /// What the kernel answered.
     pub(crate) fn begin(&self, roots: &Roots) -> Result<bool> {
         make_private(&roots.run)?;
-        make_private(&above(roots))?;
         make_private(&self.dir)?;
         let made = self.mount();
         made.map_err(Error::file("mount a file system on", &self.dir))?;
@@ -125,7 +126,7 @@ impl Books {
         make_private(&self.books())?;
         BOOKS_AT.into_iter().try_for_each(|(name, _)| {
             let dir = self.book(name);
-            let made = make_dir(&dir).and_then(|()| chown(&dir, Some(uid), None));
+            let made = make_dir(&dir, Mode::S_IRWXU).and_then(|_| chown(&dir, Some(uid), None));
             made.map_err(Error::file("make", &dir))
         })?;
         crash::point();
@@ -143,7 +144,7 @@ impl Books {
     pub(crate) fn remove(&self) -> Result<()> {
         for _ in 0..MOST_MOUNTS {
             crash::point();
-            if umount2(&self.dir, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_err() {
+            if take_off(&self.dir).is_err() {
                 break;
             }
         }
@@ -161,20 +162,12 @@ impl Books {
             put_tmpfs(&self.dir, OPTIONS)?;
         }
         crash::point();
-        let none: Option<&Path> = None;
-        Ok(mount(none, &self.dir, none, MsFlags::MS_PRIVATE, none)?)
+        mount(Path::new(""), &self.dir, "", MsFlags::MS_PRIVATE, "")
     }
 
     fn is_mounted(&self) -> io::Result<bool> {
         let device = |dir: &Path| fs::symlink_metadata(dir).map(|found| found.dev());
         let above = self.dir.parent().unwrap_or(&self.dir);
         Ok(device(&self.dir)? != device(above)?)
-    }
-}
-
-fn make_dir(dir: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
     }
 }

@@ -98,12 +98,17 @@ pub(crate) fn remove_steps(job: &Path) {
 
 /// Whether it stands still: Slurm has suspended the job.
 pub(crate) fn is_frozen(cgroup: &Path) -> bool {
-    text(&cgroup.join("cgroup.events")).is_ok_and(|events| events.contains("frozen 1"))
+    is_so(cgroup, "frozen 1")
 }
 
 /// Whether anything runs in it or below (cgroups(7)).
 pub(crate) fn is_populated(cgroup: &Path) -> bool {
-    text(&cgroup.join("cgroup.events")).is_ok_and(|events| events.contains("populated 1"))
+    is_so(cgroup, "populated 1")
+}
+
+fn is_so(cgroup: &Path, what: &str) -> bool {
+    let events = text(&cgroup.join("cgroup.events"));
+    events.is_ok_and(|events| events.lines().any(|line| line == what))
 }
 
 pub(crate) fn is_gone(error: &io::Error) -> bool {

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use crate::ending::{Ending, bears, time_to_end};
 use crate::kind::{DYING, Kind, Launch, Left, On, Wait};
 use crate::outside::account;
+use crate::outside::counted::killed;
 use crate::outside::ipc;
 use crate::outside::processes::{Process, processes, processes_in};
 use crate::outside::runtime_dir::{Viewpoint, check};
@@ -216,10 +217,17 @@ fn asked(site: &Site, own: &OwnSession, cgroup: &Path, grace: Duration) {
 
 fn ended(site: &Site, job: Job, own: &OwnSession, cgroup: &Path, dying: Duration) -> Result<()> {
     // By who removes it: the end of the script, or of the job.
-    let used = cgroup.exists().then(|| Peaks::of(cgroup));
+    let used = cgroup.exists().then(|| (Peaks::of(cgroup), killed(cgroup)));
     let ended = end(cgroup, Instant::now() + dying);
-    if let (Some(used), Ok(())) = (used, &ended) {
-        log::info!("{job}: its session has ended: it used {used}");
+    match (used, &ended) {
+        (Some((used, Some(1..))), Ok(())) => {
+            // In its user's eyes, too, as Slurm says it of a step.
+            log::error!(
+                "{job}: its session has ended: it used {used}; something in it was killed for lack of memory"
+            );
+        }
+        (Some((used, _)), Ok(())) => log::info!("{job}: its session has ended: it used {used}"),
+        _ => {}
     }
     if let Some(guard) = own.guard {
         signal(&site.roots.proc, guard, Signal::KILL);

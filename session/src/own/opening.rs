@@ -1,6 +1,6 @@
 //! The steps of opening a job's own session, each written down before it is done: for whoever ends it after a crash.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::User;
 
 use crate::kind::Launch;
+use crate::outside::files::make_dir;
 use crate::outside::runtime_dir::is_there;
 use crate::own::books::Books;
 use crate::own::close::{end, is_frozen};
@@ -16,7 +17,7 @@ use crate::own::guard::watch;
 use crate::own::manager::Becoming;
 use crate::own::open::{account, open};
 use crate::own::pause;
-use crate::own::place::Place;
+use crate::own::place::{OPEN, Place};
 use crate::own::view::View;
 use crate::record::own::{OwnSession, Pause, Started};
 use crate::record::{self, State};
@@ -82,19 +83,19 @@ impl Opening<'_> {
             let manager =
                 open(&self.becoming(&books, job, &user), place, self.launch, self.budget)?;
             let manager = Started::of(manager, &self.site.roots.proc);
-            self.note(state, job, |own| own.manager = manager)?;
+            self.note(state, job, &|own| own.manager = manager)?;
             self.part(state, job, &user)?;
-            self.note(state, job, |own| own.is_ready = true)
+            self.note(state, job, &|own| own.is_ready = true)
         });
         if let Err(error) = opened {
             let cgroup = self.site.roots.cgroup.join(place.session());
             let _ = end(&cgroup, Instant::now() + DYING);
-            let _ = self.note(state, job, |own| own.failed = Some(error.to_string()));
+            let _ = self.note(state, job, &|own| own.failed = Some(error.to_string()));
         }
     }
 
     /// With the job's lock: the guard of another job may note that there is a pause process.
-    fn note(&self, state: &State, job: Job, change: impl FnOnce(&mut OwnSession)) -> Result<()> {
+    fn note(&self, state: &State, job: Job, change: &dyn Fn(&mut OwnSession)) -> Result<()> {
         let _lock = self.lock(job)?;
         let Some(mut own) = state.own(job.id)? else { return Ok(()) };
         change(&mut own);
@@ -113,7 +114,7 @@ impl Opening<'_> {
         if is_alone || !pause::is_needed(roots) {
             return Ok(());
         }
-        self.note(state, job, |own| own.pause = own.pause.max(Pause::Due))?;
+        self.note(state, job, &|own| own.pause = own.pause.max(Pause::Due))?;
         self.pause(state, job, user, Pause::Made)?;
         let mut others = others.into_iter().map(|id| Job { id, uid: job.uid });
         others.try_for_each(|other| self.pause(state, other, user, Pause::Due))
@@ -131,7 +132,7 @@ impl Opening<'_> {
         }
         let books = Books::of(&self.site.roots, job.uid);
         let cgroup = &self.site.roots.cgroup.join(cgroup).join("pause");
-        let _ = fs::create_dir(cgroup);
+        let _ = make_dir(cgroup, OPEN);
         let becoming = self.becoming(&books, job, user);
         let made = pause::make(&becoming, cgroup, self.launch, self.budget.deadline());
         match made {

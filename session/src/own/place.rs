@@ -4,12 +4,17 @@
 //! of the job's cgroup the file by which a process is moved between two below it: the kernel asks for that of
 //! their common ancestor. No limit file ever does.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::chown;
 use std::path::{Component, Path, PathBuf};
 
+use nix::sys::stat::Mode;
+
 use crate::outside::crash;
+use crate::outside::files::make_dir;
 use crate::outside::text::text;
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::Roots;
@@ -23,6 +28,9 @@ const GIVEN: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.thre
 
 /// More than any session has that means well, and no more than can be searched by path: a name has 255 bytes at most.
 const MOST: [(&str, &str); 2] = [("cgroup.max.descendants", "900"), ("cgroup.max.depth", "7")];
+
+/// Of a cgroup, as Slurm and systemd make them.
+pub(crate) const OPEN: Mode = Mode::from_bits_truncate(0o755);
 
 /// Slurm's step for what belongs to the job and to no step (PrologFlags=Contain).
 const HOLDER: &str = "step_extern";
@@ -45,17 +53,17 @@ impl Place {
     /// `…/slurmstepd.scope/job_42/step_extern/slurm`.
     pub(crate) fn of(listed: &str) -> Option<Self> {
         let path = listed.lines().find_map(|line| line.strip_prefix("0::/"))?;
-        let parts: Vec<_> = Path::new(path).components().collect();
-        if !parts.iter().all(|part| matches!(part, Component::Normal(_))) {
+        let path = Path::new(path);
+        if !path.components().all(|part| matches!(part, Component::Normal(_))) {
             return None;
         }
-        let is_scope = |part: &Component<'_>| {
-            part.as_os_str().to_str().is_some_and(|name| name.ends_with("slurmstepd.scope"))
-        };
-        let at = parts.iter().position(is_scope)?;
-        let upto = |count: usize| parts.get(..count).map(|parts| parts.iter().collect::<PathBuf>());
-        let step = upto(at + 3)?;
-        Some(Self { scope: upto(at + 1)?, job: upto(at + 2)?, session_in: step.clone(), step })
+        let is_scope = |dir: &Path| dir.as_os_str().as_bytes().ends_with(b"slurmstepd.scope");
+        let is_step = |dir: &&Path| dir.ancestors().nth(2).is_some_and(is_scope);
+        // The highest: whatever a user calls what is theirs below it.
+        let step = path.ancestors().filter(is_step).last()?;
+        let job = step.parent()?;
+        let [scope, job, step] = [job.parent()?, job, step].map(Path::to_owned);
+        Some(Self { scope, job, session_in: step.clone(), step })
     }
 
     /// That of this process.
@@ -85,10 +93,8 @@ impl Place {
     pub(crate) fn make_spare(&self, roots: &Roots) -> Result<PathBuf> {
         let dir = roots.cgroup.join(&self.step).join("user/linger");
         crash::point();
-        match fs::create_dir(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(dir),
-            made => made.map_err(Error::file("make", &dir)).map(|()| dir),
-        }
+        make_dir(&dir, OPEN).map_err(Error::file("make", &dir))?;
+        Ok(dir)
     }
 
     /// Of the job, with all that is in it.
@@ -128,10 +134,7 @@ impl Place {
         self.enable(roots)?;
         let session = roots.cgroup.join(self.session());
         crash::point();
-        match fs::create_dir(&session) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.map_err(Error::file("make", &session))?,
-        }
+        make_dir(&session, OPEN).map_err(Error::file("make", &session))?;
         let kill = session.join("cgroup.kill");
         fs::metadata(&kill).map_err(Error::file("find (Linux 5.14)", &kill))?;
         MOST.iter().try_for_each(|(name, most)| write(&session.join(name), most))
@@ -163,7 +166,7 @@ impl Place {
     }
 
     fn is_holder(&self) -> bool {
-        self.step.ends_with(HOLDER)
+        self.step.file_name() == Some(OsStr::new(HOLDER))
     }
 }
 
@@ -192,6 +195,8 @@ mod tests {
             let session = format!("{scope}/{job}/{step}/user/session");
             assert_eq!(place.session(), Path::new(&session));
         }
+        let place = Place::of("0::/x_slurmstepd.scope/a/b/user/slurmstepd.scope/c/d").unwrap();
+        assert_eq!(place.session(), Path::new("x_slurmstepd.scope/a/b/user/session"));
         for other in
             ["", "0::/user.slice", "0::/x/slurmstepd.scope/job_1", "0::/../slurmstepd.scope/a/b/c"]
         {

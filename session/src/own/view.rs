@@ -4,19 +4,22 @@
 //! can be reached by somebody else. There Podman wants one directory that is the job's own: that one is opened by
 //! its name without following a link, and covered by its descriptor.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::AtFlags;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::Mode;
 use nix::unistd::{Uid, fchownat};
 
-use crate::outside::mounts::hold;
+use crate::outside::files::make_dir;
+use crate::outside::mounts::{hold, mount, take_off};
 use crate::own::books::{Books, OPTIONS};
+use crate::own::place::OPEN;
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::{Roots, manager};
 
@@ -85,7 +88,7 @@ impl View<'_> {
         let runtime = &self.roots.runtime;
         put_tmpfs(runtime, OF_DIRECTORIES)?;
         let (dir, networks) = (self.dir(), runtime.join("networks"));
-        fs::create_dir(&dir)?;
+        make_dir(&dir, OPEN)?;
         put_tmpfs(&dir, &format!("{OPTIONS},uid={},gid={}", self.uid, self.gid))?;
         self.make_dir(&networks)?;
         for (name, place) in BOOKS_AT {
@@ -101,17 +104,15 @@ impl View<'_> {
         }
         let covered = dir.join(NETWORKS);
         // Of a book, in which others of the user's may be at work.
-        match fs::DirBuilder::new().mode(0o700).create(&covered) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made?,
-        }
+        make_dir(&covered, Mode::S_IRWXU)?;
         let held = hold(&covered)?;
         if held.metadata()?.uid() == 0 {
             fchownat(&held, "", Some(Uid::from_raw(self.uid)), None, AtFlags::AT_EMPTY_PATH)?;
         }
         cover(&networks, &by_descriptor(&held))?;
         put_tmpfs(&self.roots.cgroup.join(USERS), OF_DIRECTORIES)?;
-        fs::create_dir_all(self.usual_cgroup())
+        make_dir(&self.roots.slice(self.uid), OPEN)?;
+        make_dir(&self.usual_cgroup(), OPEN).map(drop)
     }
 
     /// In the view: has the session's cgroup be found where managers of users are. Podman looks for a pod's there,
@@ -122,7 +123,7 @@ impl View<'_> {
     pub(crate) fn show(&self, session: &Path) -> Result<()> {
         let usual = self.usual_cgroup();
         // Of a session before, whose cgroup is gone.
-        let _ = umount2(&usual, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+        let _ = take_off(&usual);
         cover(session, &usual).map_err(Error::file("show the job's session at", &usual))
     }
 
@@ -132,9 +133,10 @@ impl View<'_> {
 
     /// In a directory that is root's, or in one that nobody else has seen.
     fn make_dir(&self, dir: &Path) -> io::Result<()> {
-        match fs::DirBuilder::new().mode(0o700).create(dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made.and_then(|()| chown(dir, Some(self.uid), Some(self.gid))),
+        if make_dir(dir, Mode::S_IRWXU)? {
+            chown(dir, Some(self.uid), Some(self.gid))
+        } else {
+            Ok(())
         }
     }
 }
@@ -160,17 +162,15 @@ fn by_descriptor(file: &impl AsFd) -> PathBuf {
 }
 
 fn propagate(how: MsFlags) -> io::Result<()> {
-    let none: Option<&Path> = None;
-    Ok(mount(none, "/", none, how | MsFlags::MS_REC, none)?)
+    mount(Path::new(""), Path::new("/"), "", how | MsFlags::MS_REC, "")
 }
 
 /// A file system in memory, of the job's.
 pub(crate) fn put_tmpfs(dir: &Path, options: &str) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    Ok(mount(Some("linger"), dir, Some("tmpfs"), flags, Some(options))?)
+    mount(Path::new("linger"), dir, "tmpfs", flags, options)
 }
 
 pub(crate) fn cover(with: &Path, at: &Path) -> io::Result<()> {
-    let none: Option<&Path> = None;
-    Ok(mount(Some(with), at, none, MsFlags::MS_BIND, none)?)
+    mount(with, at, "", MsFlags::MS_BIND, "")
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::amounts::Limits;
 use crate::limits::devices;
+use crate::outside::fields::{fields, words};
 use crate::outside::properties::{INFINITY, NAMES, Name, Properties, Property};
 use crate::terms::error::Result;
 use crate::terms::roots::Roots;
@@ -15,14 +16,19 @@ use crate::terms::roots::Roots;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Capped {
     /// The properties before the first cap.
+    #[serde(deserialize_with = "fields")]
     pub(crate) before: Properties,
     /// Those that had a drop-in at run time already.
+    #[serde(deserialize_with = "words")]
     pub(crate) had_drop_in: Vec<Name>,
     /// What the jobs may use together.
+    #[serde(deserialize_with = "fields")]
     pub(crate) wanted: Limits,
     /// The caps that follow: no limit that was there is raised.
+    #[serde(deserialize_with = "fields")]
     pub(crate) set: Limits,
     /// The properties that are not as they were before, by us, or may not be.
+    #[serde(deserialize_with = "words")]
     pub(crate) touched: Vec<Name>,
     /// systemd has done it.
     pub(crate) done: bool,

@@ -4,17 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use super::Lease;
 use crate::limits::amounts::Limits;
+use crate::outside::fields::{some_fields, word};
 use crate::terms::site::SessionKind;
 
 /// The fields of all leases in one: what serde makes of an enum with a tag reads
 /// everything twice, with 40 KB of code.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Record {
+    #[serde(deserialize_with = "word")]
     state: State,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     pub(super) kind: SessionKind,
     /// Where version 0.1 wrote what the job may use: an upgrade meets it under running jobs.
-    #[serde(skip_serializing)]
+    #[serde(default, skip_serializing, deserialize_with = "some_fields")]
     pub(super) limits: Option<Limits>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<String>,

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::outside::fields::some_fields;
 use crate::outside::proc::start;
+use crate::terms::decimal::decimal;
 use crate::terms::roots::Roots;
 
 /// `JOB.own` beside the lease. It is written before what it tells of is done.
@@ -15,6 +17,7 @@ pub(crate) struct OwnSession {
     /// Its cgroup, below the hierarchy's root.
     pub(crate) cgroup: Option<PathBuf>,
     /// Its manager, once that has said that it is up.
+    #[serde(default, deserialize_with = "some_fields")]
     pub(crate) manager: Option<Started>,
     #[serde(default)]
     pub(crate) pause: Pause,
@@ -25,6 +28,7 @@ pub(crate) struct OwnSession {
     #[serde(default)]
     pub(crate) failed: Option<String>,
     /// Who opens it, and then watches over it.
+    #[serde(default, deserialize_with = "some_fields")]
     pub(crate) guard: Option<Started>,
 }
 
@@ -75,7 +79,15 @@ impl Started {
     }
 }
 
-/// What the sessions of a user's jobs share is below it, by the uid.
-pub(crate) fn above(roots: &Roots) -> PathBuf {
-    roots.run.join("own")
+/// What follows a uid in the name of what the sessions of a user's jobs share.
+const SHARED: &str = ".own";
+
+/// What they share is below it.
+pub(crate) fn shared(roots: &Roots, uid: u32) -> PathBuf {
+    roots.run.join(format!("{uid}{SHARED}"))
+}
+
+/// The uid in the name of a user's leases, or of what their sessions share.
+pub(crate) fn uid_in(name: &str) -> Option<u32> {
+    decimal(name.strip_suffix(SHARED).unwrap_or(name))
 }

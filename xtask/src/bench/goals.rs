@@ -1,43 +1,9 @@
 //! What the plugin promises to cost, as ratios of figures of one run.
 
-use std::cmp::Ordering;
-
+use super::goal::Bound::{AtLeast, AtMost};
+use super::goal::Unit::{Count, Kb, Ms, Times};
+use super::goal::{Goal, Outcome, goal, shown};
 use super::samples::{Samples, Series};
-
-/// One promise. A goal of none is there to be read.
-pub(super) struct Goal {
-    what: &'static str,
-    unit: Unit,
-    bound: Option<Bound>,
-    value: fn(&Samples) -> Option<f64>,
-}
-
-#[derive(Clone, Copy)]
-enum Unit {
-    Times,
-    Ms,
-    Kb,
-    Threads,
-}
-
-#[derive(Clone, Copy)]
-enum Bound {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-/// How a run did by one goal.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Outcome {
-    pub(super) what: &'static str,
-    pub(super) value: f64,
-    pub(super) shown: String,
-    pub(super) goal: String,
-    pub(super) kept: Option<bool>,
-}
-
-use Bound::{AtLeast, AtMost};
-use Unit::{Kb, Ms, Threads, Times};
 
 const GOALS: &[Goal] = &[
     goal("warm prolog + epilog: ours to the floor", Times, AtMost(1.5), |all| {
@@ -72,13 +38,13 @@ const GOALS: &[Goal] = &[
     shown("a step: ours to the floor", Times, |all| {
         wall(all, "step", "ours")?.over(&wall(all, "step", "floor")?).median()
     }),
-    shown("a step: ours beyond the floor", Ms, |all| ms(&beyond_the_floor(all)?)),
+    shown("a step: ours beyond the floor", Ms, |all| beyond_the_floor(all, "step", "ours", WALL)),
     goal("the same, to the 2 % or 1 ms it may be", Times, AtMost(1.0), |all| {
         let allowed = (ms(&wall(all, "step", "floor")?)? * 0.02).max(1.0);
-        Some(ms(&beyond_the_floor(all)?)? / allowed)
+        Some(beyond_the_floor(all, "step", "ours", WALL)? / allowed)
     }),
     goal("the same on this machine, not emulated, with loading in srun", Ms, AtMost(1.0), |all| {
-        Some(added(all, "step-here")? + added(all, "client-here")?)
+        step_here(all, "ours")
     }),
     goal("sbatch: ours beyond Slurm without a plugin", Ms, AtMost(2.0), |all| {
         ms(&wall(all, "sbatch", "ours")?.minus(&wall(all, "sbatch", "recipe")?))
@@ -102,74 +68,63 @@ const GOALS: &[Goal] = &[
     shown("jobs a minute: ours to the floor", Times, |all| in_a_row(all, "ours", "floor")),
     shown("jobs a minute: ours to the recipe", Times, |all| in_a_row(all, "ours", "recipe")),
     shown("jobs a minute: with keep=30 to ours", Times, |all| in_a_row(all, "keep", "ours")),
-    goal("the .so", Kb, AtMost(1200.0), |all| {
+    goal("cold job: session=job to the floor", Times, AtMost(1.5), |all| {
+        to_the_floor(all, "cold-job", "job", WALL)
+    }),
+    shown("cold job: ours to the floor", Times, |all| to_the_floor(all, "cold-job", "ours", WALL)),
+    shown("cold job until its task: session=job to the floor", Times, |all| {
+        to_the_floor(all, "cold-job", "job", FIRST)
+    }),
+    shown("cold job until its task: ours to the floor", Times, |all| {
+        to_the_floor(all, "cold-job", "ours", FIRST)
+    }),
+    goal(
+        "cold job from its task to its end: session=job beyond the floor",
+        Ms,
+        AtMost(200.0),
+        |all| beyond_the_floor(all, "cold-job", "job", END),
+    ),
+    shown("cold job from its task to its end: ours beyond the floor", Ms, |all| {
+        beyond_the_floor(all, "cold-job", "ours", END)
+    }),
+    goal("jobs a minute: session=job to the floor", Times, AtLeast(20.0 / 31.0), |all| {
+        in_a_row(all, "job", "floor")
+    }),
+    shown("a step: session=job beyond the floor", Ms, |all| {
+        beyond_the_floor(all, "step", "job", WALL)
+    }),
+    goal("a step of session=job, not emulated, with loading in srun", Ms, AtMost(1.0), |all| {
+        step_here(all, "job")
+    }),
+    goal("connections to the bus in a step of session=job", Count, AtMost(0.0), |all| {
+        all.series("step", "job", "bus_connections")?.median()
+    }),
+    goal("first podman run in a job: session=job to ours", Times, AtMost(1.0), |all| {
+        wall(all, "first-podman", "job")?.over(&wall(all, "first-podman", "ours")?).median()
+    }),
+    goal("a later podman run in it: session=job to ours", Times, AtMost(1.0), |all| {
+        wall(all, "next-podman", "job")?.over(&wall(all, "next-podman", "ours")?).median()
+    }),
+    goal("the .so", Kb, AtMost(1250.0), |all| {
         Some(all.series("plugin", "ours", "size_bytes")?.median()? / 1000.0)
     }),
-    goal("threads after all callbacks of a client", Threads, AtMost(1.0), |all| {
+    goal("threads after all callbacks of a client", Count, AtMost(1.0), |all| {
         all.series("client", "ours", "threads")?.median()
     }),
 ];
 
-const fn goal(
-    what: &'static str,
-    unit: Unit,
-    bound: Bound,
-    value: fn(&Samples) -> Option<f64>,
-) -> Goal {
-    Goal { what, unit, bound: Some(bound), value }
-}
-
-const fn shown(what: &'static str, unit: Unit, value: fn(&Samples) -> Option<f64>) -> Goal {
-    Goal { what, unit, bound: None, value }
-}
-
 /// All of them for which there are figures.
 pub(super) fn outcomes(samples: &Samples) -> Vec<Outcome> {
-    GOALS.iter().filter_map(|goal| goal.outcome((goal.value)(samples)?)).collect()
+    GOALS.iter().filter_map(|goal| goal.outcome(samples)).collect()
 }
 
-impl Goal {
-    /// None of what is no number: a ratio to nothing.
-    fn outcome(&self, value: f64) -> Option<Outcome> {
-        value.is_finite().then(|| Outcome {
-            what: self.what,
-            value,
-            shown: self.unit.show(value),
-            goal: self.bound.map(|bound| bound.show(self.unit)).unwrap_or_default(),
-            kept: self.bound.map(|bound| bound.is_kept(value)),
-        })
-    }
-}
-
-impl Unit {
-    fn show(self, value: f64) -> String {
-        match self {
-            Times => format!("{value:.2}"),
-            Ms => format!("{value:.2} ms"),
-            Threads => format!("{value:.0}"),
-            Kb => format!("{value:.0} KB"),
-        }
-    }
-}
-
-impl Bound {
-    fn show(self, unit: Unit) -> String {
-        match self {
-            AtMost(bound) => format!("at most {}", unit.show(bound)),
-            AtLeast(bound) => format!("at least {}", unit.show(bound)),
-        }
-    }
-
-    fn is_kept(self, value: f64) -> bool {
-        match self {
-            AtMost(bound) => value.total_cmp(&bound) != Ordering::Greater,
-            AtLeast(bound) => value.total_cmp(&bound) != Ordering::Less,
-        }
-    }
-}
+/// Of a command as a whole; of a job until its task begins, and from then on until Slurm is through with it.
+const WALL: &str = "wall_us";
+const FIRST: &str = "first_us";
+const END: &str = "end_us";
 
 fn wall(all: &Samples, measure: &str, variant: &str) -> Option<Series> {
-    all.series(measure, variant, "wall_us")
+    all.series(measure, variant, WALL)
 }
 
 fn warm(all: &Samples, variant: &str, quantity: &str) -> Option<Series> {
@@ -177,8 +132,14 @@ fn warm(all: &Samples, variant: &str, quantity: &str) -> Option<Series> {
     Some(prolog.plus(&all.series("warm-epilog", variant, quantity)?))
 }
 
-fn beyond_the_floor(all: &Samples) -> Option<Series> {
-    Some(wall(all, "step", "ours")?.minus(&wall(all, "step", "floor")?))
+fn to_the_floor(all: &Samples, measure: &str, variant: &str, quantity: &str) -> Option<f64> {
+    let of = |variant| all.series(measure, variant, quantity);
+    of(variant)?.over(&of("floor")?).median()
+}
+
+fn beyond_the_floor(all: &Samples, measure: &str, variant: &str, quantity: &str) -> Option<f64> {
+    let of = |variant| all.series(measure, variant, quantity);
+    ms(&of(variant)?.minus(&of("floor")?))
 }
 
 fn grown(all: &Samples, measure: &str, from: &str) -> Option<f64> {
@@ -194,9 +155,12 @@ fn loading(all: &Samples, measure: &str) -> Option<f64> {
     ms(&loading_of(all, measure, "ours")?)
 }
 
-/// What it adds to the floor.
-fn added(all: &Samples, measure: &str) -> Option<f64> {
-    ms(&loading_of(all, measure, "ours")?.minus(&loading_of(all, measure, "floor")?))
+/// What a step pays beyond the floor, in slurmstepd and in srun; a client does not know of the kinds of sessions.
+fn step_here(all: &Samples, variant: &str) -> Option<f64> {
+    let added = |measure, variant| {
+        ms(&loading_of(all, measure, variant)?.minus(&loading_of(all, measure, "floor")?))
+    };
+    Some(added("step-here", variant)? + added("client-here", "ours")?)
 }
 
 /// With all callbacks.
@@ -243,6 +207,35 @@ mod tests {
         };
         assert_eq!(outcome(&all(49), "warm prolog + epilog, CPU").kept, Some(false));
         assert_eq!(outcome(&all(50), "warm prolog + epilog, CPU").kept, Some(true));
+    }
+
+    /// Show that a job with a session of its own is held to the floor's time, and its end to a difference.
+    #[test]
+    fn a_job_of_its_own_is_judged_by_the_floor() {
+        let printed = "sample cold-job floor wall_us 1000\nsample cold-job job wall_us 1510\n\
+            sample cold-job floor end_us 300000\nsample cold-job job end_us 500000\n";
+        let cold = outcome(printed, "cold job: session=job");
+        assert_eq!((cold.shown.as_str(), cold.kept), ("1.51", Some(false)));
+        let end = outcome(printed, "cold job from its task to its end: session=job");
+        assert_eq!((end.shown.as_str(), end.kept), ("200.00 ms", Some(true)));
+    }
+
+    /// Show that what a step has loaded in srun counts for both kinds of sessions.
+    #[test]
+    fn a_step_pays_in_two_programs() {
+        let lines = [("floor", 1), ("ours", 5), ("job", 7)].map(|(variant, ms)| {
+            let line = |measure, us| format!("sample {measure} {variant} dlopen_us {us}000\n");
+            let call = |measure| format!("sample {measure} {variant} call_us 0\n");
+            [
+                line("step-here", ms),
+                call("step-here"),
+                line("client-here", 2 * ms),
+                call("client-here"),
+            ]
+            .concat()
+        });
+        let step = outcome(&lines.concat(), "a step of session=job, not emulated");
+        assert_eq!(step.shown, "14.00 ms");
     }
 
     /// Show that nothing is said about what was not measured.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::bus::{AllAsked, Asked};
-use super::goals::Outcome;
+use super::goal::Outcome;
 use super::samples::{Key, Samples, Series, Summary};
 
 /// A run of the bench.
@@ -15,8 +15,10 @@ pub(super) struct Report {
 }
 
 /// What a quantity is called, what it is divided by, and its digits. The others are in JSON only.
-const QUANTITIES: [(&str, &str, f64, usize); 12] = [
+const QUANTITIES: [(&str, &str, f64, usize); 15] = [
     ("wall_us", "ms", 1000.0, 1),
+    ("first_us", "ms until its task", 1000.0, 1),
+    ("end_us", "ms from its task to its end", 1000.0, 1),
     ("cpu_us", "ms of CPU", 1000.0, 1),
     ("systemd_us", "ms, systemd's own part", 1000.0, 1),
     ("dlopen_us", "ms to load the .so", 1000.0, 2),
@@ -26,6 +28,7 @@ const QUANTITIES: [(&str, &str, f64, usize); 12] = [
     ("rss_kb", "KB of memory", 1.0, 0),
     ("size_bytes", "bytes", 1.0, 0),
     ("threads", "threads", 1.0, 0),
+    ("bus_connections", "connections to the bus", 1.0, 0),
     ("jobs_per_min", "jobs a minute", 1.0, 1),
     ("lost", "jobs that did not run", 1.0, 0),
 ];

@@ -109,6 +109,7 @@ fn message(line: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::demo::Runs;
 
     /// A run as the plugin promises it.
     pub(in super::super) const PROMISED: &str = "uid=1002\nbefore=linger off\nfirst=running\n\
@@ -118,6 +119,28 @@ pub(super) mod tests {
         cgroup=0::/user.slice/user-1002.slice/libpod-0a.scope\nmanager=systemd\n\
         limit=419430400 /user.slice/user-1002.slice\nbig=137\ndetached=runs\n\
         after=linger off\nafter_detached=gone\n";
+
+    /// The same with a session in the job's own cgroup.
+    pub(in super::super) const OWN: &str = "uid=1003\nbefore=linger off\nfirst=running\n\
+        job=8\nduring=linger off, user@1003.service inactive, /run/user/1003 there\n\
+        runtime_dir=/run/user/1003\nruntime_dir_exists=yes\n\
+        bus=unix:path=/run/user/1003/bus\nbus_exists=yes\n\
+        cgroup=0::/system.slice/n1_slurmstepd.scope/job_8/step_extern/user/session/user.slice/libpod-0a.scope\n\
+        manager=systemd\nlimit=419430400 /system.slice/n1_slurmstepd.scope/job_8\nbig=137\n\
+        detached=runs\nafter=linger off\nafter_detached=gone\n";
+
+    /// A run without the plugin.
+    pub(in super::super) fn control() -> Measured {
+        let said = PROMISED.replace("=running", "=offline").replace("=systemd", "=cgroupfs");
+        let said = said.replace("during=linger on", "during=linger off");
+        Measured::parse("alice", &format!("{said}warning=msg=\"no session\"\n")).unwrap()
+    }
+
+    /// All of them as promised.
+    pub(in super::super) fn runs() -> Runs {
+        let parsed = |user, said| Measured::parse(user, said).unwrap();
+        Runs { without: control(), shared: parsed("bob", PROMISED), own: parsed("carol", OWN) }
+    }
 
     /// Show that every line finds its place.
     #[test]

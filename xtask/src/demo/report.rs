@@ -1,4 +1,5 @@
 //! The demo's words.
+use super::Runs;
 use super::measured::{Limit, Measured, Place};
 use super::promise::KILLED;
 use super::table::{self, Row};
@@ -6,22 +7,31 @@ use super::trial::{BIG_MB, JOBS_MB, STALE};
 
 const FIRST_COMMAND: &str = "the job's first command: systemctl --user is-system-running --wait";
 
-/// What is the same for both runs, the table, and the warnings in full.
-pub(super) fn of(without: &Measured, with: &Measured) -> String {
+const COLUMNS: [&str; 3] = ["WITHOUT the plugin", "WITH the plugin", "WITH session=job"];
+
+/// What is the same for all runs, the table, and the warnings in full.
+pub(super) fn of(runs: &Runs) -> String {
     format!(
-        "\nThe same Podman job, submitted twice with the variables of a login node's session:\n  \
+        "\nThe same Podman job, submitted three times with the variables of a login node's session:\n  \
          {}\n\n{}{}",
         STALE.join("\n  "),
-        table::draw(&rows(without, with)),
-        warnings(without, with)
+        table::draw(&rows(runs)),
+        warnings(runs)
     )
 }
 
-fn rows(without: &Measured, with: &Measured) -> Vec<Row> {
-    let row = |what: &str, show: fn(&Measured) -> String| [what.into(), show(without), show(with)];
+fn columns(runs: &Runs) -> [&Measured; 3] {
+    [&runs.without, &runs.shared, &runs.own]
+}
+
+fn rows(runs: &Runs) -> Vec<Row> {
+    let row = |what: &str, show: fn(&Measured) -> String| {
+        let [without, shared, own] = columns(runs).map(show);
+        [what.into(), without, shared, own]
+    };
     let too_much = format!("{BIG_MB} MB in a container of this job of {JOBS_MB} MB");
     let mut head = row("", |run| format!("job {} of {}", run.job, run.user));
-    for (cell, column) in head.iter_mut().skip(1).zip(["WITHOUT the plugin", "WITH the plugin"]) {
+    for (cell, column) in head.iter_mut().skip(1).zip(COLUMNS) {
         *cell = format!("{column}\n{cell}");
     }
     vec![
@@ -37,7 +47,7 @@ fn rows(without: &Measured, with: &Measured) -> Vec<Row> {
         row(&too_much, |run| ended(&run.big)),
         row("podman run -d … sleep 300", detached),
         row("the node before the job", |run| listed(&run.before)),
-        row("… during the job", |run| listed(&run.during)),
+        row("… seen in the job", |run| listed(&run.during)),
         row("… after the job", |run| listed(&run.after)),
     ]
 }
@@ -93,13 +103,13 @@ fn shorten(cgroup: &str) -> String {
     }
 }
 
-fn warnings(without: &Measured, with: &Measured) -> String {
-    let of = |run: &Measured, column: &str| {
+fn warnings(runs: &Runs) -> String {
+    let of = |(run, column): (&Measured, &str)| {
         let kinds = run.kinds_of_warnings().into_iter().map(table::item).collect::<Vec<_>>();
         (!kinds.is_empty())
-            .then(|| format!("\nPodman's warnings {column} the plugin:\n{}\n", kinds.join("\n")))
+            .then(|| format!("\nPodman's warnings {column}:\n{}\n", kinds.join("\n")))
     };
-    [of(without, "without"), of(with, "with")].into_iter().flatten().collect()
+    columns(runs).into_iter().zip(COLUMNS).filter_map(of).collect()
 }
 
 /// What the table does not show, and what to do next.
@@ -107,8 +117,9 @@ pub(super) fn next(plugin: &str) -> String {
     format!(
         "
 Podman moves its containers out of the job's cgroup: that is how it works with systemd. The plugin
-holds the user's slice to what the job may use there, and ends with the job what it left. See
-docs/how-it-works.md; what remains is in README.md, \"Limits\".
+holds the user's slice to what the job may use there, and ends with the job what it left. With
+session=job systemd is in the job's cgroup, and so are they. See docs/how-it-works.md; which of the
+two to choose, and what remains, is in README.md.
 
 Try it by hand, on a node that stays up:
   cargo xtask vm up trixie
@@ -118,6 +129,8 @@ That is a shell of root's. In it, run a job as bob:
   cd ~bob
   setpriv --reuid=bob --regid=bob --init-groups --reset-env \\
     srun podman run --rm --network=none localhost/busybox id
+The other kind of session, from the next job on:
+  echo optional spank_linger.so session=job >/etc/slurm/plugstack.conf.d/linger.conf
 Back on this machine, see the logs, and end the node:
   cargo xtask vm logs trixie
   cargo xtask vm down trixie
@@ -128,6 +141,31 @@ Back on this machine, see the logs, and end the node:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::measured::tests::runs;
+
+    /// Show that each run has its column, and what differs between the kinds of session is in it.
+    #[test]
+    fn each_run_has_a_column() {
+        let shown = of(&runs());
+        let row = |begins: &str| {
+            let (_, row) = shown.split_once(&format!("\n{begins}")).unwrap();
+            row.split_once("-+-").unwrap().0.to_owned()
+        };
+        for (begins, cells) in [
+            (" ", ["WITHOUT the plugin", "WITH the plugin", "WITH session=job"]),
+            ("Podman's cgroup", ["cgroupfs", "systemd", "systemd"]),
+            ("… seen in the job", ["linger off", "linger on", "linger off"]),
+        ] {
+            let row = row(begins);
+            let found = cells.map(|cell| row.match_indices(cell).count());
+            assert!(found.iter().all(|count| *count > 0), "{cells:?} in {row}");
+        }
+        assert!(
+            shown.contains("Podman's warnings WITHOUT the plugin:\n  - no session\n"),
+            "{shown}"
+        );
+        assert_eq!(shown.matches("Podman's warnings W").count(), 1, "{shown}");
+    }
 
     /// Show that the id of a container is cut as Podman cuts it, and nothing else.
     #[test]

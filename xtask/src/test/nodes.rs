@@ -137,7 +137,7 @@ impl NodeTests<'_> {
     fn build(&self) -> Result<Built> {
         let slurm = self.unit.suite.slurm();
         let other = build::other_than(slurm);
-        let is_asked = ["command", "keep"].into_iter().any(|area| self.unit.has(area));
+        let is_asked = ["command", "keep", "own"].into_iter().any(|area| self.unit.has(area));
         if self.unit.suite.has_old_libc() {
             let packed = dist::packages()?;
             let command = is_asked.then(|| packed.command());

@@ -46,7 +46,7 @@ pub(crate) enum Kind {
 
 /// Area and test: what needs a second CPU, or Slurm with ConstrainCores, and so the cpuset controller, or the
 /// devices of a machine. `odd_nodes` as a whole changes what has Slurm take one CPU for two.
-const WHOLE: [(&str, &str); 10] = [
+const WHOLE: [(&str, &str); 12] = [
     ("command", "a_healthy_node_is_well"),
     ("command", "a_job_is_seen"),
     ("command", "what_is_wrong_is_found"),
@@ -55,6 +55,8 @@ const WHOLE: [(&str, &str); 10] = [
     ("contained", "a_session_that_stays_has_its_devices_back"),
     ("contained", "two_jobs_have_their_sum_and_then_what_remains"),
     ("contained", "where_nothing_is_constrained_every_device_is_there"),
+    ("own", "a_session_is_in_its_job"),
+    ("own", "a_session_is_seen_in_its_job"),
     ("policy", "only_what_is_named_is_capped"),
     ("users", "cpus_are_chosen_where_cpuset_is_delegated"),
 ];
@@ -72,14 +74,14 @@ type Row = (Part, Suite, u8, Kind, &'static [&'static str], &'static [&'static s
 
 /// The longest first. Without `--all` each area is run once, `symbols` and `core` on every release,
 /// `contained` where Slurm holds jobs to limits.
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 15] = [
     (
         Part::Machine,
         Suite::Trixie,
         1,
         Kind::Rest,
-        &["symbols", "core", "contained", "command", "policy"],
-        &["users", "odd_nodes"],
+        &["symbols", "core", "contained", "command", "policy", "own"],
+        &["users", "odd_nodes", "users@job", "odd_nodes@job"],
     ),
     (
         Part::Trixie,
@@ -106,6 +108,15 @@ const ROWS: [Row; 12] = [
         &["beside", "users"],
     ),
     (
+        Part::Trixie,
+        Suite::Trixie,
+        1,
+        Kind::Light,
+        &["own", "core@job", "hold@job"],
+        &["users@job", "crashes@job"],
+    ),
+    (Part::Forky, Suite::Forky, 1, Kind::Light, &["own"], &["core@job", "hold@job", "users@job"]),
+    (
         Part::Forky,
         Suite::Forky,
         1,
@@ -118,8 +129,8 @@ const ROWS: [Row; 12] = [
         Suite::Forky,
         1,
         Kind::Rest,
-        &["contained", "users", "odd_nodes"],
-        &["command", "policy"],
+        &["contained", "users", "odd_nodes", "own"],
+        &["command", "policy", "users@job", "odd_nodes@job"],
     ),
     (
         Part::Machine,
@@ -127,7 +138,7 @@ const ROWS: [Row; 12] = [
         1,
         Kind::Rest,
         &["contained"],
-        &["command", "policy", "users"],
+        &["command", "policy", "users", "own", "odd_nodes@job"],
     ),
     (
         Part::Bookworm,
@@ -147,6 +158,7 @@ const ROWS: [Row; 12] = [
         &["symbols", "core"],
         &["contained", "leftovers", "users"],
     ),
+    (Part::Bookworm, Suite::Bookworm, 1, Kind::Light, &[], &["own", "core@job", "hold@job"]),
     (Part::Trixie, Suite::Trixie, 1, Kind::Light, &[], &["odd"]),
     (Part::Trixie, Suite::Trixie, 1, Kind::Light, &[], &["ansible"]),
     (Part::Cluster, Suite::Trixie, 2, Kind::Whole, &["cluster"], &[]),
@@ -190,16 +202,13 @@ pub(crate) fn of(all: bool, areas: &[String], name: Option<&str>) -> Result<Vec<
     let units = ROWS.iter().map(|&(part, suite, nodes, kind, always, more)| {
         let more = if all { more } else { &[] };
         let mut unit = Unit { part, suite, nodes, kind, targets: [always, more].concat() };
-        let is = |area: &str, target: &str| area == target || area == split(target).0;
-        let named = |target: &str| areas.is_empty() || areas.iter().any(|area| is(area, target));
+        let named = |target: &str| areas.is_empty() || areas.iter().any(|area| area == target);
         let mut targets = std::mem::take(&mut unit.targets);
         targets.retain(|area| named(area) && name.is_none_or(|name| unit.may_have(area, name)));
         Unit { targets, ..unit }
     });
     let units = units.filter(|unit| !unit.targets.is_empty()).collect::<Vec<_>>();
-    let runs = |area: &&String| {
-        units.iter().any(|unit| unit.has(area) || unit.targets.contains(&area.as_str()))
-    };
+    let runs = |area: &&String| units.iter().any(|unit| unit.targets.contains(&area.as_str()));
     if let Some(unknown) = areas.iter().find(|area| !runs(area)) {
         bail!("--area {unknown}: no such area of the tests, or one that only a run with --all has");
     }
@@ -233,6 +242,8 @@ mod tests {
     fn an_area_can_be_chosen() {
         let units = of(false, &["core".to_owned()], None).unwrap();
         assert_eq!(units.iter().map(|unit| unit.targets.concat()).collect::<Vec<_>>(), ["core"; 5]);
+        let units = of(false, &["core@job".to_owned()], None).unwrap();
+        assert_eq!(units.iter().map(|unit| unit.suite).collect::<Vec<_>>(), [Suite::Trixie]);
         let error = of(false, &["ansible".to_owned()], None).err().unwrap().to_string();
         assert!(error.starts_with("--area ansible: no such area"), "{error}");
     }

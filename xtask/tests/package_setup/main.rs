@@ -187,7 +187,7 @@ fn a_line_of_the_admins_is_named() {
 }
 
 /// Show that sessions that are open are named with what ends them, also those of
-/// `session=manager`, of which /run alone knows, and that what they were opened from
+/// `session=manager` and `session=job`, of which /run alone knows, and that what they were opened from
 /// is kept.
 #[test]
 fn open_sessions_are_named_and_their_records_kept() {
@@ -206,10 +206,16 @@ fn open_sessions_are_named_and_their_records_kept() {
             "run/spank-linger/1003/undo",
             r#"{"version":1,"name":"c","linger_before":true,"means":"manager"}"#,
         ),
+        ("run/spank-linger/1004.own/logged-in", ""),
     ] {
         machine.put(file, record);
     }
     let said = machine.setup("remove");
+    let books = said.lines().find(|line| line.contains("uid 1004: ")).expect(&said);
+    let books = books.split("when they have ended: ").nth(1);
+    let cure = "umount --lazy /run/spank-linger/1004.own; \
+        rm -rf /run/spank-linger/1004 /run/spank-linger/1004.own /var/lib/spank-linger/1004";
+    assert_eq!(books, Some(cure), "{said}");
     for (uid, cure) in [
         (1001, "loginctl disable-linger 1001; systemctl revert user-1001.slice;"),
         (1002, "systemctl stop user@1002.service;"),

@@ -1,0 +1,19 @@
+# podman.sh ROUNDS WARM: a container as the first command of a job that nothing of its user's is beside, and so many
+# more in it.
+. /opt/linger-bench/common.sh
+clean
+
+containers() {
+    become "$1"
+    # shellcheck disable=SC2016
+    as_user "$1" srun --ntasks=1 --mem=300 bash -c '
+        podman=(podman run --rm --network=none localhost/busybox true)
+        "$1/stopwatch" first-podman "$2" "${podman[@]}"
+        for _ in $(seq "$3"); do "$1/stopwatch" next-podman "$2" "${podman[@]}"; done' - "$here" "$1" "$2"
+    until_true 120 idle
+    until_true 120 is_down "$(uid "$1")"
+}
+
+for _ in $(seq "$1"); do
+    for variant in ours job; do containers "$variant" "$2"; done
+done
