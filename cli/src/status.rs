@@ -1,6 +1,7 @@
 //! `spank-linger status`: leases, sessions, caps and use of each user.
 
 mod model;
+mod own;
 mod text;
 
 use std::process::ExitCode;

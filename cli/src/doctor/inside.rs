@@ -22,7 +22,10 @@ fn wrong(job: u32, view: &OwnView) -> Option<Finding> {
             let cure = "see slurmd's log; the job's next step opens it again";
             Some(Finding::fail(CHECK, problem, cure))
         }
-        OwnState::Unreadable => Some(Finding::fail(CHECK, problem, "cancel the job")),
+        OwnState::Unreadable => {
+            let cure = "cancel the job; spank-linger sweep ends what is left of it";
+            Some(Finding::fail(CHECK, problem, cure))
+        }
         OwnState::Ended => {
             let found = format!("job {job}: its manager has ended");
             Some(Finding::warn(CHECK, found, "the job's next step starts it again"))

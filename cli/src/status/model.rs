@@ -1,13 +1,13 @@
 //! What `status` knows, in the shape of its JSON: docs/json.md has it in words.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::unistd::{User as Account, gethostname};
-use serde::{Serialize, Serializer};
-use user_session::status::{self, Allowance, Before, LeaseView, OwnState, OwnView, Usage};
+use serde::Serialize;
+use user_session::status::{self, Allowance, Before, LeaseView, Usage};
 use user_session::{Lease, Means, Viewpoint};
 
+use super::own::OwnSession;
 use crate::node::Node;
 
 /// Changes when a field goes or gets another meaning, not when one is added.
@@ -63,19 +63,6 @@ pub(crate) struct JobLease {
     pub(crate) limits: Option<JobLimits>,
     pub(crate) own_session: Option<OwnSession>,
     pub(crate) processes: Vec<Process>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct OwnSession {
-    #[serde(serialize_with = "word")]
-    pub(crate) state: OwnState,
-    pub(crate) problem: Option<String>,
-    pub(crate) cgroup: Option<PathBuf>,
-    pub(crate) memory_bytes: Option<u64>,
-    pub(crate) peak_memory_bytes: Option<u64>,
-    pub(crate) tasks: Option<u64>,
-    pub(crate) peak_tasks: Option<u64>,
-    pub(crate) cpu_usec: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -216,44 +203,6 @@ impl From<LeaseView> for JobLease {
     }
 }
 
-impl From<OwnView> for OwnSession {
-    fn from(view: OwnView) -> Self {
-        let used = view.usage;
-        Self {
-            state: view.state,
-            problem: view.problem,
-            cgroup: view.cgroup,
-            memory_bytes: used.memory,
-            peak_memory_bytes: used.peaks.memory,
-            tasks: used.tasks,
-            peak_tasks: used.peaks.tasks,
-            cpu_usec: used.peaks.cpu.and_then(micros),
-        }
-    }
-}
-
-/// As it is shown, too.
-pub(crate) fn name_of(state: OwnState) -> &'static str {
-    match state {
-        OwnState::None => "none",
-        OwnState::Opening => "opening",
-        OwnState::Live => "live",
-        OwnState::Failed => "failed",
-        OwnState::Ended => "ended",
-        OwnState::Unreadable => "unreadable",
-    }
-}
-
-// serde passes a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn word<S: Serializer>(state: &OwnState, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(name_of(*state))
-}
-
-fn micros(time: Duration) -> Option<u64> {
-    time.as_micros().try_into().ok()
-}
-
 impl From<Allowance> for Caps {
     fn from(allowed: Allowance) -> Self {
         Self {
@@ -274,6 +223,11 @@ impl From<Usage> for Used {
             cpu_usec: used.cpu.and_then(micros),
         }
     }
+}
+
+/// As the JSON has it.
+pub(super) fn micros(time: Duration) -> Option<u64> {
+    time.as_micros().try_into().ok()
 }
 
 #[cfg(test)]

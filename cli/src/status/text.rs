@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use user_session::status::OwnState;
 
-use super::model::{Caps, JobLease, LeaseState, OwnSession, SessionState, Status, User, name_of};
+use super::model::{Caps, JobLease, LeaseState, SessionState, Status, User};
+use super::own::{OwnSession, name_of};
 use crate::paint::{Paint, Tone};
 use crate::table::{Cell, table};
 

@@ -37,7 +37,7 @@ pub(crate) fn watch(roots: &Roots, place: &Place) {
 
 /// Whether a process of root's is in it, or cannot be searched for. Of those that are `known` not to be root's none
 /// becomes so: a program that is setuid has its user's as the real one.
-pub(crate) fn has_roots(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> bool {
+fn has_roots(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> bool {
     let Some(all) = pids_in(session) else { return true };
     let now: Vec<_> = all.into_iter().map(|(pid, _)| pid).collect();
     let is_new = |pid: &&i32| !known.contains(pid);
@@ -47,10 +47,15 @@ pub(crate) fn has_roots(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> 
 }
 
 fn is_roots(process: &Path) -> bool {
+    is_roots_by_name(process, |name| name != OURS)
+}
+
+/// Whether a process is root's, by its real uid, and has such a name.
+pub(crate) fn is_roots_by_name(process: &Path, is: impl Fn(&str) -> bool) -> bool {
     let status = text(&process.join("status")).unwrap_or_default();
     let about = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let real = about("Uid:").and_then(|uids| decimal::<u32>(uids.split_ascii_whitespace().next()?));
-    real == Some(0) && about("Name:") != Some(OURS)
+    real == Some(0) && about("Name:").is_some_and(is)
 }
 
 #[cfg(test)]

@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 
 use crate::outside::mounts::hold;
 use crate::outside::proc::{self, sees_this_process};
+use crate::outside::processes::pids_in;
 use crate::outside::text::{bytes, text};
 use crate::outside::tree;
 use crate::own::close::{is_gone, remove_steps};
-use crate::own::guard::{OURS, has_roots};
+use crate::own::guard::{OURS, is_roots_by_name};
 use crate::record;
 use crate::record::keepers::at_work;
 use crate::terms::decimal::decimal;
@@ -185,8 +186,10 @@ fn is_over(roots: &Roots, known: &Known, session: &Path) -> Result<(), String> {
     }
     let (job, step, scope) = (of_job(session), above(session, 2), above(session, 4));
     // First where a slurmstepd begins, then where it goes to.
-    if has_roots(roots, &roots.cgroup.join(job), &mut Vec::new()) {
-        return Err("a process of root's is in its job, or its cgroups cannot be searched".into());
+    let inside = pids_in(&roots.cgroup.join(job))
+        .ok_or("there are more cgroups in its job than can be searched")?;
+    if let Some((pid, _)) = inside.iter().find(|(pid, _)| is_slurmstepd(&roots.proc, *pid)) {
+        return Err(format!("slurmstepd {pid} works for its job"));
     }
     let number = name(job).strip_prefix("job_").and_then(decimal);
     let beside = roots.cgroup.join(scope).join("system/cgroup.procs");
@@ -201,6 +204,12 @@ fn is_over(roots: &Roots, known: &Known, session: &Path) -> Result<(), String> {
         return Err("its job has no extern step, and something runs in it".into());
     }
     Ok(())
+}
+
+/// Whatever a user may name theirs. What Slurm leaves of an extern step whose slurmstepd was killed is root's, too, and
+/// tells of no job (`sleep`, Slurm 24.11).
+fn is_slurmstepd(proc: &Path, pid: i32) -> bool {
+    is_roots_by_name(&proc.join(pid.to_string()), |name| name == "slurmstepd")
 }
 
 fn name(path: &Path) -> &str {

@@ -131,7 +131,14 @@ fn a_job_with_a_slurmstepd_goes_on() {
         let node = Node::new();
         node.has_session("job_42/step_extern");
         node.runs(cgroup, 7, "slurmstepd: [42.extern]\0");
-        assert!(node.only().unwrap().contains("of root's"), "{cgroup}");
+        assert!(node.only().unwrap().contains("slurmstepd 7 works"), "{cgroup}");
+    }
+    for other in ["Name:\tsleep\nUid:\t0\t0\t0\t0\n", "Name:\tslurmstepd\nUid:\t7\t0\t0\t0\n"] {
+        let node = Node::new();
+        node.has_session("job_42/step_extern");
+        node.runs("job_42/step_extern/user/task_special", 7, "sleep\0");
+        fs::write(node.roots.proc.join("7/status"), other).unwrap();
+        assert_eq!(node.only(), None, "{other}");
     }
     for (line, is_left) in [
         ("slurmstepd: [42.extern]\0\0", true),
