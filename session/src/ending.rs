@@ -93,7 +93,8 @@ impl Ending<'_> {
         let until = Instant::now() + TIDY;
         loop {
             let targets = self.search();
-            self.kill(targets.iter().filter(|process| is_ordinary(process)));
+            let ordinary: Vec<_> = targets.iter().filter(|process| is_ordinary(process)).collect();
+            self.kill(&ordinary);
             if targets.iter().all(is_shared) || Instant::now() >= until {
                 return;
             }
@@ -111,7 +112,7 @@ impl Ending<'_> {
             if alive.is_empty() || !dying.goes_on(Instant::now(), pids) {
                 return Left { spared: alive.len() < found, alive };
             }
-            self.kill(alive.iter());
+            self.kill(&alive.iter().collect::<Vec<_>>());
             sleep(SEARCH_AGAIN);
         }
     }
@@ -124,8 +125,7 @@ impl Ending<'_> {
 
     /// A whole cgroup at once where it can be: no process that is forking away
     /// escapes that (cgroup.kill, Linux 5.14).
-    fn kill<'a>(&self, targets: impl Iterator<Item = &'a Process>) {
-        let targets: Vec<_> = targets.collect();
+    fn kill(&self, targets: &[&Process]) {
         if targets.is_empty() {
             return;
         }

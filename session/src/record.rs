@@ -152,6 +152,6 @@ pub(crate) fn is_unknown(roots: &Roots, uid: u32) -> bool {
 /// not written to its end before a power loss.
 pub(crate) fn known_uids(roots: &Roots) -> Result<Set<u32>> {
     let all_in = |dir| numbers_in(dir, usize::MAX);
-    let (served, to_undo) = (names_in(&roots.run, own::uid_in)?, all_in(&roots.lib)?);
+    let (served, to_undo) = (names_in(&roots.run, &own::uid_in)?, all_in(&roots.lib)?);
     Ok(served.union(to_undo).union(unfinished_in(&roots.lib)?))
 }

@@ -74,11 +74,11 @@ impl Device {
 /// When `dev` cannot be listed.
 pub(crate) fn denied_here(dev: &Path) -> Result<Devices> {
     let is_denied = |path: &Path| access(path, AccessFlags::R_OK | AccessFlags::W_OK);
-    nodes(dev, |path| is_denied(path) == Err(Errno::EPERM))
+    nodes(dev, &|path| is_denied(path) == Err(Errno::EPERM))
 }
 
 /// The devices with a node below `dev` for which `wanted` holds.
-fn nodes(dev: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Devices> {
+fn nodes(dev: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Devices> {
     let mut found = Vec::new();
     let top = fs::symlink_metadata(dev).map_err(Error::file("look at", dev))?;
     let mut dirs = vec![dev.to_owned()];
@@ -131,7 +131,7 @@ pub(crate) fn allow_all_but(
     let mut whole: Vec<_> = whole.map(|(kind, _, name)| format!("{kind}-{name}")).collect();
     // A driver has a row for each of its numbers; to allow it twice does no harm.
     whole.dedup();
-    let single = nodes(dev, |_| true)?;
+    let single = nodes(dev, &|_| true)?;
     let single = single
         .iter()
         .filter(|device| !denied.contains(device) && is_mixed(device.kind, device.major))
@@ -207,7 +207,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("file"), "").unwrap();
         fs::create_dir(root.path().join("dir")).unwrap();
-        assert!(nodes(root.path(), |_| true).unwrap().is_empty());
-        assert!(!nodes(Path::new("/dev"), |path| path.ends_with("null")).unwrap().is_empty());
+        assert!(nodes(root.path(), &|_| true).unwrap().is_empty());
+        assert!(!nodes(Path::new("/dev"), &|path| path.ends_with("null")).unwrap().is_empty());
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn make_private(dir: &Path) -> Result<()> {
 pub(crate) fn make_dir(dir: &Path, mode: Mode) -> io::Result<bool> {
     match mkdir(dir, mode) {
         Err(Errno::EEXIST) => Ok(false),
-        made => Ok(made.map(|()| true)?),
+        done => Ok(done.map(|()| true)?),
     }
 }
 
@@ -211,22 +211,23 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 /// The file names in `dir` that are numbers, job ids or uids: the first `most`.
 pub(crate) fn numbers_in(dir: &Path, most: usize) -> Result<Set<u32>> {
-    first_in(dir, most, decimal)
+    first_in(dir, most, &decimal)
 }
 
 /// The same of files whose writer was killed.
 pub(crate) fn unfinished_in(dir: &Path) -> Result<Set<u32>> {
-    first_in(dir, usize::MAX, |name| name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal))
+    let number = |name: &str| name.strip_prefix('.')?.strip_suffix(".new").and_then(decimal);
+    first_in(dir, usize::MAX, &number)
 }
 
 /// The same of names that `number` takes.
-pub(crate) fn names_in(dir: &Path, number: impl Fn(&str) -> Option<u32>) -> Result<Set<u32>> {
+pub(crate) fn names_in(dir: &Path, number: &dyn Fn(&str) -> Option<u32>) -> Result<Set<u32>> {
     first_in(dir, usize::MAX, number)
 }
 
-fn first_in(dir: &Path, most: usize, number: impl Fn(&str) -> Option<u32>) -> Result<Set<u32>> {
+fn first_in(dir: &Path, most: usize, number: &dyn Fn(&str) -> Option<u32>) -> Result<Set<u32>> {
     let mut found = Vec::new();
-    any_name_in(dir, |name| {
+    any_name_in(dir, &mut |name| {
         found.extend(number(name));
         found.len() >= most
     })?;
@@ -235,12 +236,12 @@ fn first_in(dir: &Path, most: usize, number: impl Fn(&str) -> Option<u32>) -> Re
 
 /// Whether `is` holds for one of these numbers, without a look at the others.
 pub(crate) fn any_number_in(dir: &Path, mut is: impl FnMut(u32) -> bool) -> Result<bool> {
-    any_name_in(dir, |name| decimal(name).is_some_and(&mut is))
+    any_name_in(dir, &mut |name| decimal(name).is_some_and(&mut is))
 }
 
 /// The standard library makes two strings of each name: felt where there are
 /// thousands.
-fn any_name_in(dir: &Path, mut is: impl FnMut(&str) -> bool) -> Result<bool> {
+fn any_name_in(dir: &Path, is: &mut dyn FnMut(&str) -> bool) -> Result<bool> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let mut entries = match Dir::open(dir, flags, Mode::empty()) {
         Err(Errno::ENOENT) => return Ok(false),
@@ -248,7 +249,7 @@ fn any_name_in(dir: &Path, mut is: impl FnMut(&str) -> bool) -> Result<bool> {
     };
     for entry in entries.iter() {
         let entry = entry.map_err(|error| Error::file("list", dir)(error.into()))?;
-        if entry.file_name().to_str().is_ok_and(&mut is) {
+        if entry.file_name().to_str().is_ok_and(&mut *is) {
             return Ok(true);
         }
     }
