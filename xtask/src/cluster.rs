@@ -182,6 +182,12 @@ impl Cluster {
         self.wait_states("idle")
     }
 
+    /// Whether the kernel of a node has panicked.
+    #[must_use]
+    pub fn has_panicked(&self) -> bool {
+        self.machines.iter().any(Machine::has_panicked)
+    }
+
     /// The ends of the nodes' serial consoles.
     #[must_use]
     pub fn consoles(&self) -> String {

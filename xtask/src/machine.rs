@@ -77,6 +77,12 @@ impl Machine {
         fs::read(format!("/proc/{}/cmdline", self.pid)).is_ok_and(|arguments| !arguments.is_empty())
     }
 
+    /// Whether its kernel is no more, and said so.
+    pub(crate) fn has_panicked(&self) -> bool {
+        let console = std::fs::read(&self.console).unwrap_or_default();
+        String::from_utf8_lossy(&console).contains("Kernel panic - not syncing")
+    }
+
     /// The end of what the guest wrote to its serial console.
     pub(crate) fn console_tail(&self) -> String {
         format!("console of {}:\n{}", self.node, plan::tail(&self.console))

@@ -33,6 +33,14 @@ struct Prepared {
     command: Option<PathBuf>,
 }
 
+/// Whether what an area's tests came to counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Given,
+    /// They had no node at the end.
+    None,
+}
+
 /// What the tests are to put on the nodes or to run, by the variables that name it to them.
 type Files = Vec<(&'static str, PathBuf)>;
 
@@ -55,30 +63,50 @@ impl NodeTests<'_> {
         let mut laps = Laps::default();
         let ready = self.ready(&mut laps);
         run.times.note_nodes(self.unit, laps);
-        let (cluster, files) = ready?;
+        let (mut cluster, mut files) = ready?;
         let (suite, targets) = (self.unit.suite, self.unit.targets.join(", "));
         println!("==> testing {} with {} node(s): {targets}", suite.name(), self.unit.nodes);
         run.matrix.ask(&cluster)?;
-        for _ in 0..self.options.repeat {
-            self.unit.targets.iter().try_for_each(|target| self.area(target, &files, run))?;
+        for target in self.unit.targets.repeat(usize::from(self.options.repeat)) {
+            if self.area(target, &files, run, Some(&cluster))? == Verdict::None {
+                cluster.down()?;
+                (cluster, files) = self.ready(&mut Laps::default())?;
+                self.area(target, &files, run, None)?;
+            }
         }
         if self.options.keep_node { Ok(()) } else { cluster.down() }
     }
 
-    /// Runs an area once.
-    fn area(&self, target: &str, files: &Files, run: &mut Run) -> Result<()> {
+    /// Runs an area once. User-mode Linux does not survive that a process is killed which is about to fork (6.12,
+    /// flush_tlb_mm() of a half-copied mm): what failed on a node whose kernel is gone has failed for that.
+    fn area(
+        &self,
+        target: &str,
+        files: &Files,
+        run: &mut Run,
+        may_panic: Option<&Cluster>,
+    ) -> Result<Verdict> {
         let Unit { part, suite, .. } = *self.unit;
         println!("==> {}{target} …{}", self.label(), self.left.forecast(self.unit));
         let mut cargo = self.cargo(target);
         cargo.envs(files.iter().map(|(name, file)| (name, file)));
         let ran = run.tally.cargo_test(self.label(), &mut cargo, PART)?;
+        let has_panicked = || may_panic.is_some_and(Cluster::has_panicked);
+        if ran.counted.tally.failed > 0 && self.unit.kind == Kind::Light && has_panicked() {
+            run.tally.take_back(ran.counted.tally);
+            println!(
+                "{}the node's kernel has panicked: {target} again, on a new one",
+                self.label()
+            );
+            return Ok(Verdict::None);
+        }
         for again in keep::again(part, target, self.options.all, &ran) {
             println!("again alone, on a node that stays up: {again}");
         }
         self.left.end(suite, target);
         run.times.note(suite, target, &ran);
         run.matrix.note(suite, target, ran.counted);
-        Ok(())
+        Ok(Verdict::Given)
     }
 
     /// Nodes that are up, and the files to test with.

@@ -107,6 +107,13 @@ impl Tally {
         self.passed + self.failed + self.skipped
     }
 
+    /// What is run again does not count.
+    pub(crate) fn take_back(&mut self, less: Self) {
+        self.passed -= less.passed;
+        self.failed -= less.failed;
+        self.skipped -= less.skipped;
+    }
+
     pub(crate) fn add(&mut self, more: Self) {
         self.passed += more.passed;
         self.failed += more.failed;
