@@ -73,7 +73,8 @@ impl Kind for Own {
     fn bind(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()> {
         let (roots, place) = (&site.roots, Place::here(&site.roots)?);
         place.enable(roots)?;
-        if !self.lives(site, job) {
+        let own = record::state(roots, job.uid).own(job.id)?;
+        if !own.is_some_and(|own| own.goes_on(&roots.proc)) {
             Opening { site, launch, budget }.begin(job, &place)?;
         }
         let session = roots.cgroup.join(place.session());

@@ -53,12 +53,10 @@ pub(crate) struct Started {
 }
 
 impl OwnSession {
-    /// Whether it is being opened, or is open.
+    /// Whether it is being opened, or is open. With a manager that nobody goes on to make ready it is neither.
     pub(crate) fn goes_on(&self, proc: &Path) -> bool {
-        match self.manager {
-            Some(manager) => manager.lives(proc),
-            None => self.failed.is_none() && self.guard.is_some_and(|guard| guard.lives(proc)),
-        }
+        let who = if self.is_ready { self.manager } else { self.guard };
+        self.failed.is_none() && who.is_some_and(|who| who.lives(proc))
     }
 
     /// Whether its manager runs.
@@ -90,4 +88,33 @@ pub(crate) fn shared(roots: &Roots, uid: u32) -> PathBuf {
 /// The uid in the name of a user's leases, or of what their sessions share.
 pub(crate) fn uid_in(name: &str) -> Option<u32> {
     decimal(name.strip_suffix(SHARED).unwrap_or(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outside::proc::show_this_process;
+
+    /// Show that a session is opened anew where its manager has ended, where opening it failed, and where nobody is
+    /// at it any more who was.
+    #[test]
+    fn who_is_at_it_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        show_this_process(dir.path());
+        std::fs::copy("/proc/self/stat", dir.path().join("self/stat")).unwrap();
+        let this = Started::of(std::process::id(), dir.path());
+        let gone = this.map(|this| Started { start: this.start + 1, ..this });
+        let own = OwnSession { guard: this, ..OwnSession::default() };
+        for (own, goes_on) in [
+            (OwnSession::default(), false),
+            (own.clone(), true),
+            (OwnSession { manager: this, ..own.clone() }, true),
+            (OwnSession { manager: this, guard: gone, ..own.clone() }, false),
+            (OwnSession { manager: this, is_ready: true, guard: gone, ..own.clone() }, true),
+            (OwnSession { manager: gone, is_ready: true, ..own.clone() }, false),
+            (OwnSession { failed: Some("so".into()), ..own }, false),
+        ] {
+            assert_eq!(own.goes_on(dir.path()), goes_on, "{own:?}");
+        }
+    }
 }
