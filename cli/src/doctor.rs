@@ -90,7 +90,7 @@ fn examine(node: &Node, name: Option<&str>) -> Vec<Finding> {
     let slurm = Slurm::of(node);
     let mut findings = slurm::checks(node, &slurm);
     findings.extend(plugin::checks(node, &slurm));
-    findings.extend(system::checks(node, &slurm));
+    findings.extend(system::checks(node, slurm.is_own()));
     findings.extend(own::checks(node, &slurm));
     findings.extend(systemd::checks(node, &slurm));
     match User::find(node, name) {

@@ -5,14 +5,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::Finding;
-use super::slurm::Slurm;
 use super::slurmd::Release;
 use crate::node::Node;
 use crate::slurm_conf::{Settings, SlurmConf};
 use crate::sweep;
 
-pub(super) fn checks(node: &Node, slurm: &Slurm) -> Vec<Finding> {
-    let is_own = slurm.is_own();
+pub(super) fn checks(node: &Node, is_own: bool) -> Vec<Finding> {
     let mut findings = vec![cgroup(node, is_own), audit(node, is_own), state(node)];
     if node.asked_by_root() {
         findings.push(leases(node));

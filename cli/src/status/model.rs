@@ -7,7 +7,7 @@ use serde::Serialize;
 use user_session::status::{self, Allowance, Before, LeaseView, Usage};
 use user_session::{Lease, Means, Viewpoint};
 
-use super::own::OwnSession;
+use super::own::{OwnSession, micros};
 use crate::node::Node;
 
 /// Changes when a field goes or gets another meaning, not when one is added.
@@ -223,11 +223,6 @@ impl From<Usage> for Used {
             cpu_usec: used.cpu.and_then(micros),
         }
     }
-}
-
-/// As the JSON has it.
-pub(super) fn micros(time: Duration) -> Option<u64> {
-    time.as_micros().try_into().ok()
 }
 
 #[cfg(test)]

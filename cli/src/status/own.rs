@@ -1,11 +1,10 @@
 //! What `status` knows of a job's own session.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use user_session::status::{OwnState, OwnView};
-
-use super::model::micros;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct OwnSession {
@@ -34,6 +33,11 @@ impl From<OwnView> for OwnSession {
             cpu_usec: used.peaks.cpu.and_then(micros),
         }
     }
+}
+
+/// As the JSON has it.
+pub(super) fn micros(time: Duration) -> Option<u64> {
+    time.as_micros().try_into().ok()
 }
 
 /// As it is shown, too.

@@ -67,6 +67,16 @@ pub(crate) fn mount(
     Ok(nix::mount::mount(Some(&*with?), &*at?, Some(&*kind?), how, Some(&*options?))?)
 }
 
+/// A file system in memory, of ours.
+pub(crate) fn put_tmpfs(dir: &Path, options: &str) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Path::new("linger"), dir, "tmpfs", flags, options)
+}
+
+pub(crate) fn cover(with: &Path, at: &Path) -> io::Result<()> {
+    mount(with, at, "", MsFlags::MS_BIND, "")
+}
+
 /// Whatever is in use of it; a link is not followed.
 pub(crate) fn take_off(mount: &Path) -> nix::Result<()> {
     umount2(mount, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)

@@ -17,9 +17,8 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Uid, fchownat, symlinkat};
 
 use crate::outside::crash;
-use crate::outside::mounts::{Mount, OF_SYSTEMD, hold, mount_of};
-use crate::own::books::Books;
-use crate::own::view::{ALIVE, BOOKS_AT, cover};
+use crate::outside::mounts::{Mount, OF_SYSTEMD, cover, hold, mount_of};
+use crate::own::books::{ALIVE, BOOKS_AT, Books};
 use crate::terms::roots::Roots;
 
 /// Where the links to what is in the last book are.

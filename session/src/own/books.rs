@@ -18,14 +18,27 @@ use nix::sys::stat::Mode;
 
 use crate::outside::crash;
 use crate::outside::files::{make_dir, make_private};
-use crate::outside::mounts::{mount, take_off};
-use crate::own::view::{BOOKS_AT, put_tmpfs};
+use crate::outside::mounts::{mount, put_tmpfs, take_off};
 use crate::record::own::shared;
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::Roots;
 
 /// Of the node's memory, as logind has it for a runtime directory (logind.conf(5), RuntimeDirectorySize=).
 pub(crate) const OPTIONS: &str = "mode=0700,size=10%,nr_inodes=100k";
+
+/// Where each book is in a runtime directory (Podman 4.3 to 5.8, as a user).
+pub(crate) const BOOKS_AT: [(&str, &str); 6] = [
+    ("containers", "containers"),
+    ("crun", "crun"),
+    ("runc", "runc"),
+    ("exits", "libpod/tmp/exits"),
+    ("persist", "libpod/tmp/persist"),
+    ("alive", "libpod/tmp/linger"),
+];
+
+/// By these Podman tells whether it runs for the first time since a boot. Each job has a directory of its own for
+/// them, and is no boot beside another job: so they are links into a book.
+pub(crate) const ALIVE: [&str; 2] = ["alive", "alive.lck"];
 
 /// How it was before the first of a user's jobs with such a session.
 #[derive(Clone, Copy, Debug)]

@@ -17,28 +17,14 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Uid, fchownat};
 
 use crate::outside::files::make_dir;
-use crate::outside::mounts::{hold, mount, take_off};
-use crate::own::books::{Books, OPTIONS};
+use crate::outside::mounts::{cover, hold, mount, put_tmpfs, take_off};
+use crate::own::books::{ALIVE, BOOKS_AT, Books, OPTIONS};
 use crate::own::place::OPEN;
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::{Roots, manager};
 
-/// Where each book is in a runtime directory (Podman 4.3 to 5.8, as a user).
-pub(crate) const BOOKS_AT: [(&str, &str); 6] = [
-    ("containers", "containers"),
-    ("crun", "crun"),
-    ("runc", "runc"),
-    ("exits", "libpod/tmp/exits"),
-    ("persist", "libpod/tmp/persist"),
-    ("alive", "libpod/tmp/linger"),
-];
-
 /// In Podman's books, and yet of the namespace of networks that one job's containers share.
 const NETWORKS: &str = "containers/networks";
-
-/// By these Podman tells whether it runs for the first time since a boot. Each job has a directory of its own for
-/// them, and is no boot beside another job: so they are links into a book.
-pub(crate) const ALIVE: [&str; 2] = ["alive", "alive.lck"];
 
 /// Of the cgroups of all users' managers.
 const USERS: &str = "user.slice";
@@ -163,14 +149,4 @@ fn by_descriptor(file: &impl AsFd) -> PathBuf {
 
 fn propagate(how: MsFlags) -> io::Result<()> {
     mount(Path::new(""), Path::new("/"), "", how | MsFlags::MS_REC, "")
-}
-
-/// A file system in memory, of the job's.
-pub(crate) fn put_tmpfs(dir: &Path, options: &str) -> io::Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Path::new("linger"), dir, "tmpfs", flags, options)
-}
-
-pub(crate) fn cover(with: &Path, at: &Path) -> io::Result<()> {
-    mount(with, at, "", MsFlags::MS_BIND, "")
 }

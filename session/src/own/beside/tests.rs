@@ -11,7 +11,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 use super::*;
-use crate::own::view::put_tmpfs;
+use crate::outside::mounts::put_tmpfs;
 
 const USER: u32 = 1001;
 
