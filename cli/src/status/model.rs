@@ -1,7 +1,5 @@
 //! What `status` knows, in the shape of its JSON: docs/json.md has it in words.
 
-use std::time::Duration;
-
 use nix::unistd::{User as Account, gethostname};
 use serde::Serialize;
 use user_session::status::{self, Allowance, Before, LeaseView, Usage};
