@@ -38,7 +38,8 @@ pub(crate) fn as_root(longest: Duration, work: &dyn Fn() -> bool) -> Result<bool
     }
     match ended {
         WaitStatus::Exited(_, code) => Ok(code == 0),
-        ended => Err(format!("its child ended with {ended:?}")),
+        WaitStatus::Signaled(_, signal, _) => Err(format!("signal {} ended it", signal as i32)),
+        _ => Err("it has not ended".into()),
     }
 }
 

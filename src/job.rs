@@ -33,7 +33,7 @@ pub(crate) fn begin(
                 SessionKind::Shared => log::Level::Info,
                 SessionKind::Own => log::Level::Debug,
             };
-            log::log!(level, "{job}: {tried}: done in {} ms", began.elapsed().as_millis());
+            log::log!(level, "{job}: {tried}: done in {} ms", ms(began));
             Ok(())
         }
         Err(error) => report(arguments, sessions, &format!("{job}: {tried}: {error}"), &error),
@@ -65,7 +65,7 @@ pub(crate) fn end(arguments: &Arguments, sessions: &Sessions, job: Job) -> Resul
     let began = Instant::now();
     match sessions.release(job) {
         Ok(()) => {
-            log::debug!("{job}: close session: done in {} ms", began.elapsed().as_millis());
+            log::debug!("{job}: close session: done in {} ms", ms(began));
             Ok(())
         }
         Err(error) => {
@@ -104,6 +104,12 @@ pub(crate) fn end_step(sessions: &Sessions, job: Job, id: u32) -> Result<(), Str
     sessions
         .end_step(job, id)
         .map_err(|error| format!("{job}: end what a killed step left: {error}"))
+}
+
+/// The standard library counts them in 128 bits.
+fn ms(since: Instant) -> u64 {
+    let passed = since.elapsed();
+    passed.as_secs() * 1000 + u64::from(passed.subsec_millis())
 }
 
 /// What a user can cause drains no node, whatever the site wants: the steps of the job fail for it.

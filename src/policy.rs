@@ -31,8 +31,9 @@ impl Wish {
             Some("yes") => Ok(Self::Yes),
             Some("no") => Ok(Self::No),
             Some(other) => {
-                let start: String = other.chars().take(LONGEST).collect();
-                Err(format!("--{OPTION}={}: say yes or no", start.escape_debug()))
+                let start = other.chars().take(LONGEST);
+                let start: String = start.flat_map(char::escape_debug).collect();
+                Err(format!("--{OPTION}={start}: say yes or no"))
             }
         }
     }

@@ -116,7 +116,7 @@ pub(crate) fn send(pid: i32, signal: Signal, is_right: impl FnOnce() -> bool) {
     if is_right()
         && let Err(error) = pidfd_send_signal(fd, signal)
     {
-        log::debug!("send signal {signal:?} to pid {pid}: {error}");
+        log::debug!("send signal {} to pid {pid}: {error}", signal.as_raw());
     }
 }
 

@@ -61,7 +61,7 @@ fn waits(bus: &mut Bus<'_>, name: &str) -> Result<bool> {
 /// systemd starts a unit by default (5 times in 10 s), and what cannot be closed now
 /// is tried again.
 fn transient(name: &str, uid: u32, keep: Duration, command: &Path) -> String {
-    let (usec, command) = (keep.as_micros(), command.display());
+    let (usec, command) = (micros(keep), command.display());
     let forget = "CollectMode s inactive-or-failed StartLimitIntervalUSec t 0";
     let exec = |option| format!("a(sasb) 1 {command} 4 spank-linger sweep --{option} {uid} false");
     let (now, last) = (exec("kept"), exec("kept-at-shutdown"));
@@ -75,6 +75,11 @@ fn transient(name: &str, uid: u32, keep: Duration, command: &Path) -> String {
          {name}-last.service 6 {forget} Type s oneshot RemainAfterExit b true ExecStop {last} \
          After as 3 user@{uid}.service dbus.service systemd-logind.service"
     )
+}
+
+/// The standard library counts them in 128 bits.
+fn micros(time: Duration) -> u64 {
+    time.as_secs() * 1_000_000 + u64::from(time.subsec_micros())
 }
 
 #[cfg(test)]
