@@ -2,7 +2,7 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{AtEnd, Batch, GO, N1, OPTIONAL, QUICK, skipped};
+use cluster_tests::{AtEnd, Batch, DEVICES, GO, N1, OPTIONAL, QUICK, skipped};
 
 /// The plugin without its caps: the tests' own control.
 const UNCONFINED: &str = "optional spank_linger.so log_level=debug timeout=120 confine=none";
@@ -167,16 +167,6 @@ fn what_cannot_be_capped_is_no_session() {
         .complains("slice");
     N1.is_again(&before);
 }
-
-/// Tries both devices as a task, in a container and in a service.
-const DEVICES: &str = r#"
-opens='for tty in 60 61; do (: <>/dev/tty$tty) && echo -n " $tty"; done 2>/dev/null; echo'
-echo task: $(bash -c "$opens")
-# Mounted, because --device asks beforehand: here it is the kernel that answers.
-echo container: $(podman run --rm --network=none --volume=/dev:/host localhost/busybox sh -c "${opens/dev/host}")
-echo service: $(systemd-run --user --wait --pipe --quiet bash -c "$opens")
-echo up
-"#;
 
 /// Show that a device that Slurm gave to one job is opened from its container and
 /// its services and from those of no other user, and that without the cap both

@@ -1,6 +1,6 @@
 //! What a user has outside of the job: no second allocation, and no way of the session to it.
 
-use cluster_tests::{AtEnd, GO, N1};
+use cluster_tests::{AtEnd, Batch, DEVICES, GO, N1};
 
 use super::{configured, job};
 
@@ -75,5 +75,24 @@ fn a_login_is_held_as_its_jobs_are() {
         started.go_to_its_end().says("contained\n").never_says("level=");
         N1.waits_until(&format!("[ \"$({limits})\" = {} ]", before.trim()));
         N1.sh("loginctl show-user alice --property=Linger").ok().says("Linger=yes");
+    });
+}
+
+/// Show that what runs in a session opens the devices of its job, and no other's.
+#[test]
+fn a_device_is_the_jobs() {
+    configured(|| {
+        let holder = job(&format!("{DEVICES}{GO}")).with("--gres=tty:1").start();
+        holder.wait_says("up");
+        let other = Batch::of("bob", DEVICES).with("--mem=100").run().ok();
+        let holder = holder.go_to_its_end();
+        for said in [&holder, &other] {
+            let task = said.value("task:");
+            assert_eq!((said.value("container:"), said.value("service:")), (task.clone(), task));
+        }
+        // Slurm 22.05 refuses no device.
+        let given = if N1.slurm() == "22.05" { (2, 2) } else { (1, 0) };
+        let count = |said: &str| said.split_whitespace().count();
+        assert_eq!((count(&holder.value("task:")), count(&other.value("task:"))), given);
     });
 }

@@ -46,7 +46,7 @@ pub(crate) enum Kind {
 
 /// Area and test: what needs a second CPU, or Slurm with ConstrainCores, and so the cpuset controller, or the
 /// devices of a machine. `odd_nodes` as a whole changes what has Slurm take one CPU for two.
-const WHOLE: [(&str, &str); 12] = [
+const WHOLE: [(&str, &str); 13] = [
     ("command", "a_healthy_node_is_well"),
     ("command", "a_job_is_seen"),
     ("command", "what_is_wrong_is_found"),
@@ -55,6 +55,7 @@ const WHOLE: [(&str, &str); 12] = [
     ("contained", "a_session_that_stays_has_its_devices_back"),
     ("contained", "two_jobs_have_their_sum_and_then_what_remains"),
     ("contained", "where_nothing_is_constrained_every_device_is_there"),
+    ("own", "a_device_is_the_jobs"),
     ("own", "a_session_is_in_its_job"),
     ("own", "a_session_is_seen_in_its_job"),
     ("policy", "only_what_is_named_is_capped"),
