@@ -4,6 +4,7 @@
 
 mod command;
 mod ends;
+mod guard;
 mod mixes;
 mod outside;
 
@@ -199,31 +200,6 @@ fn a_killed_manager_is_started_again() {
             srun --overlap sh -c 'echo again: $(systemctl --user is-system-running --wait)
                 podman run --rm --network=none localhost/busybox echo contained'";
         job(script).run().ok().says("again: running\n").says("contained\n");
-    });
-}
-
-/// Show that whoever moves a process of Slurm's into the session has nothing of it: the job is over, and the node goes
-/// on.
-#[test]
-fn slurms_own_processes_are_out_of_reach() {
-    configured(|| {
-        let script = "
-            session=$job/step_extern/user/session; mkdir $session/x; echo 1 >$session/x/cgroup.freeze
-            cat $job/step_*/slurm/cgroup.procs >/tmp/own.steps
-            for pid in $(cat /tmp/own.steps); do
-                (echo $pid >$session/x/cgroup.procs) 2>/dev/null && echo moved; done
-            for limit in $session/memory.max $session/pids.max $session/cgroup.freeze $session/cgroup.kill \
-                $session/cgroup.max.descendants $job/memory.max $job/cgroup.kill $job/cgroup.freeze \
-                $job/step_*/slurm/cgroup.procs $job/step_*/user/cgroup.procs $job/../system/cgroup.procs; do
-                (echo 0 >$limit) 2>/dev/null && echo wrote $limit; done
-            echo tried; sleep 7006";
-        let started = job(script).start();
-        started.wait_says("tried");
-        let said = started.output().never_says("wrote");
-        println!("moved: {}", said.stdout.matches("moved").count());
-        N1.sh(&format!("timeout 60 scancel {}", started.0)).ok();
-        started.wait_over();
-        assert!(!N1.state().contains("drain"), "{}", N1.state());
     });
 }
 
