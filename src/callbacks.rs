@@ -27,12 +27,12 @@ type Callback = fn(&mut dyn Plugin, &mut SpankHandle<'_>) -> Result<(), Box<dyn 
 
 fn call(
     spank: spank_sys::spank_t,
-    argc: c_int,
+    count: c_int,
     argv: *const *const c_char,
     callback: Callback,
 ) -> c_int {
     spank_callback_with_globals::<Linger, _>(|plugin, options, is_first| {
-        let spank = &mut init_spank_handle(spank, argc, argv, options);
+        let spank = &mut init_spank_handle(spank, count, argv, options);
         let ready = if is_first { plugin.setup(spank) } else { Ok(()) };
         let done = ready.and_then(|()| callback(plugin, spank));
         done.inspect_err(|error| plugin.report_error(spank, error.as_ref()))
@@ -46,10 +46,10 @@ macro_rules! callbacks {
             #[unsafe(no_mangle)]
             extern "C" fn $symbol(
                 spank: spank_sys::spank_t,
-                argc: c_int,
+                count: c_int,
                 argv: *const *const c_char,
             ) -> c_int {
-                call(spank, argc, argv, |plugin, spank| plugin.$callback(spank))
+                call(spank, count, argv, |plugin, spank| plugin.$callback(spank))
             }
         )*
     };

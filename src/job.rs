@@ -198,6 +198,7 @@ pub(crate) mod tests {
         let (_dir, sessions, job) = node_without_bus();
         assert_eq!(end_what_left(&sessions, job), Ok(()));
         assert_eq!(end_step(&sessions, job, 7), Ok(()));
+        assert_eq!(end_of_script(&sessions, job), Ok(()));
     }
 
     /// Show that what no prolog did is done by the first step, once.

@@ -57,7 +57,7 @@ pub(crate) fn make_private(dir: &Path) -> Result<()> {
 pub(crate) fn make_dir(dir: &Path, mode: Mode) -> io::Result<bool> {
     match mkdir(dir, mode) {
         Err(Errno::EEXIST) => Ok(false),
-        made => Ok(made.map(|()| true)?),
+        done => Ok(done.map(|()| true)?),
     }
 }
 

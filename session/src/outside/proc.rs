@@ -57,8 +57,8 @@ fn start_in(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
     let has_ended = matches!(fields.next()?, "Z" | "X");
-    let start = fields.nth(18)?.parse().ok()?;
-    (!has_ended).then_some(start)
+    let began = fields.nth(18)?.parse().ok()?;
+    (!has_ended).then_some(began)
 }
 
 /// Has a made-up /proc show this process.
