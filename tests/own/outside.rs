@@ -10,9 +10,16 @@ const OUTER: &str = r#"
 loginctl enable-linger $(id -un)
 until outer=$(for pid in $(pgrep --uid $UID --exact --full '/bin/sleep 7012'); do
         grep --quiet user@$UID.service /proc/$pid/cgroup && echo $pid; done) && [ -n "$outer" ] &&
-    [ -S /proc/$outer/root/run/user/$UID/systemd/private ]; do sleep 0.2; done
-outer() { XDG_RUNTIME_DIR=/proc/$outer/root/run/user/$UID DBUS_SESSION_BUS_ADDRESS= \
-    timeout 60 systemd-run --user --quiet --wait --pipe "$@"; }
+    [ -S /proc/$outer/root/run/user/$UID/bus ]; do sleep 0.2; done
+outer() {
+    local path=/org/freedesktop/systemd1 name=org.freedesktop.systemd1
+    rm -f ~/outer.out ~/outer.code
+    DBUS_SESSION_BUS_ADDRESS=unix:path=/proc/$outer/root/run/user/$UID/bus busctl --user -- call $name $path \
+        $name.Manager StartTransientUnit 'ssa(sv)a(sa(sv))' outer$RANDOM.service replace 2 OOMPolicy s continue \
+        ExecStart 'a(sasb)' 1 /bin/sh 3 sh -c "{ $*; } >~/outer.out 2>&1; echo \$? >~/outer.code" false 0 >/dev/null
+    for i in $(seq 300); do [ ! -s ~/outer.code ] || break; sleep 0.1; done
+    cat ~/outer.out; return $(cat ~/outer.code)
+}
 "#;
 
 /// Show that who has their own linger turned on has a manager beside the job, with next to nothing in it; that
@@ -20,7 +27,7 @@ outer() { XDG_RUNTIME_DIR=/proc/$outer/root/run/user/$UID DBUS_SESSION_BUS_ADDRE
 #[test]
 fn there_is_no_second_allocation() {
     configured(|| {
-        let _end = AtEnd("rm -rf ~alice/.config/systemd".to_owned());
+        let _end = AtEnd("rm -rf ~alice/.config/systemd ~alice/outer.*".to_owned());
         let script = format!(
             "units=~/.config/systemd/user; mkdir --parents $units/default.target.wants
              printf '[Service]\\nExecStart=/bin/sleep 7012\\n' >$units/door.service
@@ -28,7 +35,7 @@ fn there_is_no_second_allocation() {
              {OUTER}
              echo outer in $(outer cat /proc/self/cgroup); slice=/sys/fs/cgroup$(outer cat /proc/self/cgroup | sed 's/^0:://; s,/user@.*,,')
              echo $slice | grep --quiet user-$UID.slice || echo lost
-             echo memory=$(outer cat $slice/memory.max) tasks=$(outer cat $slice/pids.max)
+             echo memory=$(outer cat $slice/memory.max); echo tasks=$(outer cat $slice/pids.max)
              attempt little outer dd if=/dev/zero of=/dev/null bs=10M count=1
              attempt much outer dd if=/dev/zero of=/dev/null bs=400M count=1
              machine() {{ timeout 60 systemd-run --machine=$(id -un)@.host --user --quiet --wait --pipe \"$@\"; }}
