@@ -72,7 +72,7 @@ static HELPED: LazyLock<Ran> = LazyLock::new(|| {
     // Podman writes to a journal whose directory it may list, readable or not.
     let _end = AtEnd(format!("rm --force {paths}; {RELOAD}; rm --recursive /var/log/journal/*"));
     N1.sh(&format!("{}{RELOAD}; journalctl --flush", files.map(file).concat())).ok();
-    // journald looks whose words they are when it reads them: who has ended by then is in no unit.
+    // journald looks whose words they are when it reads them: who has ended by then is in no unit (systemd issue 2913).
     let patient = "for i in $(seq 50); do grep --fixed-strings \"job $SLURM_JOB_ID\" <<<\"$(";
     let (journal, again) = if has_own_sessions() {
         let named = "systemd-run --property=SyslogIdentifier=hello";
