@@ -198,6 +198,22 @@ impl Node {
     }
 }
 
+/// Mounts a file system of `alice`'s: fusermount3 gives its daemon's descriptor to
+/// whoever is at the other end of a socket. Nobody takes it from there, so even the
+/// first question of the kernel's (FUSE_INIT) has no answer, and all others wait.
+pub const SILENT: &str = r#"
+cat >~/silent <<'END'
+use Fcntl; use Socket;
+my ($point, $more) = @ARGV;
+socketpair my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC or die "socketpair: $!";
+fcntl $theirs, F_SETFD, 0 or die "fcntl: $!";
+$ENV{_FUSE_COMMFD} = fileno $theirs;
+system('fusermount3', '-o', "subtype=silent$more", '--', $point) == 0 or die "fusermount3: $?";
+$| = 1; print "mounted\n";
+sleep;
+END
+"#;
+
 /// Tries both devices as a task, in a container and in a service.
 pub const DEVICES: &str = r#"
 opens='for tty in 60 61; do (: <>/dev/tty$tty) && echo -n " $tty"; done 2>/dev/null; echo'

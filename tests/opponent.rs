@@ -5,27 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use cluster_tests::{AtEnd, Batch, GO, LIVE, N1, QUICK, alice_is_served};
+use cluster_tests::{AtEnd, Batch, GO, LIVE, N1, QUICK, SILENT, alice_is_served};
 
 /// What a step or the end of a job may take on an emulated node. systemd alone gives
 /// up after 90 s, and root waited for ever.
 const BOUND: Duration = Duration::from_secs(75);
-
-/// Mounts a file system of `alice`'s: fusermount3 gives its daemon's descriptor to
-/// whoever is at the other end of a socket. Nobody takes it from there, so even the
-/// first question of the kernel's (FUSE_INIT) has no answer, and all others wait.
-const SILENT: &str = r#"
-cat >~/silent <<'END'
-use Fcntl; use Socket;
-my ($point, $more) = @ARGV;
-socketpair my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC or die "socketpair: $!";
-fcntl $theirs, F_SETFD, 0 or die "fcntl: $!";
-$ENV{_FUSE_COMMFD} = fileno $theirs;
-system('fusermount3', '-o', "subtype=silent$more", '--', $point) == 0 or die "fusermount3: $?";
-$| = 1; print "mounted\n";
-sleep;
-END
-"#;
 
 /// Where it is mounted: what the user does before, the place, and what a step of the
 /// job then says. Over the bus it says nothing: its task, the user's own process, waits.

@@ -1,6 +1,8 @@
 //! What a user has outside of the job: no second allocation, and no way of the session to it.
 
-use cluster_tests::{AtEnd, Batch, DEVICES, GO, N1};
+use std::time::{Duration, Instant};
+
+use cluster_tests::{AtEnd, Batch, DEVICES, GO, N1, SILENT};
 
 use super::{configured, job};
 
@@ -101,5 +103,37 @@ fn a_device_is_the_jobs() {
         let given = if N1.slurm() == "22.05" { (2, 2) } else { (1, 0) };
         let count = |said: &str| said.split_whitespace().count();
         assert_eq!((count(&holder.value("task:")), count(&other.value("task:"))), given);
+    });
+}
+
+/// What a step or the end of a job may take where a program of the user's hangs.
+const BOUND: Duration = Duration::from_secs(45);
+
+/// Show that a file system that a step has mounted in the job's runtime directory is there in the next one, and that
+/// one that never answers keeps no step of root's doing, no other job of the user's and no end waiting.
+#[test]
+fn a_silent_file_system_is_in_nobodys_way() {
+    configured(|| {
+        let _end = AtEnd("pkill --signal=KILL --full 'perl .*/silent'".to_owned());
+        N1.sh("modprobe fuse; command -v fusermount3").ok();
+        for below in ["", "/containers", "/libpod", "/libpod/tmp/linger", "/bus"] {
+            let script = format!(
+                "{SILENT}place=/run/user/$UID{below}; [ -d $place ] || {{ rm $place; : >$place; }}
+                 mounted() {{ grep --quiet \" $1 .* fuse.silent \" /proc/self/mountinfo; }}
+                 srun --overlap bash -c \"perl ~/silent $place & sleep 7013\" &
+                 until mounted $place; do sleep 0.1; done; echo it is ready; {GO}
+                 SECONDS=0; srun --overlap --chdir=/ bash -c \"$(declare -f mounted); mounted $place && echo sees it\"
+                 echo took=$SECONDS"
+            );
+            let first = job(&script).with("--mem=100").start();
+            first.wait_says("it is ready");
+            let work = "$box $image echo contained; systemctl --user is-system-running";
+            job(work).with("--mem=90").run_within(90).ok().says("contained\nrunning\n");
+            let began = Instant::now();
+            let said = first.go_to_its_end().says("sees it\n");
+            assert!(said.value("took=").parse::<u64>().unwrap() < BOUND.as_secs(), "{said:#?}");
+            assert!(began.elapsed() < BOUND, "{below}: {:?}", began.elapsed());
+            nothing_is_left();
+        }
     });
 }
