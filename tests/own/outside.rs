@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cluster_tests::{AtEnd, Batch, DEVICES, GO, N1, SILENT};
 
-use super::{configured, job};
+use super::{configured, job, nothing_is_left};
 
 /// Has alice's linger on, by herself, and finds a manager of hers that is no job's: `outer` begins a program in it. The
 /// way to it is a unit of hers: the kernel lets nobody through a manager that PAM has given a capability.
