@@ -25,7 +25,7 @@ pub use jobs::{Batch, GO, Started, epilog_of, hears};
 pub use login::Login;
 pub use output::Output;
 pub use sections::sections;
-pub use served::{LIVE, alice_is_served, forgetful, leaves_nothing};
+pub use served::{FIRST, LIVE, alice_is_served, forgetful, leaves_nothing};
 
 use watch::PAUSE;
 

@@ -5,6 +5,10 @@ use crate::{Batch, GO, N1, Started};
 /// Says `running dir=/run/user/UID` where the session is live.
 pub const LIVE: &str = "echo $(systemctl --user is-system-running --wait) dir=$XDG_RUNTIME_DIR";
 
+/// A job's first command: do the manager and the bus answer? Says `running` and `hit`.
+pub const FIRST: &str = "systemctl --user is-system-running --wait && \
+    busctl --user call org.freedesktop.DBus / org.freedesktop.DBus GetId >/dev/null && echo hit";
+
 /// Runs a job of alice's whose batch step and srun step find the session, the
 /// batch step also after the other has ended; then the node is as `before`.
 ///

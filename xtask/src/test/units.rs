@@ -97,7 +97,7 @@ const ROWS: [Row; 15] = [
         Suite::Trixie,
         1,
         Kind::Light,
-        &["crashes", "full", "load", "mixes", "bounded", "package"],
+        &["crashes", "full", "both", "load", "mixes", "bounded", "package"],
         &[],
     ),
     (
@@ -105,7 +105,7 @@ const ROWS: [Row; 15] = [
         Suite::Trixie,
         1,
         Kind::Light,
-        &["symbols", "core", "contained", "leftovers", "command", "policy", "keep"],
+        &["symbols", "core", "contained", "leftovers", "field", "command", "policy", "keep"],
         &["beside", "users"],
     ),
     (
@@ -113,10 +113,17 @@ const ROWS: [Row; 15] = [
         Suite::Trixie,
         1,
         Kind::Light,
-        &["own", "core@job", "hold@job"],
+        &["own", "both@job", "core@job", "hold@job", "field@job"],
         &["users@job", "crashes@job"],
     ),
-    (Part::Forky, Suite::Forky, 1, Kind::Light, &["own"], &["core@job", "hold@job", "users@job"]),
+    (
+        Part::Forky,
+        Suite::Forky,
+        1,
+        Kind::Light,
+        &["own"],
+        &["core@job", "hold@job", "users@job", "both@job", "field", "field@job"],
+    ),
     (
         Part::Forky,
         Suite::Forky,

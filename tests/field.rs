@@ -1,0 +1,108 @@
+//! What people who run Podman in batch jobs have reported.
+// Tests say what they expect by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use cluster_tests::{AtEnd, Batch, GO, N1, QUICK, has_own_sessions};
+
+const BOX: &str = "podman run --network=none --replace";
+const IMAGE: &str = "localhost/busybox";
+
+fn forget_containers() {
+    Batch::of("alice", "podman rm --all --force >/dev/null").with("--mem=100").run();
+    N1.settles();
+}
+
+/// Show that a container that a job left is no error for the next job's Podman, though a process of its user's that no
+/// job has runs on: Podman's lock is kept only for a process that has it mapped.
+#[test]
+fn what_a_job_left_is_no_error_in_the_next() {
+    N1.configure(QUICK);
+    forget_containers();
+    let before = N1.snapshot();
+    let _end = AtEnd("pkill --exact --full 'sleep 7201'".to_owned());
+    N1.sh("setsid --fork runuser --user alice -- sleep 7201 </dev/null >/dev/null 2>&1").ok();
+    let leaves = format!("{BOX} --detach --name=left {IMAGE} sleep 7202 >/dev/null && echo up");
+    Batch::of("alice", &leaves).with("--mem=100").run().ok().says("up");
+    N1.sees_the_end_of("sleep 7202");
+    N1.settles();
+    let finds =
+        "podman ps --all --format '{{.Names}} is {{.Status}}.'; podman rm left; echo listed";
+    let said = Batch::of("alice", finds).with("--mem=100").run().ok().says("left is ");
+    said.says("listed").never_says("left is Up").never_says("level=");
+    N1.sh("pkill --exact --full 'sleep 7201'").ok();
+    N1.is_again(&before);
+}
+
+/// Show that a container which Podman was told to give no cgroup of systemd's ends with its job, is held to it, and is
+/// not in the way of the next one.
+#[test]
+fn containers_without_cgroups_of_systemds_are_the_jobs() {
+    N1.configure(QUICK);
+    forget_containers();
+    let before = N1.snapshot();
+    let manager = "mkdir -p ~/.config/containers; printf '[engine]\\ncgroup_manager = \"cgroupfs\"\\n' \
+        >~/.config/containers/containers.conf";
+    let _end = AtEnd("rm -f ~alice/.config/containers/containers.conf".to_owned());
+    for (first, options) in
+        [("", "--cgroups=disabled"), ("", "--cgroups=no-conmon"), (manager, "--env=A=1")]
+    {
+        let script = format!(
+            "{first}
+             {BOX} --detach --name=odd {options} {IMAGE} sleep 7203 >/dev/null && echo up
+             podman exec odd echo inside
+             {BOX} --rm --name=much {options} {IMAGE} dd if=/dev/zero of=/dev/null bs=300M count=1 2>/dev/null
+             echo much=$?. ; {GO}"
+        );
+        let job = Batch::of("alice", &script).with("--mem=150").start();
+        job.wait_says("much=");
+        let said = job.go_to_its_end().says("up\n").says("inside\n").never_says("much=0.");
+        println!("{options}: {}", said.stdout);
+        N1.sees_the_end_of("sleep 7203");
+        let after = "podman ps --all --format '{{.Names}} is {{.Status}}.'; podman rm --force odd; echo listed";
+        let said = Batch::of("alice", after).with("--mem=100").run().ok().says("listed");
+        said.never_says("is Up").never_says("level=error");
+        N1.sh("rm -f ~alice/.config/containers/containers.conf").ok();
+    }
+    N1.is_again(&before);
+}
+
+/// Show that memory that runs out among many small processes costs these, and neither the bus nor the manager of the
+/// session, nor a container of the user's other job.
+#[test]
+fn many_small_processes_do_not_cost_the_session() {
+    N1.configure(QUICK);
+    forget_containers();
+    let before = N1.snapshot();
+    let lives = format!(
+        "{BOX} --detach --name=lives {IMAGE} sleep 7204 >/dev/null && echo up; {GO}
+        podman exec lives echo it lives; podman rm --force --time=0 lives >/dev/null"
+    );
+    let other = Batch::of("alice", &lives).with("--mem=60").start();
+    other.wait_says("up");
+    let sessions =
+        if has_own_sessions() { "step_extern/user/session" } else { "user@1001.service" };
+    let pids = format!(
+        "for f in $(find /sys/fs/cgroup -path '*{sessions}*' -name cgroup.procs); do cat $f; done | \
+         while read pid; do case $(cat /proc/$pid/comm) in systemd|dbus-*) echo $pid;; esac; done | sort -n"
+    );
+    // Of each worker's 5 MB all but a little is its own; together they want four times what there is.
+    let workers = "for i in $(seq 60); do \
+        (s=$(head -c 5000000 /dev/zero | tr '\\\\0' x); sleep 20; : $s) & done; wait";
+    let script = format!(
+        "echo begins; {GO}
+         {BOX} --rm --name=workers {IMAGE} sh -c \"{workers}\"
+         systemd-run --user --quiet --wait sh -c \"{workers}\"
+         echo manager: $(systemctl --user is-active basic.target); busctl --user list >/dev/null && echo bus answers"
+    );
+    let job = Batch::of("alice", &script).with("--mem=100").start();
+    job.wait_says("begins");
+    N1.waits_until("systemctl --quiet is-system-running --wait || true");
+    let ours = N1.sh(&pids).ok().stdout;
+    assert!(ours.lines().count() >= 2, "{ours}");
+    job.go();
+    job.wait_over();
+    println!("{:#?}", job.output());
+    job.output().says("manager: active").says("bus answers");
+    other.go_to_its_end().says("it lives");
+    N1.is_again(&before);
+}
