@@ -140,15 +140,17 @@ unsafe impl Plugin for Linger {
     }
 
     /// In the task's own process, in which `task_init` tells the user.
-    fn task_init_privileged(&mut self, _spank: &mut SpankHandle<'_>) -> Outcome {
+    fn task_init_privileged(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
             let Some(step) = &mut self.step else { return Ok(()) };
+            let sessions = sessions(&step.arguments);
             if let Plan::Session(_) = step.plan
-                && let Err(error) = sessions(&step.arguments).enter(step.job)
+                && let Err(error) = sessions.enter(step.job)
             {
                 // The user is told in `task_init`.
                 log::debug!("{}: enter its session: {error}", step.job);
                 step.barred = Some(error.to_string());
+                step.was_told = spank.task_id()? == 0 && sessions.has_been_told(step.job);
             }
             Ok(())
         })
@@ -163,7 +165,7 @@ unsafe impl Plugin for Linger {
                 Some(cause) => Err(cause.clone()),
                 None => sessions.door(job, kind),
             };
-            let task = Task { job, door, is_first };
+            let task = Task { job, door, is_first, was_told: step.was_told };
             Ok(task::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
         })
     }

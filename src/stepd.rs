@@ -34,6 +34,8 @@ pub(crate) struct Step {
     end: End,
     /// Of a task that could not enter the session: why.
     pub(crate) barred: Option<String>,
+    /// And that its user knows it from another step.
+    pub(crate) was_told: bool,
     /// It is the job's script.
     is_script: bool,
     /// Where Slurm has put this process, which leaves it.
@@ -91,6 +93,7 @@ pub(crate) fn plan(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
         marked: None,
         end: End::default(),
         barred: None,
+        was_told: false,
         is_script,
         cgroup,
     })

@@ -16,6 +16,8 @@ pub(crate) struct Task<'a> {
     pub(crate) door: &'a dyn Fn(SessionKind) -> Result<PathBuf, String>,
     /// One task of a step speaks for all.
     pub(crate) is_first: bool,
+    /// Another step has told why there is none.
+    pub(crate) was_told: bool,
 }
 
 /// Carries the plan out in a task's environment.
@@ -35,7 +37,7 @@ pub(crate) fn enter(
         Plan::Missing { cause, tell } => (cause.clone(), *tell),
         Plan::Session(kind) => match (task.door)(*kind) {
             Ok(dir) => return export(host, &dir),
-            Err(cause) => (cause, true),
+            Err(cause) => (cause, !task.was_told),
         },
     };
     remove_stale(host, Path::exists)?;
@@ -86,7 +88,7 @@ mod tests {
         let mut host = Scripted::with_env(stale);
         let job = Job { id: 42, uid: 1000 };
         let door = |_| Err("/nonexistent does not exist".to_owned());
-        let task = Task { job, door: &door, is_first };
+        let task = Task { job, door: &door, is_first, was_told: false };
         let entered = enter(plan, &site, &task, &mut host);
         (entered, host)
     }

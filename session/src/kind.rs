@@ -75,6 +75,11 @@ pub(crate) trait Kind {
         Ok(())
     }
 
+    /// Whether the user of `job` has been told why they cannot enter, which is noted: they are told now.
+    fn has_been_told(&self, _site: &Site, _job: Job) -> bool {
+        false
+    }
+
     /// Whether the session of `job` can be used, as root can tell: why not, in one line. Takes no lock
     /// and asks no bus.
     fn check(&self, site: &Site, job: Job) -> Result<(), String>;

@@ -43,6 +43,13 @@ impl Sessions {
         kinds::of(self.kind(job)).enter(&self.site, job, budget)
     }
 
+    /// Whether the user of `job` has been told why that failed: once a job and node is enough. It is noted that they
+    /// are told now.
+    #[must_use]
+    pub fn has_been_told(&self, job: Job) -> bool {
+        kinds::of(self.kind(job)).has_been_told(&self.site, job)
+    }
+
     /// Takes back what the user of `job` could reach Slurm's own processes by, as the job's script has ended.
     ///
     /// # Errors

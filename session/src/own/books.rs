@@ -8,7 +8,7 @@
 //!
 //! systemd has none of it: a logout takes `/run/user/UID` away, whoever still needs it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
@@ -91,9 +91,23 @@ impl Books {
         self.dir.join(format!("{job}.lock"))
     }
 
+    /// Whether the user has been told of a session that cannot be entered. They are, from now on.
+    pub(crate) fn has_told(&self, job: u32) -> bool {
+        // In another mount namespace it would be a file that nobody removes.
+        let is_here = self.is_mounted().is_ok_and(|is_mounted| is_mounted);
+        let noted = is_here.then(|| File::create_new(self.told(job)));
+        noted.is_some_and(|made| {
+            made.is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+        })
+    }
+
+    fn told(&self, job: u32) -> PathBuf {
+        self.dir.join(format!("{job}.told"))
+    }
+
     /// Of a job that is over: its mount namespace goes, with all that is mounted in it alone.
     pub(crate) fn unpin(&self, job: u32) {
-        for file in [self.pin(job), self.lock(job)] {
+        for file in [self.pin(job), self.lock(job), self.told(job)] {
             crash::point();
             let _ = take_off(&file);
             let _ = fs::remove_file(&file);

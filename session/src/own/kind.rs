@@ -107,6 +107,10 @@ impl Kind for Own {
         }
     }
 
+    fn has_been_told(&self, site: &Site, job: Job) -> bool {
+        Books::of(&site.roots, job.uid).has_told(job.id)
+    }
+
     fn withdraw(&self, site: &Site, job: Job) -> Result<()> {
         let Some((_, session)) = placed(site, job)? else { return Ok(()) };
         // `…/job_42/step_extern/user` and `…/job_42`
