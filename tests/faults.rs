@@ -119,15 +119,15 @@ fn linger_that_others_change_is_put_back() {
     }
 }
 
-/// Show that the README's polkit rule keeps users from lingering by themselves,
+/// Show that the polkit rule of docs/limits.md keeps users from lingering by themselves,
 /// and that they have a session in their jobs all the same.
 #[test]
 fn users_can_be_kept_from_lingering() {
     const RULE: &str = "/etc/polkit-1/rules.d/50-no-self-linger.rules";
     N1.configure(OPTIONAL);
-    let readme = include_str!("../README.md");
+    let document = include_str!("../docs/limits.md");
     let rule =
-        readme.split("no-self-linger.rules\n").nth(1).and_then(|rest| rest.split("```").next());
+        document.split("no-self-linger.rules\n").nth(1).and_then(|rest| rest.split("```").next());
     let _end = AtEnd(format!("rm --force {RULE}; loginctl disable-linger alice"));
     let turn_on = |login: &mut Login| login.ask("loginctl enable-linger 2>/dev/null; echo done");
     let lingers = || N1.sh("ls /var/lib/systemd/linger").ok().stdout.contains("alice");

@@ -27,7 +27,7 @@ pub(crate) const NAME: &str = "slurm-spank-linger";
 /// The workspace's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Compressing ten plugins.
+/// Compressing eleven plugins.
 const PACK: Duration = Duration::from_secs(300);
 
 /// Both packages, and what is in them.

@@ -43,7 +43,7 @@ pub struct Options {
     /// Only node tests whose name contains this.
     #[arg(long)]
     name: Option<String>,
-    /// Put what was tested on which release into README.md's table, and what it took into docs/times.json:
+    /// Put what was tested on which release into docs/releases.md's table, and what it took into docs/times.json:
     /// areas in which nothing failed.
     #[arg(long, requires = "all", conflicts_with = "name")]
     write: bool,
@@ -56,10 +56,13 @@ pub struct Options {
     keep_node: bool,
 }
 
-/// What the table in README.md is made of: a run may have one release only.
+/// The table of what was tested on which release is in it.
+const DOCUMENT: &str = "docs/releases.md";
+
+/// What the table is made of: a run may have one release only.
 const RECORD: &str = "docs/releases.json";
 
-/// Where the table is in README.md.
+/// Where the table is in the document.
 const TABLE: [&str; 2] = ["<!-- releases -->\n", "<!-- end of releases -->\n"];
 
 /// What a worker has done.
@@ -142,7 +145,7 @@ fn write(new: Matrix) -> Result<()> {
     let mut matrix = Matrix::read(&record)?;
     matrix.renew(new);
     marks::save(&record, &matrix.json()?)?;
-    marks::publish(&build::checkout().join("README.md"), TABLE, &matrix.markdown())
+    marks::publish(&build::checkout().join(DOCUMENT), TABLE, &matrix.markdown())
 }
 
 impl Run {
@@ -227,9 +230,9 @@ mod tests {
 
     /// Show that the table has its place: an hour of tests ends with writing it.
     #[test]
-    fn the_readme_has_a_place_for_the_table() {
-        let readme = std::fs::read_to_string(build::checkout().join("README.md")).unwrap();
-        let places = TABLE.map(|mark| readme.find(mark));
+    fn the_document_has_a_place_for_the_table() {
+        let document = std::fs::read_to_string(build::checkout().join(DOCUMENT)).unwrap();
+        let places = TABLE.map(|mark| document.find(mark));
         assert!(matches!(places, [Some(begin), Some(end)] if begin < end), "{places:?}");
     }
 }

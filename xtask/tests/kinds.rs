@@ -1,4 +1,4 @@
-//! The README's table of the kinds of session names the tests that show its rows.
+//! The README's table of the kinds of session names the tests that show its rows, and SECURITY.md those of what it says.
 
 // Tests say what they expect by panicking.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
@@ -46,6 +46,19 @@ fn each_row_is_shown_by_tests() {
     assert!(rows.len() > 9, "{rows:?}");
     for name in rows.concat() {
         assert!(name == "bench" || is_there(name), "no such test: {name}");
+    }
+}
+
+/// Show that the tests that SECURITY.md names are there.
+#[test]
+fn what_is_said_of_security_is_shown_by_tests() {
+    let text = fs::read_to_string(checkout().join("SECURITY.md")).unwrap();
+    // Every other piece is code.
+    let code = text.split('`').skip(1).step_by(2);
+    let names: Vec<_> = code.filter(|code| code.contains("::")).collect();
+    assert!(names.len() > 9, "{names:?}");
+    for name in names {
+        assert!(is_there(name), "no such test: {name}");
     }
 }
 

@@ -119,7 +119,7 @@ pub(super) fn next(plugin: &str) -> String {
 Podman moves its containers out of the job's cgroup: that is how it works with systemd. The plugin
 holds the user's slice to what the job may use there, and ends with the job what it left. With
 session=job systemd is in the job's cgroup, and so are they. See docs/how-it-works.md; which of the
-two to choose, and what remains, is in README.md.
+two to choose is in README.md, and what remains in docs/limits.md.
 
 Try it by hand, on a node that stays up:
   cargo xtask vm up trixie

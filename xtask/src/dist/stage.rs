@@ -17,10 +17,12 @@ const PLUGIN: &str = "spank_linger.so";
 pub(crate) const COMMAND: &str = "spank-linger";
 
 /// A file of the checkout, the directory it is installed in, and its mode.
-const FILES: [(&str, &str, u32); 6] = [
+const FILES: [(&str, &str, u32); 8] = [
     ("packaging/setup", "usr/lib/slurm-spank-linger", 0o755),
     ("plugstack.conf.d/linger.conf", "usr/share/slurm-spank-linger", 0o644),
     ("README.md", "usr/share/doc/slurm-spank-linger", 0o644),
+    ("CHANGELOG.md", "usr/share/doc/slurm-spank-linger", 0o644),
+    ("SECURITY.md", "usr/share/doc/slurm-spank-linger", 0o644),
     ("LICENSE-MIT", "usr/share/doc/slurm-spank-linger", 0o644),
     ("LICENSE-APACHE", "usr/share/doc/slurm-spank-linger", 0o644),
     ("packaging/deb/copyright", "usr/share/doc/slurm-spank-linger", 0o644),

@@ -155,7 +155,7 @@ impl Matrix {
             counted.map_or_else(|| NOT_TRIED.to_owned(), |counted| cell(counted, reasons))
         };
         let cells: Vec<_> = self.0.values().map(cell).collect();
-        row(&format!("[{area}]({})", place(area)), &cells)
+        row(&format!("[{area}](../{})", place(area)), &cells)
     }
 }
 
@@ -187,7 +187,7 @@ fn cell(counted: &Counted, reasons: &[&str]) -> String {
     numbered.fold(cell, |cell, (_, number)| cell + &format!(" [{number}]"))
 }
 
-/// The file of an area's tests, seen from the README.
+/// The file of an area's tests, in the checkout; the table is in docs/.
 pub(super) fn place(target: &str) -> String {
     let (area, _) = split(target);
     let file = format!("tests/{area}.rs");
@@ -239,9 +239,9 @@ mod tests {
             | --- | --- | --- |\n\
             | Debian | 11.11 | 13.1 |\n\
             | Slurm | x.y | x.y |\n\
-            | [core](tests/core.rs) | 6, 3 skipped [1] [2] | 18 |\n\
-            | [crashes](tests/crashes.rs) | – | 3, **1 failed** |\n\
-            | [users](tests/users/main.rs) | 18, 1 skipped [2] | – |\n\
+            | [core](../tests/core.rs) | 6, 3 skipped [1] [2] | 18 |\n\
+            | [crashes](../tests/crashes.rs) | – | 3, **1 failed** |\n\
+            | [users](../tests/users/main.rs) | 18, 1 skipped [2] | – |\n\
             \n\
             Tests that passed; –: not run there. [1] no limits. [2] no Quadlet.\n";
         assert_eq!(matrix.markdown(), table);
