@@ -3,7 +3,8 @@
 #![allow(clippy::expect_used, missing_docs)]
 
 use cluster_tests::{
-    AtEnd, Batch, GO, LIVE, N1, QUICK, Started, alice_is_served, forgetful, leaves_nothing, skipped,
+    AtEnd, Batch, GO, LIVE, N1, QUICK, Started, alice_is_served, forgetful, has_own_sessions,
+    leaves_nothing, skipped,
 };
 
 /// Has systemd see what was changed.
@@ -222,13 +223,19 @@ fn two_slurmd_on_one_host_share_a_session() {
 }
 
 /// Show that where Slurm has no cgroups there is nothing to hold the session to,
-/// and what a job leaves in it ends all the same.
+/// and what a job leaves in it ends all the same; and that the other kind, which needs them, says so.
 #[test]
 fn slurm_without_cgroups() {
     N1.configure(QUICK);
     let before = N1.snapshot();
     let lines = ["ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "PrologFlags=Alloc"];
     N1.with_slurm_conf(&lines, || {
+        if has_own_sessions() {
+            let said = Batch::of("alice", "echo dir=$XDG_RUNTIME_DIR; echo ran").run().ok();
+            said.says("dir=\nran\n")
+                .complains("session=job needs proctrack/cgroup and cgroup v2. ");
+            return N1.is_again(&before);
+        }
         alice_is_served(&before);
         let job = forgetful(9003);
         assert_eq!(N1.slice(1001, "memory.max"), "max");
