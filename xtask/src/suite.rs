@@ -57,8 +57,8 @@ const ROWS: &[Row] = &[
         name: "bookworm",
         slurm: "22.05",
         has_old_libc: false,
-        // Root-less network of Podman 4.
-        packages: &["slirp4netns"],
+        // File systems of users; root-less network of Podman 4.
+        packages: &["fuse3", "slirp4netns"],
         apt_options: &[],
         lines: &[],
     },
@@ -67,7 +67,7 @@ const ROWS: &[Row] = &[
         name: "trixie",
         slurm: "24.11",
         has_old_libc: false,
-        // File systems of users, Memcheck, the polkit rule and Ansible are tried on this release alone.
+        // Memcheck, the polkit rule and Ansible are tried on this release alone.
         packages: &["fuse3", "passt", "polkitd", "python3-apt", "valgrind"],
         apt_options: &[],
         lines: &[],
@@ -77,7 +77,7 @@ const ROWS: &[Row] = &[
         name: "forky",
         slurm: "26.05",
         has_old_libc: false,
-        packages: &["passt"],
+        packages: &["fuse3", "passt"],
         // A mirror that lags serves a Release file past its Valid-Until.
         apt_options: &["Acquire::Check-Valid-Until \"false\""],
         lines: &[],
