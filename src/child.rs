@@ -50,7 +50,7 @@ fn once(longest: Duration, work: &dyn Fn() -> bool) -> Result<WaitStatus, String
         ForkResult::Parent { child } => end_of(child, longest + MARGIN),
         ForkResult::Child => {
             let is_root = seteuid(Uid::from_raw(0)).and(setegid(Gid::from_raw(0))).is_ok();
-            if let Err(error) = leave_step() {
+            if let Err(error) = leave_step(Pid::this()) {
                 log::debug!("leave the step's cgroup: {error}");
             }
             // SAFETY: it only takes a number.
@@ -61,9 +61,9 @@ fn once(longest: Duration, work: &dyn Fn() -> bool) -> Result<WaitStatus, String
 
 /// slurmd has everything in the step's cgroup killed each second while a job ends, but for slurmstepd itself
 /// (proctrack/cgroup, 24.11). Beside the jobs there is a cgroup of Slurm's for a slurmstepd that is ending.
-/// Where there is none nothing is killed so. Answers with the file by which it goes back.
-pub(crate) fn leave_step() -> io::Result<Option<PathBuf>> {
-    let listed = fs::read_to_string("/proc/self/cgroup")?;
+/// Where there is none nothing is killed so. Answers with the file by which the process goes back.
+pub(crate) fn leave_step(process: Pid) -> io::Result<Option<PathBuf>> {
+    let listed = fs::read_to_string(format!("/proc/{process}/cgroup"))?;
     let Some(own) = listed.lines().find_map(|line| line.strip_prefix("0::/")) else {
         return Ok(None);
     };
@@ -72,7 +72,11 @@ pub(crate) fn leave_step() -> io::Result<Option<PathBuf>> {
     // The highest: whatever a user calls what is theirs below it.
     let Some(scope) = own.ancestors().skip(1).filter(is_scope).last() else { return Ok(None) };
     let aside = scope.join("system");
-    OpenOptions::new().write(true).open(aside.join("cgroup.procs"))?.write_all(b"0")?;
+    let process = process.to_string();
+    OpenOptions::new()
+        .write(true)
+        .open(aside.join("cgroup.procs"))?
+        .write_all(process.as_bytes())?;
     Ok((own != aside).then(|| own.join("cgroup.procs")))
 }
 

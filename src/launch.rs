@@ -1,13 +1,12 @@
 //! A child that outlives this callback, and this process.
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::CStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -21,21 +20,18 @@ use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 use user_session::Launch;
 
 use crate::child::leave_step;
+use crate::home;
 
 /// By fork(2), from a process that has left the job's cgroup or is about to.
-#[derive(Default)]
 pub(crate) struct Forks {
-    /// The cgroup that this process was in before.
-    home: RefCell<Option<PathBuf>>,
+    /// The slurmstepd: for a job in a container (`contain_spank`) it calls from a child, which shares its memory
+    /// (Slurm 24.11, _run_spank_func()).
+    process: Pid,
 }
 
-impl Forks {
-    /// Goes back to where Slurm has put this process: what it starts for the user from now on is to be in the job.
-    pub(crate) fn go_home(&self) -> io::Result<()> {
-        match self.home.take() {
-            Some(home) => OpenOptions::new().write(true).open(home)?.write_all(b"0"),
-            None => Ok(()),
-        }
+impl Default for Forks {
+    fn default() -> Self {
+        Self { process: Pid::this() }
     }
 }
 
@@ -76,12 +72,7 @@ impl Launch for Forks {
     }
 
     fn leave(&self) -> Result<(), String> {
-        let home = leave_step().map_err(|error| error.to_string())?;
-        let mut known = self.home.borrow_mut();
-        if known.is_none() {
-            *known = home;
-        }
-        Ok(())
+        home::leave(self.process).map_err(|error| error.to_string())
     }
 }
 
@@ -107,7 +98,7 @@ fn run(write: OwnedFd, work: &dyn Fn(&dyn Fn()) -> String) {
     // By that name it is known as ours where the user may have put others of root's.
     // SAFETY: it reads a text that ends with a zero.
     unsafe { prctl(PR_SET_NAME, OUR_NAME.as_ptr()) };
-    let left = leave_step();
+    let left = leave_step(Pid::this());
     let Ok(write) = alone_with(write) else { return };
     let write = Cell::new(Some(write));
     let say = |word: &[u8]| {

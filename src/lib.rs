@@ -25,6 +25,8 @@ mod callbacks;
 #[cfg(not(test))]
 mod child;
 #[cfg(not(test))]
+mod home;
+#[cfg(not(test))]
 mod launch;
 #[cfg(not(test))]
 mod log_bridge;

@@ -106,7 +106,7 @@ unsafe impl Plugin for Linger {
 
     fn task_exit(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| match &mut self.step {
-            Some(step) => note_end(spank, step, &self.forks),
+            Some(step) => note_end(spank, step),
             None => Ok(()),
         })
     }

@@ -108,20 +108,12 @@ pub(crate) fn note_keeper(sessions: &Sessions, job: Job, role: Role) {
 ///
 /// # Errors
 /// What the user could reach Slurm's processes by could not be taken back.
-pub(crate) fn note_end(spank: &SpankHandle<'_>, step: &mut Step, forks: &Forks) -> Outcome {
+pub(crate) fn note_end(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
     step.end = step.end.max(End::of(spank.task_exit_status()?));
-    match step.plan {
-        Plan::Session(SessionKind::Own) => come_back(step, forks),
-        _ => Ok(()),
-    }
-}
-
-/// The epilog of a task, which is its user's, is a child of this process: it has to be in the job.
-fn come_back(step: &Step, forks: &Forks) -> Outcome {
-    if step.is_script {
+    if step.is_script && step.plan == Plan::Session(SessionKind::Own) {
         sessions(&step.arguments).withdraw(step.job)?;
     }
-    Ok(forks.go_home()?)
+    Ok(())
 }
 
 /// For each task, and what concerns all of them once: they were forked from one process.

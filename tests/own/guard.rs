@@ -1,8 +1,73 @@
 //! Slurm's own processes, which a user may be able to move, and what becomes of who does.
 
-use cluster_tests::{GO, N1};
+use cluster_tests::{AtEnd, GO, N1};
 
-use super::{configured, job};
+use super::{configured, job, nothing_is_left};
+
+/// Says where it is, and leaves a process that no signal to its group reaches.
+const EPILOG: &str = r#"#!/bin/sh
+echo "$1 $(cat /proc/self/cgroup)" >>/tmp/own.epilogs
+setsid --fork sleep 7015 </dev/null >/dev/null 2>&1
+"#;
+
+/// Show that what Slurm starts for a user as a task ends is in the job, also of a step without a session, and ends
+/// with it.
+#[test]
+fn a_tasks_epilog_is_in_the_job() {
+    let files = "/tmp/own.epilog /tmp/own.epilogs";
+    let _end = AtEnd(format!("rm -f {files}; pkill --exact --full 'sleep 7015'"));
+    N1.sh(&format!("cat >/tmp/own.epilog <<'END'\n{EPILOG}END\nchmod 755 /tmp/own.epilog")).ok();
+    N1.with_slurm_conf(&["TaskEpilog=/tmp/own.epilog"], || {
+        configured(|| {
+            let script = "
+                srun --overlap --task-epilog=/tmp/own.epilog true
+                srun --overlap --user-session=no --task-epilog=/tmp/own.epilog true; echo over";
+            N1.sh("install --owner=alice /dev/null /tmp/own.epilogs").ok();
+            let started = job(script).start();
+            started.wait_over();
+            started.output().says("over");
+            let said = N1.sh("cat /tmp/own.epilogs").ok();
+            // Two of each step, and one of the script.
+            let inside = said.stdout.lines().filter(|line| line.contains("/step_"));
+            assert_eq!((inside.count(), said.stdout.lines().count()), (5, 5), "{said:#?}");
+            nothing_is_left();
+            assert!(!N1.runs("sleep 7015"));
+        });
+    });
+}
+
+/// Show that the manager which a step has started goes on when that step is killed, and with it what other steps have
+/// in it.
+#[test]
+fn a_killed_step_takes_no_manager_along() {
+    configured(|| {
+        let script = "
+            pid=$(pgrep --uid alice --full 'systemd --user'); kill -KILL $pid
+            while kill -0 $pid 2>/dev/null; do sleep 0.1; done
+            srun --overlap sleep 7016 & until pgrep --full 'sleep 7016' >/dev/null; do sleep 0.1; done
+            srun --overlap systemd-run --user --quiet sleep 7017
+            scancel --signal=KILL $SLURM_JOB_ID.0; wait
+            srun --overlap sh -c 'systemctl --user is-active default.target; pgrep --full \"sleep 701[7]\" >/dev/null && echo it lives'";
+        job(script).run_within(120).says("active\nit lives\n");
+    });
+}
+
+/// Show that a step which finds that the session could not be opened has one, if it can be opened by then.
+#[test]
+fn a_step_has_what_another_could_not_open() {
+    configured(|| {
+        let manager = "/usr/lib/systemd/systemd";
+        let broken = AtEnd(format!("umount {manager}"));
+        N1.sh(&format!("mount --bind /bin/false {manager}")).ok();
+        let script = format!(
+            "echo it is ready; {GO}\nsrun --overlap systemctl --user is-system-running --wait"
+        );
+        let started = job(&script).start();
+        started.wait_says("it is ready");
+        drop(broken);
+        started.go_to_its_end().says("running\n");
+    });
+}
 
 /// Show that whoever moves a process of Slurm's into the session has nothing of it: the job is over, and the node goes
 /// on.

@@ -70,6 +70,33 @@ fn there_is_no_second_allocation() {
     });
 }
 
+/// Show that who turns their own linger on, by a unit that does so over and over and ignores its end, is held to next
+/// to nothing until all of it is gone, and has no linger afterwards.
+#[test]
+fn linger_that_is_turned_on_again_ends_with_the_job() {
+    configured(|| {
+        let _end = AtEnd("rm -rf ~alice/.config/systemd; loginctl disable-linger alice".to_owned());
+        let script = format!(
+            "units=~/.config/systemd/user; mkdir --parents $units/default.target.wants
+             cat >$units/again.service <<'END'
+[Service]
+ExecStart=/bin/bash -c 'trap \"\" TERM; while :; do loginctl enable-linger; sleep 0.2; done'
+TimeoutStopSec=60
+END
+             ln --symbolic ../again.service $units/default.target.wants/
+             loginctl enable-linger; echo it is ready; {GO}"
+        );
+        let started = job(&script).start();
+        started.wait_says("it is ready");
+        N1.sh("runuser -u alice loginctl enable-linger alice || loginctl enable-linger alice").ok();
+        N1.waits_until(
+            "systemctl --quiet is-active user@1001 && pgrep --uid alice --full 'loginctl|trap'",
+        );
+        started.go_to_its_end();
+        N1.waits_until("! ls /var/lib/systemd/linger/alice 2>/dev/null");
+    });
+}
+
 /// Show that a user who was logged in before the job keeps what they have there, held to what the job may use, and
 /// has it free again afterwards.
 #[test]

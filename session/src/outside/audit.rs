@@ -76,6 +76,12 @@ pub(crate) fn renew(proc: &Path, uid: u32, before: Option<u32>) -> bool {
     written.is_ok() && after.is_some() && after != before
 }
 
+/// Takes off the id that this process has from who forked it. Where that is not to be, what it starts ends with the
+/// step which has it.
+pub(crate) fn forget(proc: &Path) {
+    let _ = fs::write(proc.join("self/loginuid"), UNSET.to_string());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

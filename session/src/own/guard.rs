@@ -20,6 +20,9 @@ use crate::terms::roots::Roots;
 /// slurmd asks its slurmstepds when slurmctld wants to know of its jobs, and is given minutes for it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How it is named, also the child that becomes a step's task.
+const SLURMS: &str = "slurmstepd";
+
 /// How a child of ours is named (proc_pid_comm(5)) until it is the user's program: it is in the session for a moment.
 pub(crate) const OURS: &str = "linger";
 
@@ -35,8 +38,8 @@ pub(crate) fn watch(roots: &Roots, place: &Place) {
     }
 }
 
-/// Whether a process of root's is in it, or cannot be searched for. Of those that are `known` not to be root's none
-/// becomes so: a program that is setuid has its user's as the real one.
+/// Whether a slurmstepd is in it, or cannot be searched for. Of those that are `known` to be something else none
+/// becomes one. Other processes of root's are none of ours: who may use sudo may do so in a unit, too.
 fn has_roots(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> bool {
     let Some(all) = pids_in(session) else { return true };
     let now: Vec<_> = all.into_iter().map(|(pid, _)| pid).collect();
@@ -47,7 +50,7 @@ fn has_roots(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> bool {
 }
 
 fn is_roots(process: &Path) -> bool {
-    is_roots_by_name(process, |name| name != OURS)
+    is_roots_by_name(process, |name| name == SLURMS)
 }
 
 /// Whether a process is root's, by its real uid, and has such a name.
@@ -63,17 +66,18 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// Show that a process of root's is found, and neither one of the user's, nor one of ours, nor a program that is
-    /// setuid; and that what cannot be searched is taken to have one.
+    /// Show that a slurmstepd is found, and neither one that its user names so, nor one of ours, nor what sudo runs; and
+    /// that what cannot be searched is taken to have one.
     #[test]
-    fn roots_processes_are_found() {
+    fn slurms_processes_are_found() {
         let dir = tempfile::tempdir().unwrap();
         let roots = Roots::below(dir.path());
         let session = dir.path().join("session");
         let processes = [
             (7, "slurmstepd", "0\t0\t0\t0", true),
-            (8, "sleep", "1000\t1000\t1000\t1000", false),
-            (9, "newuidmap", "1000\t0\t0\t0", false),
+            (8, "slurmstepd", "1000\t1000\t1000\t1000", false),
+            (9, "slurmstepd", "1000\t0\t0\t0", false),
+            (11, "apt", "0\t0\t0\t0", false),
             (10, OURS, "0\t0\t0\t0", false),
         ];
         for (pid, name, uids, found) in processes {

@@ -75,7 +75,8 @@ impl Kind for Own {
         place.enable(roots)?;
         let own = record::state(roots, job.uid).own(job.id)?;
         if !own.is_some_and(|own| own.goes_on(&roots.proc)) {
-            Opening { site, launch, budget }.begin(job, &place)?;
+            let begun = Opening { site, launch, budget }.begin(job, &place);
+            begun.inspect_err(|error| note_failed(site, job, Some(error.to_string())))?;
         }
         let session = roots.cgroup.join(place.session());
         let left = launch.leave().map_err(std::io::Error::other);
@@ -118,8 +119,10 @@ impl Kind for Own {
         above.try_for_each(|dir| give(&dir.join("cgroup.procs"), 0))
     }
 
-    /// What has ended of it is started again in the job, before its tasks look for it.
-    fn check(&self, _site: &Site, _job: Job) -> Result<(), String> {
+    /// What has ended of it is started again in the job. Its tasks may look for it before, and are not to find how it
+    /// failed in another step.
+    fn check(&self, site: &Site, job: Job) -> Result<(), String> {
+        note_failed(site, job, None);
         Ok(())
     }
 
@@ -179,15 +182,10 @@ impl Kind for Own {
 
     fn undo(&self, on: &mut On<'_>, _wait: Wait) -> Result<bool> {
         let (roots, books) = (&on.site.roots, Books::of(&on.site.roots, on.uid));
-        if !books.exist() {
-            return Ok(false);
+        if books.exist() {
+            books.remove()?;
+            ipc::remove_podmans_lock(roots, on.uid);
         }
-        // By their user, whose jobs have no use for it.
-        if lingers(roots, on.uid) && !books.has(Note::Lingered) {
-            on.systemd.set_linger(on.uid, false)?;
-        }
-        books.remove()?;
-        ipc::remove_podmans_lock(roots, on.uid);
         Ok(false)
     }
 
@@ -197,6 +195,17 @@ impl Kind for Own {
 
     fn longest_end_left(&self, site: &Site) -> Duration {
         time_to_end(site.containment.grace)
+    }
+}
+
+/// Notes why its session could not be opened, or that this is not known any more.
+fn note_failed(site: &Site, job: Job, failed: Option<String>) {
+    let state = record::state(&site.roots, job.uid);
+    if let Ok(Some(own)) = state.own(job.id)
+        && own.failed != failed
+        && let Err(error) = state.put_own(job.id, &OwnSession { failed, ..own })
+    {
+        log::error!("{job}: open session: {error}");
     }
 }
 

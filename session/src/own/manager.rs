@@ -13,6 +13,7 @@ use std::path::Path;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{User, chdir, execve, initgroups, setgid, setuid};
 
+use crate::outside::audit;
 use crate::own::place::{Place, write};
 use crate::own::view::View;
 use crate::terms::error::{Error, Result};
@@ -71,6 +72,8 @@ impl Becoming<'_> {
         // slurmstepd's own, which the kernel never kills for its memory.
         let score = Path::new("/proc/self/oom_score_adj");
         fs::write(score, "0").map_err(Error::file("write", score))?;
+        // The mark of the step that starts it: the manager goes on after that step.
+        audit::forget(&self.roots.proc);
         umask(Mode::from_bits_truncate(0o022));
         // As long as a name service takes: before the user has a say in where this process is.
         let groups = text(&[self.user.name.as_bytes()])

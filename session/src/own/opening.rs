@@ -144,7 +144,11 @@ impl Opening<'_> {
                 return Err(failed(io::Error::other(cause)));
             }
         }
-        state.put_own(job.id, &OwnSession { pause: Pause::Made, ..own })
+        // It may have ended meanwhile, and be another run of its job by now.
+        match state.own(job.id)?.filter(|now| now.manager == own.manager) {
+            Some(now) => state.put_own(job.id, &OwnSession { pause: Pause::Made, ..now }),
+            None => Ok(()),
+        }
     }
 
     fn becoming<'a>(&'a self, books: &'a Books, job: Job, user: &'a User) -> Becoming<'a> {

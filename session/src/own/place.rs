@@ -133,10 +133,10 @@ impl Place {
     pub(crate) fn make(&self, roots: &Roots) -> Result<()> {
         self.enable(roots)?;
         let session = roots.cgroup.join(self.session());
+        let kill = roots.cgroup.join(&self.job).join("cgroup.kill");
+        fs::metadata(&kill).map_err(Error::file("find (Linux 5.14)", &kill))?;
         crash::point();
         make_dir(&session, OPEN).map_err(Error::file("make", &session))?;
-        let kill = session.join("cgroup.kill");
-        fs::metadata(&kill).map_err(Error::file("find (Linux 5.14)", &kill))?;
         MOST.iter().try_for_each(|(name, most)| write(&session.join(name), most))
     }
 

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::kind::{Kind, Launch, Left, On, Wait};
+use crate::kind::{DYING, Kind, Launch, Left, On, Wait};
 use crate::limits::amounts::Limits;
 use crate::outside::account::User;
 use crate::outside::runtime_dir::{Viewpoint, check, check_manager};
 use crate::own::beside::{self, First};
 use crate::own::books::Books;
+use crate::own::close::end;
 use crate::own::manager::Becoming;
 use crate::own::open::account;
 use crate::own::pause;
@@ -57,7 +58,8 @@ impl Kind for Shared {
         let spare = Place::here(roots)?.make_spare(roots)?;
         let becoming = Becoming { roots, view: None, user: &account(job.uid)? };
         let made = pause::make(&becoming, &spare, launch, budget.deadline());
-        let _ = std::fs::remove_dir(&spare);
+        // Also with a Podman that is not done, or a pause process that no scope has taken.
+        end(&spare, Instant::now() + DYING)?;
         made.unwrap_or_else(|cause| log::warn!("{job}: have Podman's pause process: {cause}"));
         Ok(())
     }

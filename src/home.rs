@@ -1,0 +1,47 @@
+//! A slurmstepd beside its job, and its children in it.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::OnceLock;
+
+use nix::libc::{O_CLOEXEC, O_WRONLY, close, open, pthread_atfork, write};
+use nix::unistd::Pid;
+
+use crate::child::leave_step;
+
+/// `cgroup.procs` of where Slurm had put this process. By its path: a descriptor would be one of the child in which
+/// `contain_spank` calls us, which shares only memory with its slurmstepd.
+static HOME: OnceLock<CString> = OnceLock::new();
+
+/// Has `process`, the slurmstepd, leave the job's cgroup, and each child that it forks from then on begin where it was
+/// itself: TaskEpilog and `srun --task-epilog` are their user's, and begin before any callback of ours (22.05 to
+/// 26.05, _wait_for_any_task()).
+///
+/// # Errors
+/// Why it is still there.
+pub(crate) fn leave(process: Pid) -> io::Result<()> {
+    let Some(home) = leave_step(process)? else { return Ok(()) };
+    if HOME.set(CString::new(home.into_os_string().into_vec())?).is_ok() {
+        // SAFETY: the file of this plugin stays in memory (`nodelete`), and the handler calls what is safe in a child.
+        let failed = unsafe { pthread_atfork(None, None, Some(go_home)) };
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
+        }
+    }
+    Ok(())
+}
+
+/// In each child, before it does anything. Those of ours leave once more. After the step it is nowhere to be found.
+extern "C" fn go_home() {
+    let Some(home) = HOME.get() else { return };
+    // SAFETY: a path that ends with a zero, one byte, and a number of this function's own.
+    unsafe {
+        let file = open(home.as_ptr(), O_WRONLY | O_CLOEXEC);
+        if file >= 0 {
+            write(file, c"0".as_ptr().cast(), 1);
+            close(file);
+        }
+    }
+}
