@@ -102,9 +102,18 @@ impl Place<'_> {
         Ok(dir)
     }
 
+    /// What is there is not opened: it may be a pipe, at which root would wait.
     fn file_in(&self, dir: &File, name: &str) -> io::Result<()> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        self.give(&File::from(openat(dir, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?))
+        let new = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        crash::point();
+        let file = match openat(dir, name, new, Mode::S_IRUSR | Mode::S_IWUSR) {
+            Err(Errno::EEXIST) => {
+                let held = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                openat(dir, name, held, Mode::empty())?
+            }
+            made => made?,
+        };
+        self.give(&File::from(file))
     }
 
     /// What root has made.
