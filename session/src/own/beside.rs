@@ -38,6 +38,10 @@ pub(crate) enum First {
 /// # Errors
 /// What the kernel answered.
 pub(crate) fn join(roots: &Roots, uid: u32, books: &Books, first: First) -> io::Result<()> {
+    if first == First::Books && !books.are_made() {
+        // Whoever makes them brings the user's in: over those there is nothing to put yet.
+        return Ok(());
+    }
     let at = roots.runtime_dir(uid);
     let Ok(root) = hold(&at) else { return Ok(()) };
     let place = Place { at: &at, uid };

@@ -137,12 +137,17 @@ impl Books {
         make_private(&self.dir)?;
         let made = self.mount();
         made.map_err(Error::file("mount a file system on", &self.dir))?;
-        Ok(!self.last().exists())
+        Ok(!self.are_made())
     }
 
-    /// Made when all of them are.
+    /// Made when all of them are, and are one with the user's.
     fn last(&self) -> PathBuf {
         self.dir.join("made")
+    }
+
+    /// Whether they are, and [`Self::finish`] has noted it.
+    pub(crate) fn are_made(&self) -> bool {
+        self.last().exists()
     }
 
     /// Makes them.
@@ -155,7 +160,15 @@ impl Books {
             let dir = self.book(name);
             let made = make_dir(&dir, Mode::S_IRWXU).and_then(|_| chown(&dir, Some(uid), None));
             made.map_err(Error::file("make", &dir))
-        })?;
+        })
+    }
+
+    /// Notes that they are made, and that what the user had is brought in: until then the next job does all of it
+    /// again.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(crate) fn finish(&self) -> Result<()> {
         crash::point();
         make_private(&self.last())
     }

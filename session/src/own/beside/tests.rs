@@ -56,6 +56,7 @@ impl Node {
         let books = Books::of(&roots, USER);
         books.begin(&roots).unwrap();
         books.make(USER).unwrap();
+        books.finish().unwrap();
         Self { root: root.to_path_buf(), roots, books }
     }
 

@@ -3,6 +3,13 @@
 use std::sync::mpsc::channel;
 
 use super::*;
+use crate::kind::{Kind, On};
+use crate::outside::fake::{Scripted, site};
+use crate::own::kind::Own;
+use crate::record::lock;
+use crate::terms::budget::Budget;
+use crate::terms::job::Job;
+use crate::terms::site::Site;
 
 /// For what takes milliseconds.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -13,6 +20,78 @@ fn joined(node: &Node, first: First) -> io::Result<()> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || sender.send(join(&roots, USER, &books, first)));
     receiver.recv_timeout(DEADLINE).expect("root waits for the user")
+}
+
+/// What the prolog does for the first job, and for one after it.
+fn begins(node: &Node, job: u32) -> crate::terms::error::Result<()> {
+    let (_dir, site) = site();
+    let site = &Site { roots: node.roots.clone(), ..site };
+    let namespace = site.roots.proc.join("self/ns");
+    for dir in [&namespace, site.roots.lib.parent().unwrap()] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    fs::write(namespace.join("mnt"), "").unwrap();
+    let budget = Budget::starting_now(site.timeout);
+    let state = &lock(&site.roots, USER, budget).unwrap();
+    let systemd = &mut Scripted::new(site.roots.linger.clone(), []);
+    Own.begin(
+        &mut On { site, uid: USER, state, systemd, budget },
+        Job { id: job, uid: USER },
+        false,
+    )
+}
+
+fn device(dir: &Path) -> u64 {
+    fs::symlink_metadata(dir).unwrap().dev()
+}
+
+impl Node {
+    fn are_joined(&self) -> bool {
+        let is_joined =
+            |(name, path)| device(&self.books.book(name)) == device(&self.dir().join(path));
+        BOOKS_AT.into_iter().all(is_joined)
+    }
+}
+
+/// The first job fails, as something of the user's is in the way. It is gone after that, and something else runs.
+fn begins_in_vain(node: &Node) -> PathBuf {
+    node.books.remove().unwrap();
+    node.logs_in();
+    let in_the_way = node.dir().join("containers");
+    fs::write(&in_the_way, "").unwrap();
+    begins(node, 1).unwrap_err();
+    fs::remove_file(&in_the_way).unwrap();
+    let runs = node.dir().join("crun/running");
+    fs::create_dir_all(runs.parent().unwrap()).unwrap();
+    fs::write(&runs, "").unwrap();
+    runs
+}
+
+/// Show that books which could not be brought together are so by the next job.
+#[test]
+fn what_failed_is_done_by_the_next_job() {
+    if is_done_apart("still::what_failed_is_done_by_the_next_job") {
+        return;
+    }
+    let (_dir, node) = node();
+    begins_in_vain(&node);
+    begins(&node, 2).unwrap();
+    assert!(node.are_joined());
+    assert!(node.books.book("crun").join("running").exists());
+    node.logs_out();
+}
+
+/// Show that until then a job of the other kind does not have what runs covered by books that are empty.
+#[test]
+fn empty_books_cover_nothing() {
+    if is_done_apart("still::empty_books_cover_nothing") {
+        return;
+    }
+    let (_dir, node) = node();
+    let runs = begins_in_vain(&node);
+    joined(&node, First::Books).unwrap();
+    assert!(runs.exists());
+    node.logs_out();
 }
 
 /// Show that root does not wait at a pipe that lies where a file of Podman's is.
