@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Uid, fchownat, symlinkat};
 
 use crate::outside::crash;
-use crate::outside::mounts::{Mount, OF_SYSTEMD, cover, hold, mount_of};
+use crate::outside::mounts::{Mount, OF_SYSTEMD, cover, hold, mount, mount_of};
 use crate::own::books::{ALIVE, BOOKS_AT, Books};
 use crate::terms::roots::Roots;
 
@@ -49,22 +50,7 @@ pub(crate) fn join(roots: &Roots, uid: u32, books: &Books, first: First) -> io::
         return Ok(());
     }
     for (name, path) in BOOKS_AT {
-        let book = books.book(name);
-        let held = place.dir_in(&root, path)?;
-        if held.metadata()?.dev() == std::fs::metadata(&book)?.dev() {
-            continue;
-        }
-        let dir = by_descriptor(&held);
-        crash::point();
-        match first {
-            First::Books => cover(&book, &dir)?,
-            First::RuntimeDirectory => {
-                cover(&dir, &book)?;
-                crash::point();
-                // What logind removes at a logout ends at a mount.
-                cover(&dir, &dir)?;
-            }
-        }
+        place.join(&root, path, &books.book(name), first)?;
     }
     let tmp = place.dir_in(&root, TMP)?;
     let alive = books.book("alive");
@@ -85,6 +71,31 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// One mount for each book, however many jobs come and go.
+    fn join(&self, root: &File, path: &str, book: &Path, first: First) -> io::Result<()> {
+        let held = self.dir_in(root, path)?;
+        let is_joined = held.metadata()?.dev() == std::fs::metadata(book)?.dev();
+        let is_covered = !self.is_systemds(&held)?;
+        crash::point();
+        match first {
+            First::Books if is_joined => Ok(()),
+            First::Books if is_covered => {
+                // By books that are no more, or by what it was for them.
+                umount2(&by_descriptor(&held), MntFlags::MNT_DETACH)?;
+                crash::point();
+                cover(book, &by_descriptor(&self.dir_in(root, path)?))
+            }
+            First::Books => cover(book, &by_descriptor(&held)),
+            First::RuntimeDirectory if is_joined => Ok(()),
+            First::RuntimeDirectory if is_covered => bring(&held, book),
+            First::RuntimeDirectory => {
+                // What logind removes at a logout ends at a mount.
+                cover(&by_descriptor(&held), &by_descriptor(&held))?;
+                bring(&self.dir_in(root, path)?, book)
+            }
+        }
+    }
+
     /// Made, part by part, where it is not there.
     fn dir_in(&self, root: &File, path: &str) -> io::Result<File> {
         let mut dir = root.try_clone()?;
@@ -135,6 +146,16 @@ impl Place<'_> {
         Ok(mount_of(dir)?
             .is_some_and(|Mount { point, kind }| point == self.at && kind == OF_SYSTEMD))
     }
+}
+
+/// Private before there are two of it: what the user mounts at the one is not to be at the other as well, where root
+/// works by path.
+fn bring(covered: &File, book: &Path) -> io::Result<()> {
+    let covered = by_descriptor(covered);
+    crash::point();
+    mount(Path::new(""), &covered, "", MsFlags::MS_PRIVATE, "")?;
+    crash::point();
+    cover(&covered, book)
 }
 
 fn by_descriptor(dir: &impl AsFd) -> PathBuf {

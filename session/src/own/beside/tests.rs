@@ -112,7 +112,7 @@ impl Node {
                 let _ = symlink(victim.join(target), &one);
             }
             4 => drop(fs::remove_file(&one)),
-            5 => drop(mkfifo(&one, Mode::S_IRWXU)),
+            5 => drop(mkfifo(&dir.join("libpod/tmp/linger/alive"), Mode::S_IRWXU)),
             _ => drop(fs::create_dir(&one)),
         }
     }

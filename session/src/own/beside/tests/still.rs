@@ -41,6 +41,14 @@ fn begins(node: &Node, job: u32) -> crate::terms::error::Result<()> {
     )
 }
 
+/// As in a node's mount namespace: systemd has all of it shared.
+fn logged_in() -> (TempDir, Node) {
+    let (dir, node) = node();
+    node.logs_in();
+    mount(Path::new(""), &node.dir(), "", MsFlags::MS_SHARED, "").unwrap();
+    (dir, node)
+}
+
 fn device(dir: &Path) -> u64 {
     fs::symlink_metadata(dir).unwrap().dev()
 }
@@ -50,6 +58,24 @@ impl Node {
         let is_joined =
             |(name, path)| device(&self.books.book(name)) == device(&self.dir().join(path));
         BOOKS_AT.into_iter().all(is_joined)
+    }
+
+    /// How many mounts there are below the runtime directory.
+    fn covers(&self) -> usize {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+        let is_below = |point: &&str| Path::new(point).starts_with(self.dir());
+        points.filter(is_below).count() - 1
+    }
+
+    /// Of a user whose first and last job with a session of its own this is.
+    fn comes_and_goes(&self, first: First) {
+        self.books.begin(&self.roots).unwrap();
+        self.books.make(USER).unwrap();
+        self.books.finish().unwrap();
+        joined(self, first).unwrap();
+        assert!(self.are_joined());
+        self.books.remove().unwrap();
     }
 }
 
@@ -92,6 +118,63 @@ fn empty_books_cover_nothing() {
     joined(&node, First::Books).unwrap();
     assert!(runs.exists());
     node.logs_out();
+}
+
+/// Show that a runtime directory that stays has each book covered once, however many jobs come and go, and whichever
+/// was there first.
+#[test]
+fn covers_do_not_pile_up() {
+    if is_done_apart("still::covers_do_not_pile_up") {
+        return;
+    }
+    let (_dir, node) = logged_in();
+    for first in [First::RuntimeDirectory, First::Books].repeat(3) {
+        for _ in 0..3 {
+            node.comes_and_goes(first);
+            assert_eq!(node.covers(), BOOKS_AT.len(), "{first:?}");
+        }
+    }
+    node.logs_out();
+}
+
+/// Show that what the user mounts in their runtime directory is there alone, and not in the books, where root works.
+#[test]
+fn what_is_mounted_is_not_in_the_books() {
+    if is_done_apart("still::what_is_mounted_is_not_in_the_books") {
+        return;
+    }
+    let (_dir, node) = logged_in();
+    joined(&node, First::RuntimeDirectory).unwrap();
+    let (there, book) = (node.dir().join("containers"), node.books.book("containers"));
+    fs::create_dir(there.join("networks")).unwrap();
+    put_tmpfs(&there.join("networks"), "").unwrap();
+    put_tmpfs(&there, "").unwrap();
+    for dir in [&book, &book.join("networks")] {
+        assert_eq!(device(dir), device(&node.dir()), "{dir:?}");
+    }
+    node.logs_out();
+}
+
+/// Show that a prolog that was killed anywhere leaves nothing that the next one does not do.
+#[test]
+fn a_killed_prolog_is_made_up_for() {
+    if is_done_apart("still::a_killed_prolog_is_made_up_for") {
+        return;
+    }
+    let (_dir, node) = logged_in();
+    for points in 0.. {
+        let join = || join(&node.roots, USER, &node.books, First::RuntimeDirectory).unwrap();
+        let done = crash::killed_at(points, join);
+        joined(&node, First::RuntimeDirectory).unwrap();
+        assert!(node.are_joined(), "{points}");
+        assert_eq!(node.covers(), BOOKS_AT.len(), "{points}");
+        node.logs_out();
+        if done.is_some() {
+            return;
+        }
+        node.logs_in();
+        mount(Path::new(""), &node.dir(), "", MsFlags::MS_SHARED, "").unwrap();
+    }
 }
 
 /// Show that root does not wait at a pipe that lies where a file of Podman's is.
