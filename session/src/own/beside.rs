@@ -74,11 +74,12 @@ impl Place<'_> {
     /// One mount for each book, however many jobs come and go.
     fn join(&self, root: &File, path: &str, book: &Path, first: First) -> io::Result<()> {
         let held = self.dir_in(root, path)?;
-        let is_joined = held.metadata()?.dev() == std::fs::metadata(book)?.dev();
+        if held.metadata()?.dev() == std::fs::metadata(book)?.dev() {
+            return Ok(());
+        }
         let is_covered = !self.is_systemds(&held)?;
         crash::point();
         match first {
-            First::Books if is_joined => Ok(()),
             First::Books if is_covered => {
                 // By books that are no more, or by what it was for them.
                 umount2(&by_descriptor(&held), MntFlags::MNT_DETACH)?;
@@ -86,7 +87,6 @@ impl Place<'_> {
                 cover(book, &by_descriptor(&self.dir_in(root, path)?))
             }
             First::Books => cover(book, &by_descriptor(&held)),
-            First::RuntimeDirectory if is_joined => Ok(()),
             First::RuntimeDirectory if is_covered => bring(&held, book),
             First::RuntimeDirectory => {
                 // What logind removes at a logout ends at a mount.
@@ -96,10 +96,12 @@ impl Place<'_> {
         }
     }
 
-    /// Made, part by part, where it is not there.
+    /// Made, part by part, where it is not there. A file system of the user's is asked nothing: its daemon may never
+    /// answer.
     fn dir_in(&self, root: &File, path: &str) -> io::Result<File> {
-        let mut dir = root.try_clone()?;
+        let (mut dir, mut at) = (root.try_clone()?, self.at.to_path_buf());
         for part in path.split('/') {
+            at.push(part);
             crash::point();
             match mkdirat(&dir, part, Mode::S_IRWXU) {
                 Ok(()) | Err(Errno::EEXIST) => {}
@@ -108,11 +110,13 @@ impl Place<'_> {
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             crash::point();
             dir = File::from(openat(&dir, part, flags, Mode::empty())?);
-            if !self.is_systemds(&dir)? {
+            match mount_of(&dir)? {
+                Some(mount) if self.is_itself(&mount) => self.give(&dir)?,
                 // One of ours covers it.
-                return Ok(dir);
+                Some(Mount { point, kind })
+                    if kind == OF_SYSTEMD && point == at && at == self.at.join(path) => {}
+                other => return Err(is_covered(&at, other)),
             }
-            self.give(&dir)?;
         }
         Ok(dir)
     }
@@ -143,9 +147,21 @@ impl Place<'_> {
 
     /// Whether it is in the runtime directory itself, and in nothing that is mounted there.
     fn is_systemds(&self, dir: &File) -> io::Result<bool> {
-        Ok(mount_of(dir)?
-            .is_some_and(|Mount { point, kind }| point == self.at && kind == OF_SYSTEMD))
+        Ok(mount_of(dir)?.is_some_and(|mount| self.is_itself(&mount)))
     }
+
+    fn is_itself(&self, mount: &Mount) -> bool {
+        mount.point == self.at && mount.kind == OF_SYSTEMD
+    }
+}
+
+fn is_covered(dir: &Path, by: Option<Mount>) -> io::Error {
+    let dir = dir.display();
+    io::Error::other(match by {
+        // A user may have named it, at length.
+        Some(Mount { kind, .. }) => format!("{dir} is covered by a file system of type {kind:.40}"),
+        None => format!("{dir} is in a mount that is no more"),
+    })
 }
 
 /// Private before there are two of it: what the user mounts at the one is not to be at the other as well, where root

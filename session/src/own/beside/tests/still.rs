@@ -155,6 +155,48 @@ fn what_is_mounted_is_not_in_the_books() {
     node.logs_out();
 }
 
+/// A file system of the user's whose daemon never answers, as long as it is held; without FUSE one that is not ours.
+fn mount_silent(at: &Path) -> Option<File> {
+    let daemon = File::options().read(true).write(true).open("/dev/fuse").ok();
+    let fuse = daemon.filter(|daemon| {
+        let daemon = daemon.as_raw_fd();
+        let who = format!("rootmode=40000,user_id={USER},group_id={USER},allow_other");
+        mount(Path::new("s"), at, "fuse.silent", MsFlags::empty(), &format!("fd={daemon},{who}"))
+            .is_ok()
+    });
+    if fuse.is_none() {
+        mount(Path::new("s"), at, "ramfs", MsFlags::empty(), "").unwrap();
+    }
+    fuse
+}
+
+/// Show that root asks nothing of a file system that the user has mounted anywhere in their runtime directory, or over
+/// it, and says where it is.
+#[test]
+fn a_silent_file_system_holds_nobody() {
+    if is_done_apart("still::a_silent_file_system_holds_nobody") {
+        return;
+    }
+    let (_dir, node) = node();
+    let places = BOOKS_AT.map(|(_, path)| path);
+    for path in places.iter().chain(&["libpod", "libpod/tmp"]) {
+        for first in [First::RuntimeDirectory, First::Books] {
+            node.logs_in();
+            let at = node.dir().join(path);
+            fs::create_dir_all(&at).unwrap();
+            let _daemon = mount_silent(&at);
+            let error = joined(&node, first).unwrap_err().to_string();
+            let names = format!("{} is covered by a file system of type ", at.display());
+            assert!(error.starts_with(&names), "{first:?}: {error}");
+            node.logs_out();
+        }
+    }
+    node.logs_in();
+    let _daemon = mount_silent(&node.dir());
+    joined(&node, First::RuntimeDirectory).unwrap();
+    node.logs_out();
+}
+
 /// Show that a prolog that was killed anywhere leaves nothing that the next one does not do.
 #[test]
 fn a_killed_prolog_is_made_up_for() {
