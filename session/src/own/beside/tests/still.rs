@@ -1,4 +1,4 @@
-//! What the user has done before, while root is at work alone.
+//! Root at work alone, with what the user or a process of root's that was killed has left.
 
 use std::sync::mpsc::channel;
 
@@ -235,4 +235,20 @@ fn a_pipe_holds_nobody() {
     }
     joined(&node, First::RuntimeDirectory).unwrap();
     node.logs_out();
+}
+
+/// Show that of a job whose view two processes have made at once nothing stays pinned.
+#[test]
+fn a_job_that_was_pinned_twice_leaves_nothing() {
+    if is_done_apart("still::a_job_that_was_pinned_twice_leaves_nothing") {
+        return;
+    }
+    let (_dir, node) = node();
+    let pin = node.books.pin(7);
+    fs::write(&pin, "").unwrap();
+    for _ in 0..2 {
+        cover(Path::new("/proc/self/status"), &pin).unwrap();
+    }
+    node.books.unpin(7);
+    assert!(!pin.exists());
 }
