@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Uid, fchownat, symlinkat};
 
 use crate::outside::crash;
-use crate::outside::mounts::{Mount, OF_SYSTEMD, cover, hold, mount_of};
+use crate::outside::mounts::{Mount, OF_SYSTEMD, cover, hold, mount, mount_of};
 use crate::own::books::{ALIVE, BOOKS_AT, Books};
 use crate::terms::roots::Roots;
 
@@ -38,6 +39,10 @@ pub(crate) enum First {
 /// # Errors
 /// What the kernel answered.
 pub(crate) fn join(roots: &Roots, uid: u32, books: &Books, first: First) -> io::Result<()> {
+    if first == First::Books && !books.are_made() {
+        // Whoever makes them brings the user's in: over those there is nothing to put yet.
+        return Ok(());
+    }
     let at = roots.runtime_dir(uid);
     let Ok(root) = hold(&at) else { return Ok(()) };
     let place = Place { at: &at, uid };
@@ -45,22 +50,7 @@ pub(crate) fn join(roots: &Roots, uid: u32, books: &Books, first: First) -> io::
         return Ok(());
     }
     for (name, path) in BOOKS_AT {
-        let book = books.book(name);
-        let held = place.dir_in(&root, path)?;
-        if held.metadata()?.dev() == std::fs::metadata(&book)?.dev() {
-            continue;
-        }
-        let dir = by_descriptor(&held);
-        crash::point();
-        match first {
-            First::Books => cover(&book, &dir)?,
-            First::RuntimeDirectory => {
-                cover(&dir, &book)?;
-                crash::point();
-                // What logind removes at a logout ends at a mount.
-                cover(&dir, &dir)?;
-            }
-        }
+        place.join(&root, path, &books.book(name), first)?;
     }
     let tmp = place.dir_in(&root, TMP)?;
     let alive = books.book("alive");
@@ -81,10 +71,37 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Made, part by part, where it is not there.
+    /// One mount for each book, however many jobs come and go.
+    fn join(&self, root: &File, path: &str, book: &Path, first: First) -> io::Result<()> {
+        let held = self.dir_in(root, path)?;
+        if held.metadata()?.dev() == std::fs::metadata(book)?.dev() {
+            return Ok(());
+        }
+        let is_covered = !self.is_systemds(&held)?;
+        crash::point();
+        match first {
+            First::Books if is_covered => {
+                // By books that are no more, or by what it was for them.
+                umount2(&by_descriptor(&held), MntFlags::MNT_DETACH)?;
+                crash::point();
+                cover(book, &by_descriptor(&self.dir_in(root, path)?))
+            }
+            First::Books => cover(book, &by_descriptor(&held)),
+            First::RuntimeDirectory if is_covered => bring(&held, book),
+            First::RuntimeDirectory => {
+                // What logind removes at a logout ends at a mount.
+                cover(&by_descriptor(&held), &by_descriptor(&held))?;
+                bring(&self.dir_in(root, path)?, book)
+            }
+        }
+    }
+
+    /// Made, part by part, where it is not there. A file system of the user's is asked nothing: its daemon may never
+    /// answer.
     fn dir_in(&self, root: &File, path: &str) -> io::Result<File> {
-        let mut dir = root.try_clone()?;
+        let (mut dir, mut at) = (root.try_clone()?, self.at.to_path_buf());
         for part in path.split('/') {
+            at.push(part);
             crash::point();
             match mkdirat(&dir, part, Mode::S_IRWXU) {
                 Ok(()) | Err(Errno::EEXIST) => {}
@@ -93,18 +110,29 @@ impl Place<'_> {
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             crash::point();
             dir = File::from(openat(&dir, part, flags, Mode::empty())?);
-            if !self.is_systemds(&dir)? {
+            match mount_of(&dir)? {
+                Some(mount) if self.is_itself(&mount) => self.give(&dir)?,
                 // One of ours covers it.
-                return Ok(dir);
+                Some(Mount { point, kind })
+                    if kind == OF_SYSTEMD && point == at && at == self.at.join(path) => {}
+                other => return Err(is_covered(&at, other)),
             }
-            self.give(&dir)?;
         }
         Ok(dir)
     }
 
+    /// What is there is not opened: it may be a pipe, at which root would wait.
     fn file_in(&self, dir: &File, name: &str) -> io::Result<()> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        self.give(&File::from(openat(dir, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?))
+        let new = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        crash::point();
+        let file = match openat(dir, name, new, Mode::S_IRUSR | Mode::S_IWUSR) {
+            Err(Errno::EEXIST) => {
+                let held = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                openat(dir, name, held, Mode::empty())?
+            }
+            made => made?,
+        };
+        self.give(&File::from(file))
     }
 
     /// What root has made.
@@ -119,9 +147,31 @@ impl Place<'_> {
 
     /// Whether it is in the runtime directory itself, and in nothing that is mounted there.
     fn is_systemds(&self, dir: &File) -> io::Result<bool> {
-        Ok(mount_of(dir)?
-            .is_some_and(|Mount { point, kind }| point == self.at && kind == OF_SYSTEMD))
+        Ok(mount_of(dir)?.is_some_and(|mount| self.is_itself(&mount)))
     }
+
+    fn is_itself(&self, mount: &Mount) -> bool {
+        mount.point == self.at && mount.kind == OF_SYSTEMD
+    }
+}
+
+fn is_covered(dir: &Path, by: Option<Mount>) -> io::Error {
+    let dir = dir.display();
+    io::Error::other(match by {
+        // A user may have named it, at length.
+        Some(Mount { kind, .. }) => format!("{dir} is covered by a file system of type {kind:.40}"),
+        None => format!("{dir} is in a mount that is no more"),
+    })
+}
+
+/// Private before there are two of it: what the user mounts at the one is not to be at the other as well, where root
+/// works by path.
+fn bring(covered: &File, book: &Path) -> io::Result<()> {
+    let covered = by_descriptor(covered);
+    crash::point();
+    mount(Path::new(""), &covered, "", MsFlags::MS_PRIVATE, "")?;
+    crash::point();
+    cover(&covered, book)
 }
 
 fn by_descriptor(dir: &impl AsFd) -> PathBuf {

@@ -61,6 +61,16 @@ impl Note {
 /// A user may have mounted over what is theirs in it many times, but not in this mount namespace.
 const MOST_MOUNTS: u32 = 10;
 
+/// Two processes that made a job's view at once have both pinned it.
+fn take_all_off(place: &Path) {
+    for _ in 0..MOST_MOUNTS {
+        crash::point();
+        if take_off(place).is_err() {
+            break;
+        }
+    }
+}
+
 /// Where a user's are.
 #[derive(Debug)]
 pub(crate) struct Books {
@@ -72,7 +82,7 @@ impl Books {
         Self { dir: shared(roots, uid) }
     }
 
-    /// The directory of one of [`BOOKS`].
+    /// The directory of one of [`BOOKS_AT`].
     pub(crate) fn book(&self, name: &str) -> PathBuf {
         self.books().join(name)
     }
@@ -108,8 +118,8 @@ impl Books {
     /// Of a job that is over: its mount namespace goes, with all that is mounted in it alone.
     pub(crate) fn unpin(&self, job: u32) {
         for file in [self.pin(job), self.lock(job), self.told(job)] {
+            take_all_off(&file);
             crash::point();
-            let _ = take_off(&file);
             let _ = fs::remove_file(&file);
         }
     }
@@ -137,12 +147,17 @@ impl Books {
         make_private(&self.dir)?;
         let made = self.mount();
         made.map_err(Error::file("mount a file system on", &self.dir))?;
-        Ok(!self.last().exists())
+        Ok(!self.are_made())
     }
 
-    /// Made when all of them are.
+    /// Made when all of them are, and are one with the user's.
     fn last(&self) -> PathBuf {
         self.dir.join("made")
+    }
+
+    /// Whether they are, and [`Self::finish`] has noted it.
+    pub(crate) fn are_made(&self) -> bool {
+        self.last().exists()
     }
 
     /// Makes them.
@@ -155,7 +170,15 @@ impl Books {
             let dir = self.book(name);
             let made = make_dir(&dir, Mode::S_IRWXU).and_then(|_| chown(&dir, Some(uid), None));
             made.map_err(Error::file("make", &dir))
-        })?;
+        })
+    }
+
+    /// Notes that they are made, and that what the user had is brought in: until then the next job does all of it
+    /// again.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(crate) fn finish(&self) -> Result<()> {
         crash::point();
         make_private(&self.last())
     }
@@ -169,12 +192,7 @@ impl Books {
     /// # Errors
     /// What the kernel answered.
     pub(crate) fn remove(&self) -> Result<()> {
-        for _ in 0..MOST_MOUNTS {
-            crash::point();
-            if take_off(&self.dir).is_err() {
-                break;
-            }
-        }
+        take_all_off(&self.dir);
         crash::point();
         match fs::remove_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -62,7 +62,8 @@ impl Kind for Own {
         }
         books.make(job.uid)?;
         let joined = beside::join(roots, job.uid, &books, First::RuntimeDirectory);
-        joined.map_err(Error::file("share Podman's books with", &roots.runtime_dir(job.uid)))
+        joined.map_err(Error::file("share Podman's books with", &roots.runtime_dir(job.uid)))?;
+        books.finish()
     }
 
     /// Where the user was logged in before the first of these jobs, or lingered: what they have there goes on.

@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use hostile_input::Random;
 use nix::mount::{MntFlags, umount2};
-use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use nix::unistd::{Gid, Uid, mkfifo, setfsgid, setfsuid};
+use tempfile::TempDir;
 
 use super::*;
 use crate::outside::mounts::put_tmpfs;
+
+mod still;
 
 const USER: u32 = 1001;
 
@@ -19,7 +22,7 @@ const USER: u32 = 1001;
 const ROUNDS: u64 = if cfg!(debug_assertions) { 500 } else { 10_000 };
 
 /// What a user can put in each other's place.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "containers",
     "crun",
     "runc",
@@ -28,6 +31,7 @@ const NAMES: [&str; 9] = [
     "libpod/tmp/exits",
     "libpod/tmp/persist",
     "libpod/tmp/linger",
+    "libpod/tmp/linger/alive",
     "libpod/tmp/alive",
 ];
 
@@ -52,6 +56,7 @@ impl Node {
         let books = Books::of(&roots, USER);
         books.begin(&roots).unwrap();
         books.make(USER).unwrap();
+        books.finish().unwrap();
         Self { root: root.to_path_buf(), roots, books }
     }
 
@@ -98,7 +103,7 @@ impl Node {
         let name = |random: &mut Random| dir.join(random.one_of(&NAMES));
         let (one, other) = (name(random), name(random));
         let target = random.one_of(&["", "dir", "file"]);
-        match random.below(6) {
+        match random.below(7) {
             0 => drop(fs::rename(&one, &other)),
             1 => drop(fs::rename(&one, dir.join("aside"))),
             2 => drop(fs::rename(dir.join("aside"), &one)),
@@ -107,9 +112,18 @@ impl Node {
                 let _ = symlink(victim.join(target), &one);
             }
             4 => drop(fs::remove_file(&one)),
+            5 => drop(mkfifo(&dir.join("libpod/tmp/linger/alive"), Mode::S_IRWXU)),
             _ => drop(fs::create_dir(&one)),
         }
     }
+}
+
+/// Below a directory that its user can pass.
+fn node() -> (TempDir, Node) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let node = Node::below(&dir.path().canonicalize().unwrap());
+    (dir, node)
 }
 
 /// Ends the opponent, also where a check fails.
@@ -124,12 +138,12 @@ impl Drop for Ends<'_> {
 /// By root or sudo, in a process with a mount namespace of its own: that of one thread is not what /proc/self tells of.
 const APART: &str = "LINGER_APART";
 
-fn is_done_apart() -> bool {
+fn is_done_apart(name: &str) -> bool {
     if std::env::var_os(APART).is_some() {
         return false;
     }
-    let name = "own::beside::tests::a_hostile_user_leads_root_nowhere";
-    let unshare = "unshare --mount --propagation=private env RUST_BACKTRACE=0";
+    let name = format!("own::beside::tests::{name}");
+    let unshare = "timeout 300 unshare --mount --propagation=private env RUST_BACKTRACE=0";
     let become_root = if Uid::effective().is_root() { "" } else { "sudo --non-interactive " };
     let line = format!("{become_root}{unshare} {APART}=1 $0 --exact --nocapture {name}");
     let this = std::env::current_exe().unwrap();
@@ -142,14 +156,11 @@ fn is_done_apart() -> bool {
 /// books together, at each moment between two of root's steps, nothing outside of it changes.
 #[test]
 fn a_hostile_user_leads_root_nowhere() {
-    if is_done_apart() {
+    if is_done_apart("a_hostile_user_leads_root_nowhere") {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
-    let root = root.path().canonicalize().unwrap();
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
-    let node = Node::below(&root);
-    chown(root.join("victim/file"), Some(0), Some(0)).unwrap();
+    let (_dir, node) = node();
+    chown(node.root.join("victim/file"), Some(0), Some(0)).unwrap();
     let before = node.victim();
     let (is_over, began) = (AtomicBool::new(false), Instant::now());
     std::thread::scope(|scope| {
