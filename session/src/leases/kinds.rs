@@ -9,6 +9,7 @@ use crate::own::strays::has_any;
 use crate::shared::kind::Shared;
 use crate::slice::confine::confine;
 use crate::terms::error::{Result, all};
+use crate::terms::job::Job;
 use crate::terms::roots::Roots;
 use crate::terms::site::{SessionKind, Site};
 
@@ -37,6 +38,17 @@ pub(crate) fn longest_end(site: &Site) -> Duration {
 /// And the end of what a job left in it.
 pub(crate) fn longest_end_left(site: &Site) -> Duration {
     ALL.iter().map(|kind| of(*kind).longest_end_left(site)).max().unwrap_or_default()
+}
+
+/// Ends all that is `job`'s alone, by what is written down of it and not by the kind that its lease names: that one may
+/// be lost or spoilt, or another since the site changed its mind.
+pub(crate) fn end_all(site: &Site, job: Job, grace: Duration, dying: Duration) -> Result<()> {
+    all(&job, ALL.map(|kind| of(kind).end_all(site, job, grace, dying)))
+}
+
+/// Whether `job` is seen to go on by a session of whatever kind.
+pub(crate) fn goes_on(site: &Site, job: Job) -> bool {
+    ALL.iter().any(|kind| of(*kind).goes_on(site, job))
 }
 
 /// Whether there is what jobs with sessions of their own share, and no such session.

@@ -76,8 +76,7 @@ impl Sessions {
     }
 
     fn end_own(&self, job: Job) -> Result<()> {
-        let (kind, grace) = (kinds::of(self.kind(job)), self.site.containment.grace);
-        kind.end_all(&self.site, job, grace, DYING)
+        kinds::end_all(&self.site, job, self.site.containment.grace, DYING)
     }
 
     /// Ends what bears the mark `id` of one of `job`'s steps in the session.

@@ -62,8 +62,7 @@ pub(crate) fn jobs_that_are_over(
     let (mut over, mut go_on) = (Vec::new(), 0);
     let jobs = if enough == usize::MAX { state.jobs()? } else { state.some_jobs()? };
     for job in jobs {
-        let goes_on = || kinds::of(state.kind(job)).goes_on(site, Job { id: job, uid });
-        let starts = slurmd_starts && !goes_on();
+        let starts = slurmd_starts && !kinds::goes_on(site, Job { id: job, uid });
         if is_over(&state.keepers(job)?, starts, &site.roots.proc) {
             over.push(job);
         } else {
@@ -105,7 +104,8 @@ pub(crate) fn drop_earlier(site: &Site, uid: u32, state: &Locked, id: u32) -> Re
         return Ok(None);
     }
     let was_lease = !matches!(state.lease(id), Ok(None));
-    if was_lease || !keepers.is_empty() || state.has_audit_ids(id) {
+    let is_noted = !keepers.is_empty() || state.has_audit_ids(id) || state.is_placed(id);
+    if was_lease || is_noted {
         drop_unended(site, state, Job { id, uid })?;
     }
     Ok(Some(was_lease))
@@ -119,7 +119,7 @@ const NOW: Duration = Duration::from_secs(1);
 /// to the end of the session: what is taken back needs no space.
 pub(crate) fn drop_unended(site: &Site, state: &Locked, job: Job) -> Result<()> {
     let id = job.id;
-    let ended = kinds::of(state.kind(id)).end_all(site, job, Duration::ZERO, NOW);
+    let ended = kinds::end_all(site, job, Duration::ZERO, NOW);
     ended.unwrap_or_else(|error| log::error!("{job}: end its session: {error}"));
     let noted = state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(id))?);
     noted.unwrap_or_else(|error| log::warn!("{error}; what job {id} left stays for now"));

@@ -89,6 +89,11 @@ impl State {
         read(&self.own_path(job))
     }
 
+    /// Whether it has come to a cgroup. One that cannot be read may have.
+    pub(crate) fn is_placed(&self, job: u32) -> bool {
+        self.own(job).map_or(true, |own| own.is_some_and(|own| own.cgroup.is_some()))
+    }
+
     /// Writes that down: by the one process that opens it, without the lock.
     pub(crate) fn put_own(&self, job: u32, own: &OwnSession) -> Result<()> {
         write(&self.own_path(job), own)
