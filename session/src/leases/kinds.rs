@@ -1,14 +1,16 @@
 //! The kinds of sessions: the one place that names them.
 
+use std::io;
 use std::time::Duration;
 
 use crate::kind::{Kind, On, Wait};
 use crate::own::books::Books;
 use crate::own::kind::Own;
-use crate::own::strays::has_any;
+use crate::own::strays::{has_any, has_no_slurmstepd};
+use crate::record;
 use crate::shared::kind::Shared;
 use crate::slice::confine::confine;
-use crate::terms::error::{Result, all};
+use crate::terms::error::{Error, Result, all};
 use crate::terms::job::Job;
 use crate::terms::roots::Roots;
 use crate::terms::site::{SessionKind, Site};
@@ -44,6 +46,19 @@ pub(crate) fn longest_end_left(site: &Site) -> Duration {
 /// be lost or spoilt, or another since the site changed its mind.
 pub(crate) fn end_all(site: &Site, job: Job, grace: Duration, dying: Duration) -> Result<()> {
     all(&job, ALL.map(|kind| of(kind).end_all(site, job, grace, dying)))
+}
+
+/// The same again, and without waiting, of a job whose lease is gone. One that is requeued here may have none this time,
+/// and runs in the same cgroup.
+pub(crate) fn end_all_again(site: &Site, job: Job) -> Result<()> {
+    let roots = &site.roots;
+    let own = record::state(roots, job.uid).own(job.id)?;
+    if let Some(cgroup) = own.and_then(|own| own.cgroup) {
+        let works =
+            |cause| Error::file("end", &roots.cgroup.join(&cgroup))(io::Error::other(cause));
+        has_no_slurmstepd(roots, &cgroup).map_err(works)?;
+    }
+    end_all(site, job, Duration::ZERO, Duration::ZERO)
 }
 
 /// Whether `job` is seen to go on by a session of whatever kind.

@@ -8,6 +8,7 @@ use crate::leases::sessions::Sessions;
 use crate::outside::bus::Bus;
 use crate::outside::systemd::Systemd;
 use crate::record::keepers::{is_over, may_work};
+use crate::record::own::OwnSession;
 use crate::record::{self, Locked, Marked, State};
 use crate::slice::confine::confine;
 use crate::terms::budget::Budget;
@@ -84,6 +85,8 @@ pub(crate) fn drop_over(
     state: &Locked,
     slurmd_starts: bool,
 ) -> Result<bool> {
+    let ended = end_unended(site, uid, state);
+    ended.unwrap_or_else(|error| log::warn!("uid {uid}: end what an ended job left: {error}"));
     let enough = if slurmd_starts { usize::MAX } else { ENOUGH };
     let over = jobs_that_are_over(site, uid, state, slurmd_starts, enough)?;
     for id in &over {
@@ -111,8 +114,8 @@ pub(crate) fn drop_earlier(site: &Site, uid: u32, state: &Locked, id: u32) -> Re
     Ok(Some(was_lease))
 }
 
-/// What the kernel has killed is gone with this, or stays for the user's next epilog: whoever comes here has the
-/// user's lock, and slurmd may wait for it.
+/// What the kernel has killed is gone with this, or stays written down for whoever comes next: here the user's lock is
+/// held, and slurmd may wait for it.
 const NOW: Duration = Duration::from_secs(1);
 
 /// Drops a lease, and has the next epilog of the user end what the job left. On a full disk that is left
@@ -120,10 +123,42 @@ const NOW: Duration = Duration::from_secs(1);
 pub(crate) fn drop_unended(site: &Site, state: &Locked, job: Job) -> Result<()> {
     let id = job.id;
     let ended = kinds::end_all(site, job, Duration::ZERO, NOW);
-    ended.unwrap_or_else(|error| log::error!("{job}: end its session: {error}"));
+    if let Err(error) = &ended {
+        log::error!("{job}: end its session: {error}; it is tried again");
+    }
     let noted = state.add_audit_ids(Marked::Ended, &state.audit_ids(Marked::Job(id))?);
     noted.unwrap_or_else(|error| log::warn!("{error}; what job {id} left stays for now"));
-    state.remove(id)
+    forget(state, id, &ended)
+}
+
+/// Drops a lease. Where a session of the job's own has not `ended` its record stays: a process hangs in the kernel, or
+/// has much memory to give back. It holds nothing, and what the job could use does not count any more.
+pub(crate) fn forget(state: &Locked, id: u32, ended: &Result<()>) -> Result<()> {
+    match state.own(id) {
+        Ok(Some(own)) if ended.is_err() => {
+            // Where it is, and no more: a manager that hangs is none for the same job when it is requeued.
+            let OwnSession { outside, cgroup, .. } = own;
+            let noted = state.put_own(id, &OwnSession { outside, cgroup, ..OwnSession::default() });
+            noted.unwrap_or_else(|error| log::debug!("job {id}: {error}"));
+            state.remove_lease(id)
+        }
+        // By a record that cannot be read nobody finds it: it is a stray from now on.
+        _ => state.remove(id),
+    }
+}
+
+/// Tries again to end sessions that did not with their leases.
+///
+/// # Errors
+/// The first that has not.
+pub(crate) fn end_unended(site: &Site, uid: u32, state: &Locked) -> Result<()> {
+    let mut done = Ok(());
+    for id in state.unended()? {
+        let ended = kinds::end_all_again(site, Job { id, uid });
+        forget(state, id, &ended)?;
+        done = done.and(ended);
+    }
+    done
 }
 
 /// When slurmd loads the plugin. Waits for no session to end and for no lock:

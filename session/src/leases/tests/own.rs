@@ -89,3 +89,89 @@ fn a_full_disk_loses_no_session() {
         assert_eq!(node.lease(1).is_some() && node.is_written_down(1), is_placed);
     }
 }
+
+/// Show that what does not end in its time stays written down without its lease: it counts for nothing and holds
+/// nothing, and whoever comes next ends it: a job of the user's that begins or ends, slurmd, the command.
+#[test]
+fn what_does_not_end_is_ended_later() {
+    type Comes = fn(&Node);
+    let comes: [(&str, Comes); 5] = [
+        ("its epilog", |node| drop(node.release(1, []))),
+        ("another epilog", |node| node.release(2, []).unwrap()),
+        ("a prolog", |node| drop(node.take(3, [Ask::Watch, Ask::NoBus]))),
+        ("slurmd", |node| node.sweep(true, []).unwrap()),
+        ("the command", |node| drop(node.sessions().sweep_user(node.uid))),
+    ];
+    for (who, comes) in comes {
+        let node = Node::new();
+        let session = node.has_own(1);
+        let limits = crate::limits::amounts::Limits { tasks: Some(7), ..Default::default() };
+        node.state().put_limits(1, &limits).unwrap();
+        node.release(1, []).unwrap();
+        assert!(node.lease(1).is_none() && is_killed(&session) && node.is_written_down(1), "{who}");
+        let state = record::state(&node.roots, node.uid);
+        assert_eq!(state.together().unwrap(), record::Together::NoJob);
+        assert!(!state.is_held().unwrap() && !record::is_unknown(&node.roots, node.uid));
+        // What is written down is no stray, and is told of.
+        assert!(node.sessions().strays().unwrap().is_empty());
+        assert_eq!(node.sessions().stale(node.uid).unwrap().unended, [1]);
+        comes(&node);
+        assert!(node.is_written_down(1), "{who}");
+        fs::remove_dir_all(session).unwrap();
+        comes(&node);
+        assert!(!node.is_written_down(1), "{who}");
+    }
+}
+
+/// Show that the epilog finds the session of a job whose lease another job's callback has dropped, as it had not ended.
+#[test]
+fn the_epilog_finds_what_another_has_dropped() {
+    let node = Node::new();
+    let session = node.has_own(1);
+    let keepers = node.roots.run.join(format!("{}/1.keepers", node.uid));
+    fs::write(keepers, "extern 4711 998877\n").unwrap();
+    node.release(2, []).unwrap();
+    assert!(node.lease(1).is_none() && is_killed(&session));
+    fs::remove_file(session.join("cgroup.kill")).unwrap();
+    node.sessions().release(node.job(1)).unwrap_err();
+    assert!(is_killed(&session) && node.is_written_down(1));
+    fs::remove_dir_all(session).unwrap();
+    node.sessions().release(node.job(1)).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that of a session that has not ended nothing stays but its place: nobody enters it. And that nothing of a job
+/// is killed by it that is requeued and has no lease this time.
+#[test]
+fn what_is_left_is_not_taken_for_the_next_run() {
+    let node = Node::new();
+    let session = node.has_own(1);
+    let state = node.state();
+    let own = state.own(1).unwrap().unwrap();
+    state.put_own(1, &OwnSession { is_ready: true, ..own.clone() }).unwrap();
+    drop(state);
+    node.release(1, []).unwrap();
+    assert_eq!(node.state().own(1).unwrap(), Some(own));
+    fs::remove_file(session.join("cgroup.kill")).unwrap();
+    let step = session.join("../../../step_0/slurm");
+    fs::create_dir_all(&step).unwrap();
+    fs::write(step.join("cgroup.procs"), "7\n").unwrap();
+    let process = node.roots.proc.join("7");
+    fs::create_dir_all(&process).unwrap();
+    fs::write(process.join("status"), "Name:\tslurmstepd\nUid:\t0\t0\t0\t0\n").unwrap();
+    node.release(2, []).unwrap();
+    assert!(!is_killed(&session) && node.is_written_down(1));
+    fs::remove_dir_all(process).unwrap();
+    node.release(2, []).unwrap();
+    assert!(is_killed(&session));
+}
+
+/// Show that a record that cannot be read does not stay.
+#[test]
+fn a_spoilt_record_goes_with_its_lease() {
+    let node = Node::new();
+    node.has_own(1);
+    fs::write(node.roots.run.join(format!("{}/1.own", node.uid)), "{").unwrap();
+    node.release(1, []).unwrap();
+    assert!(node.is_clean());
+}
