@@ -1,6 +1,6 @@
 //! Leases of jobs that are over: found and dropped by whoever comes next.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::kind::{On, Wait};
 use crate::leases::kinds;
@@ -18,10 +18,10 @@ use crate::terms::site::Site;
 
 impl Sessions {
     /// When slurmd loads the plugin: drops the leases of jobs that are over, and
-    /// undoes what they, a power loss or a dead bus have left. Only where slurmd
-    /// begins to run is a job over that has no process of Slurm's: `scontrol
-    /// reconfigure` executes it anew under jobs that may be between two steps
-    /// (Slurm 23.11).
+    /// undoes what they, a power loss, a dead bus or a lost record have left. Only
+    /// where slurmd begins to run is a job over that has no process of Slurm's:
+    /// `scontrol reconfigure` executes it anew under jobs that may be between two
+    /// steps (Slurm 23.11).
     ///
     /// # Errors
     /// When the list cannot be read. What fails for one user is logged;
@@ -30,6 +30,9 @@ impl Sessions {
         let uids = record::known_uids(&self.site.roots)?;
         let budget = Budget::starting_now(self.site.timeout);
         let mut bus = Bus::new(&self.site.roots, budget);
+        if slurmd_starts {
+            end_strays(&self.site);
+        }
         let mut ending = Vec::new();
         for uid in uids {
             match sweep_at_start(&mut bus, &self.site, uid, slurmd_starts, budget) {
@@ -159,6 +162,24 @@ pub(crate) fn end_unended(site: &Site, uid: u32, state: &Locked) -> Result<()> {
         done = done.and(ended);
     }
     done
+}
+
+/// Ends what nobody else would: sessions of which nothing is written down, and whose jobs are over. What does not end
+/// in that time, all together, is left to the next start or to the command.
+fn end_strays(site: &Site) {
+    let until = Instant::now() + NOW;
+    let strays = kinds::strays(&site.roots).unwrap_or_else(|error| {
+        log::error!("look for sessions without a lease: {error}");
+        Vec::new()
+    });
+    for stray in strays {
+        let end =
+            |()| kinds::end_stray(&site.roots, &stray, until).map_err(|error| error.to_string());
+        if let Err(why) = stray.is_over.clone().and_then(end) {
+            let (uid, cgroup) = (stray.uid, stray.cgroup.display());
+            log::warn!("uid {uid}: a session without a lease is left: {why}: /{cgroup}");
+        }
+    }
 }
 
 /// When slurmd loads the plugin. Waits for no session to end and for no lock:

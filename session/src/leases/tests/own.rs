@@ -24,6 +24,20 @@ impl Node {
         session
     }
 
+    /// A slurmstepd in one of its steps, by its directory in /proc.
+    fn works_for(&self, id: u32) -> PathBuf {
+        let step = self.roots.cgroup.join(format!("{PLACE}/job_{id}/step_0/slurm"));
+        let process = self.roots.proc.join("7");
+        for (dir, file, text) in [
+            (&step, "cgroup.procs", "7\n"),
+            (&process, "status", "Name:\tslurmstepd\nUid:\t0\t0\t0\t0\n"),
+        ] {
+            fs::create_dir_all(dir).unwrap();
+            fs::write(dir.join(file), text).unwrap();
+        }
+        process
+    }
+
     fn is_written_down(&self, id: u32) -> bool {
         self.roots.run.join(format!("{}/{id}.own", self.uid)).exists()
     }
@@ -153,12 +167,7 @@ fn what_is_left_is_not_taken_for_the_next_run() {
     node.release(1, []).unwrap();
     assert_eq!(node.state().own(1).unwrap(), Some(own));
     fs::remove_file(session.join("cgroup.kill")).unwrap();
-    let step = session.join("../../../step_0/slurm");
-    fs::create_dir_all(&step).unwrap();
-    fs::write(step.join("cgroup.procs"), "7\n").unwrap();
-    let process = node.roots.proc.join("7");
-    fs::create_dir_all(&process).unwrap();
-    fs::write(process.join("status"), "Name:\tslurmstepd\nUid:\t0\t0\t0\t0\n").unwrap();
+    let process = node.works_for(1);
     node.release(2, []).unwrap();
     assert!(!is_killed(&session) && node.is_written_down(1));
     fs::remove_dir_all(process).unwrap();
@@ -174,4 +183,21 @@ fn a_spoilt_record_goes_with_its_lease() {
     fs::write(node.roots.run.join(format!("{}/1.own", node.uid)), "{").unwrap();
     node.release(1, []).unwrap();
     assert!(node.is_clean());
+}
+
+/// Show that a session of which nothing is written down is ended as slurmd starts, and not as it reads its configuration
+/// anew, nor while a slurmstepd of its job lives.
+#[test]
+fn the_start_of_slurmd_ends_strays() {
+    let node = Node::new();
+    let session = node.has_own(1);
+    fs::remove_dir_all(&node.roots.run).unwrap();
+    node.sessions().sweep(false).unwrap();
+    assert!(!is_killed(&session));
+    let process = node.works_for(1);
+    node.sessions().sweep(true).unwrap();
+    assert!(!is_killed(&session));
+    fs::remove_dir_all(process).unwrap();
+    node.sessions().sweep(true).unwrap();
+    assert!(is_killed(&session));
 }
