@@ -201,3 +201,14 @@ fn the_start_of_slurmd_ends_strays() {
     node.sessions().sweep(true).unwrap();
     assert!(is_killed(&session));
 }
+
+/// Show that what jobs with such sessions shared is removed by the next epilog of their user, where the last one could
+/// not.
+#[test]
+fn an_epilog_knows_what_only_the_books_tell() {
+    let node = Node::new();
+    drop(node.state());
+    fs::create_dir(node.roots.run.join(format!("{}.own", node.uid))).unwrap();
+    node.sessions().release(node.job(2)).unwrap();
+    assert!(node.is_clean() && record::is_unknown(&node.roots, node.uid));
+}
