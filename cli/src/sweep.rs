@@ -113,9 +113,14 @@ fn line(uid: u32, due: &Stale, dry_run: bool) -> String {
     if let Some(left) = due.kept {
         parts.push(format!("end the keep, {} s before its time", left.as_secs()));
     }
-    if !due.jobs.is_empty() {
-        let jobs: Vec<String> = due.jobs.iter().map(ToString::to_string).collect();
-        parts.push(format!("drop the lease of job {}", jobs.join(", ")));
+    for (what, jobs) in [
+        ("drop the lease of job", &due.jobs),
+        ("end what is left of the session of job", &due.unended),
+    ] {
+        if !jobs.is_empty() {
+            let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+            parts.push(format!("{what} {}", jobs.join(", ")));
+        }
     }
     parts.extend(due.before.map(|before| put_back(before).to_owned()));
     if due.uncaps {
@@ -224,11 +229,12 @@ mod tests {
     #[test]
     fn everything_is_said() {
         let before = Some(Before { means: Means::Linger, was_on: false });
-        let due = Stale { jobs: vec![3, 4], before, uncaps: true, books: true, ..Stale::default() };
+        let (jobs, unended) = (vec![3, 4], vec![5]);
+        let due = Stale { jobs, unended, before, uncaps: true, books: true, ..Stale::default() };
         let said = line(1, &due, false);
         assert_eq!(
             said,
-            "uid 1: drop the lease of job 3, 4; turn linger off, which ends the session; \
+            "uid 1: drop the lease of job 3, 4; end what is left of the session of job 5; turn linger off, which ends the session; \
              take the caps off the slice; remove what its jobs with sessions of their own shared\n"
         );
         let busy = line(1, &Stale { is_busy: true, ..Stale::default() }, false);

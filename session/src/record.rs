@@ -6,6 +6,7 @@
 //! /run/spank-linger/<uid>/<job>.limits  what the job may use, once it has a cgroup
 //! /run/spank-linger/<uid>/<job>.audit   the audit session ids of its steps
 //! /run/spank-linger/<uid>/<job>.keepers the processes that show that it is not over
+//! /run/spank-linger/<uid>/<job>.own     where a session of its own is, until that has ended
 //! /run/spank-linger/<uid>/ended.audit   those of ended jobs that left something
 //! /run/spank-linger/<uid>/undo     a copy of what is to be undone
 //! /run/spank-linger/<uid>/manager  the manager that systemd has said is up
@@ -22,7 +23,7 @@
 //! its lock, so whoever waited for it sees that it locked a directory that is
 //! gone, and begins anew.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -141,11 +142,11 @@ pub(crate) fn state(roots: &Roots, uid: u32) -> State {
 }
 
 /// Whether there is neither a lease nor anything to undo, so that an epilog for
-/// a user we never served costs three system calls.
+/// a user we never served costs four system calls.
 pub(crate) fn is_unknown(roots: &Roots, uid: u32) -> bool {
     let State { dir, undo, .. } = state(roots, uid);
-    let is_absent = |path: &Path| matches!(path.try_exists(), Ok(false));
-    is_absent(&dir) && is_absent(&undo) && is_absent(&temporary(&undo))
+    let all = [&dir, &undo, &temporary(&undo), &own::shared(roots, uid)];
+    all.into_iter().all(|path| matches!(path.try_exists(), Ok(false)))
 }
 
 /// The users for whom something may be to be undone, if only a record that was

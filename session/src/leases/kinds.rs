@@ -1,16 +1,18 @@
 //! The kinds of sessions: the one place that names them.
 
+use std::io;
 use std::time::Duration;
 
 use crate::kind::{Kind, On, Wait};
 use crate::outside::account::User;
 use crate::own::books::{Books, Note};
 use crate::own::kind::Own;
-use crate::own::strays::has_any;
-use crate::record::Undo;
+use crate::own::strays::{has_any, has_no_slurmstepd};
+use crate::record::{self, Undo};
 use crate::shared::kind::Shared;
 use crate::slice::confine::confine;
-use crate::terms::error::{Result, all};
+use crate::terms::error::{Error, Result, all};
+use crate::terms::job::Job;
 use crate::terms::roots::Roots;
 use crate::terms::site::{Means, SessionKind, Site};
 
@@ -41,6 +43,30 @@ pub(crate) fn longest_end_left(site: &Site) -> Duration {
     ALL.iter().map(|kind| of(*kind).longest_end_left(site)).max().unwrap_or_default()
 }
 
+/// Ends all that is `job`'s alone, by what is written down of it and not by the kind that its lease names: that one may
+/// be lost or spoilt, or another since the site changed its mind.
+pub(crate) fn end_all(site: &Site, job: Job, grace: Duration, dying: Duration) -> Result<()> {
+    all(&job, ALL.map(|kind| of(kind).end_all(site, job, grace, dying)))
+}
+
+/// The same again, and without waiting, of a job whose lease is gone. One that is requeued here may have none this time,
+/// and runs in the same cgroup.
+pub(crate) fn end_all_again(site: &Site, job: Job) -> Result<()> {
+    let roots = &site.roots;
+    let own = record::state(roots, job.uid).own(job.id)?;
+    if let Some(cgroup) = own.and_then(|own| own.cgroup) {
+        let works =
+            |cause| Error::file("end", &roots.cgroup.join(&cgroup))(io::Error::other(cause));
+        has_no_slurmstepd(roots, &cgroup).map_err(works)?;
+    }
+    end_all(site, job, Duration::ZERO, Duration::ZERO)
+}
+
+/// Whether `job` is seen to go on by a session of whatever kind.
+pub(crate) fn goes_on(site: &Site, job: Job) -> bool {
+    ALL.iter().any(|kind| of(*kind).goes_on(site, job))
+}
+
 /// Whether there is what jobs with sessions of their own share, and no such session.
 pub(crate) fn has_unused_books(roots: &Roots, uid: u32) -> bool {
     Books::of(roots, uid).exist() && !has_any(roots, uid)
@@ -54,14 +80,8 @@ fn note_linger(on: &On<'_>) -> Result<()> {
     if !books.exist() || books.has(Note::Lingered) || on.state.undo()?.is_some() {
         return Ok(());
     }
-    let user = match User::look_up(on.uid, roots) {
-        Err(_) if (User { uid: on.uid, name: String::new(), roots }).is_gone() => return Ok(()),
-        user => user?,
-    };
-    if !user.lingers()? {
-        return Ok(());
-    }
-    let (name, means) = (user.name, Means::Linger);
+    let Some(User { name, .. }) = User::who_lingers(on.uid, roots)? else { return Ok(()) };
+    let means = Means::Linger;
     on.state.put_undo(&Undo { name, linger_before: false, asked: false, means, is_copy: false })
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::kind::{DYING, On, Wait};
 use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
-use crate::leases::sweep::{ENOUGH, drop_over, drop_unended, jobs_that_are_over};
+use crate::leases::sweep::{ENOUGH, drop_over, drop_unended, forget, jobs_that_are_over};
 use crate::outside::bus::Bus;
 use crate::outside::processes::{Process, all_gone, processes};
 use crate::outside::systemd::Systemd;
@@ -76,8 +76,7 @@ impl Sessions {
     }
 
     fn end_own(&self, job: Job) -> Result<()> {
-        let (kind, grace) = (kinds::of(self.kind(job)), self.site.containment.grace);
-        kind.end_all(&self.site, job, grace, DYING)
+        kinds::end_all(&self.site, job, self.site.containment.grace, DYING)
     }
 
     /// Ends what bears the mark `id` of one of `job`'s steps in the session.
@@ -152,6 +151,8 @@ fn drop_lease(site: &Site, state: &Locked, job: Job) -> Result<()> {
         // It outlives its extern step (RunInJob), or cannot be killed.
         drop_unended(site, state, job)
     } else {
-        state.remove(job.id)
+        // What has not ended in its time may have by now.
+        let ended = kinds::end_all(site, job, Duration::ZERO, Duration::ZERO);
+        forget(state, job.id, &ended)
     }
 }

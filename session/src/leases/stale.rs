@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use crate::kind::{DYING, On, Wait};
 use crate::leases::kinds::{self, Stray};
 use crate::leases::sessions::Sessions;
-use crate::leases::sweep::{drop_unended, jobs_that_are_over, undo_unheld};
+use crate::leases::sweep::{drop_unended, end_unended, jobs_that_are_over, undo_unheld};
 use crate::outside::bus::Bus;
 use crate::outside::systemd::Systemd;
 use crate::record::{self, Locked, State};
 use crate::status::Before;
 use crate::terms::budget::Budget;
-use crate::terms::error::Result;
+use crate::terms::error::{Result, all};
 use crate::terms::job::Job;
 use crate::terms::set::Set;
 use crate::terms::site::Site;
@@ -23,6 +23,8 @@ pub struct Stale {
     pub is_busy: bool,
     /// Jobs that are over and whose leases nobody has dropped.
     pub jobs: Vec<u32>,
+    /// Jobs that have no lease any more, and whose own sessions have not ended.
+    pub unended: Vec<u32>,
     /// No job holds the session then: it is put back as it was before the first.
     pub before: Option<Before>,
     /// No job holds the session then: the slice is as it was before its first cap.
@@ -37,13 +39,15 @@ impl Stale {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.jobs.is_empty() && self.before.is_none() && !self.uncaps && !self.books
+        let is_over = self.jobs.is_empty() && self.unended.is_empty();
+        is_over && self.before.is_none() && !self.uncaps && !self.books
     }
 
     /// Whether all there is to do is to end a keep whose time is not over.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        self.jobs.is_empty() && self.kept.is_some_and(|left| !left.is_zero())
+        let is_over = self.jobs.is_empty() && self.unended.is_empty();
+        is_over && self.kept.is_some_and(|left| !left.is_zero())
     }
 }
 
@@ -151,14 +155,15 @@ fn end_kept_now(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget
 
 fn stale(site: &Site, uid: u32, state: &State) -> Result<Stale> {
     let jobs = jobs_that_are_over(site, uid, state, false, usize::MAX)?;
+    let unended = state.unended()?.into_iter().collect();
     let is_held = state.jobs()?.iter().any(|job| !jobs.contains(job) && state.holds(*job));
     if is_held {
-        return Ok(Stale { jobs, ..Stale::default() });
+        return Ok(Stale { jobs, unended, ..Stale::default() });
     }
     let before = state.undo()?.as_ref().map(Before::of);
     let (uncaps, kept) = (state.capped().is_some(), kinds::kept_for(&site.roots, state));
     let books = kinds::has_unused_books(&site.roots, uid);
-    Ok(Stale { jobs, before, uncaps, books, kept, is_busy: false })
+    Ok(Stale { jobs, unended, before, uncaps, books, kept, is_busy: false })
 }
 
 fn sweep_all(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -> Result<()> {
@@ -166,8 +171,13 @@ fn sweep_all(systemd: &mut dyn Systemd, site: &Site, uid: u32, budget: Budget) -
     for job in jobs_that_are_over(site, uid, state, false, usize::MAX)? {
         drop_unended(site, state, Job { id: job, uid })?;
     }
+    let ended = end_unended(site, uid, state);
     let on = &mut On { site, uid, state, systemd, budget };
-    if undo_unheld(on)? { kinds::undo(on, Wait::ToItsEnd).map(drop) } else { Ok(()) }
+    let undone = match undo_unheld(on) {
+        Ok(true) => kinds::undo(on, Wait::ToItsEnd).map(drop),
+        undone => undone.map(drop),
+    };
+    all(&format!("uid {uid}"), [undone, ended])
 }
 
 #[cfg(test)]

@@ -140,10 +140,13 @@ pub(crate) fn give_up(
 ) -> Result<()> {
     let state = &record::lock(&site.roots, job.uid, budget)?;
     if !matches!(state.lease(job.id), Ok(Some(Lease::Declined))) {
-        // On a full disk a lease cannot be changed, and can be removed.
         let kind = state.kind(job.id);
         let noted = state.put(job.id, &Lease::Failed { cause, told: false }, kind);
-        noted.or_else(|_| state.remove(job.id))?;
+        // On a full disk a lease cannot be changed, and can be removed. Not where its epilog is to find the cgroup
+        // that a guard opens.
+        noted.or_else(
+            |error| if state.is_placed(job.id) { Err(error) } else { state.remove(job.id) },
+        )?;
     }
     let on = &mut On { site, uid: job.uid, state, systemd, budget };
     if state.is_held()? { confine(on) } else { kinds::undo(on, Wait::NotAfterFailure).map(drop) }

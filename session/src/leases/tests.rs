@@ -27,6 +27,7 @@ mod keeping;
 mod killed;
 mod manager;
 mod model;
+mod own;
 mod state;
 
 /// A node of its own, on which we are the user.

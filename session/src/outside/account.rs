@@ -27,6 +27,15 @@ impl<'a> User<'a> {
         Ok(Self { uid, name, roots })
     }
 
+    /// Who lingers of those with that number; an account that is no more does not. A name service that does not answer
+    /// tells nothing.
+    pub(crate) fn who_lingers(uid: u32, roots: &'a Roots) -> Result<Option<Self>> {
+        match Self::look_up(uid, roots) {
+            Err(_) if (Self { uid, name: String::new(), roots }).is_gone() => Ok(None),
+            user => user.and_then(|user| Ok(user.lingers()?.then_some(user))),
+        }
+    }
+
     /// Linger is a file of logind's; it is the only place that knows of users
     /// who have nothing running.
     pub(crate) fn lingers(&self) -> Result<bool> {

@@ -150,6 +150,11 @@ impl Books {
         Ok(!self.are_made())
     }
 
+    /// Whether what was before them has been noted: none is made before that.
+    pub(crate) fn are_noted(&self) -> bool {
+        self.books().exists()
+    }
+
     /// Made when all of them are, and are one with the user's.
     fn last(&self) -> PathBuf {
         self.dir.join("made")

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::ending::{Ending, bears, time_to_end};
 use crate::kind::{DYING, Kind, Launch, Left, On, Wait};
-use crate::outside::account;
+use crate::outside::account::User;
 use crate::outside::counted::killed;
 use crate::outside::ipc;
 use crate::outside::processes::{Process, processes, processes_in};
@@ -25,7 +25,6 @@ use crate::record::{self, Lease};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::job::Job;
-use crate::terms::roots::Roots;
 use crate::terms::set::Set;
 use crate::terms::site::{SessionKind, Site};
 
@@ -46,19 +45,24 @@ impl Kind for Own {
         let here = roots.proc.join("self/ns/mnt");
         let outside = namespace(&roots.proc).map_err(Error::file("look at", &here))?;
         let lives = |own: &OwnSession| own.lives(&roots.proc);
-        // What is there of an earlier run has been ended.
-        if !on.state.own(job.id).ok().flatten().as_ref().is_some_and(lives) {
-            on.state.put_own(job.id, &OwnSession { outside, ..OwnSession::default() })?;
+        let earlier = on.state.own(job.id).ok().flatten();
+        if !earlier.as_ref().is_some_and(lives) {
+            // What is left of an earlier run is ended before there is a new one.
+            let cgroup = earlier.and_then(|own| own.cgroup);
+            on.state.put_own(job.id, &OwnSession { outside, cgroup, ..OwnSession::default() })?;
         }
         let books = Books::of(roots, job.uid);
         if !books.begin(roots)? {
             return Ok(());
         }
-        if lingers(roots, job.uid) {
-            books.note(Note::Lingered)?;
-        }
-        if is_populated(&roots.slice(job.uid)) && !on.state.is_held_as(SessionKind::Shared)? {
-            books.note(Note::LoggedIn)?;
+        // Once: what a user does meanwhile is not what was before their jobs.
+        if !books.are_noted() {
+            if User::who_lingers(job.uid, roots)?.is_some() {
+                books.note(Note::Lingered)?;
+            }
+            if is_populated(&roots.slice(job.uid)) && !on.state.is_held_as(SessionKind::Shared)? {
+                books.note(Note::LoggedIn)?;
+            }
         }
         books.make(job.uid)?;
         let joined = beside::join(roots, job.uid, &books, First::RuntimeDirectory);
@@ -248,8 +252,4 @@ fn ended(site: &Site, job: Job, own: &OwnSession, cgroup: &Path, dying: Duration
         signal(&site.roots.proc, guard, Signal::KILL);
     }
     ended
-}
-
-fn lingers(roots: &Roots, uid: u32) -> bool {
-    account::User::look_up(uid, roots).and_then(|user| user.lingers()).unwrap_or(false)
 }

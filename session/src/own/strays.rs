@@ -1,5 +1,5 @@
-//! Sessions of single jobs of which nothing is written down: their records were lost with `/run/spank-linger`, or
-//! dropped while something in them did not end.
+//! Sessions of single jobs of which nothing is written down: their records were lost with `/run/spank-linger`, or were
+//! spoilt.
 //!
 //! Such a job is over when no slurmstepd of its lives. Its own cgroup does not tell that: each slurmstepd of a job
 //! with a session has left it for the scope's `system` (`Launch::leave`). There one is known by what is written down
@@ -158,7 +158,7 @@ impl Known {
         let mut known = Self::default();
         for uid in record::known_uids(roots)? {
             let state = record::state(roots, uid);
-            for job in state.jobs()? {
+            for job in state.own_jobs()? {
                 if let Some(cgroup) = state.own(job)?.and_then(|own| own.cgroup) {
                     let at_work = at_work(&state.keepers(job)?, &roots.proc);
                     known.0.push((of_job(&cgroup).to_owned(), at_work));
@@ -186,11 +186,7 @@ fn is_over(roots: &Roots, known: &Known, session: &Path) -> Result<(), String> {
     }
     let (job, step, scope) = (of_job(session), above(session, 2), above(session, 4));
     // First where a slurmstepd begins, then where it goes to.
-    let inside = pids_in(&roots.cgroup.join(job))
-        .ok_or("there are more cgroups in its job than can be searched")?;
-    if let Some((pid, _)) = inside.iter().find(|(pid, _)| is_slurmstepd(&roots.proc, *pid)) {
-        return Err(format!("slurmstepd {pid} works for its job"));
-    }
+    has_no_slurmstepd(roots, session)?;
     let number = name(job).strip_prefix("job_").and_then(decimal);
     let beside = roots.cgroup.join(scope).join("system/cgroup.procs");
     let beside = listed(&beside).map_err(|error| format!("{}: {error}", beside.display()))?;
@@ -204,6 +200,16 @@ fn is_over(roots: &Roots, known: &Known, session: &Path) -> Result<(), String> {
         return Err("its job has no extern step, and something runs in it".into());
     }
     Ok(())
+}
+
+/// Whether no slurmstepd is at work in the cgroup of the job of `session`; or which is.
+pub(crate) fn has_no_slurmstepd(roots: &Roots, session: &Path) -> Result<(), String> {
+    let inside = pids_in(&roots.cgroup.join(of_job(session)))
+        .ok_or("there are more cgroups in its job than can be searched")?;
+    match inside.iter().find(|(pid, _)| is_slurmstepd(&roots.proc, *pid)) {
+        Some((pid, _)) => Err(format!("slurmstepd {pid} works for its job")),
+        None => Ok(()),
+    }
 }
 
 /// Whatever a user may name theirs. What Slurm leaves of an extern step whose slurmstepd was killed is root's, too, and

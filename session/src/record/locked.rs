@@ -80,11 +80,16 @@ impl Locked {
 
     /// Removes the lease and what goes with it.
     pub(crate) fn remove(&self, job: u32) -> Result<()> {
+        self.remove_lease(job)?;
+        remove(&self.own_path(job))
+    }
+
+    /// The same, but for where the job's own session is.
+    pub(crate) fn remove_lease(&self, job: u32) -> Result<()> {
         self.has_lease.set(false);
         remove(&self.path(job))?;
         remove(&self.limits_path(job))?;
         remove(&self.keepers_path(job))?;
-        remove(&self.own_path(job))?;
         remove(&self.audit_path(Marked::Job(job)))
     }
 
@@ -157,11 +162,12 @@ impl Locked {
         remove(&self.audit_path(Marked::Ended))
     }
 
-    /// No lease, no session that is kept, and nothing that is still to be undone. Of a manager that was
+    /// No lease, no session of a job's own that has not ended, none that is kept, and nothing that is still to be undone. Of a manager that was
     /// started there is no record but this copy.
     fn is_empty(&self) -> bool {
         !self.has_lease.get()
             && any_number_in(&self.dir, |_job| true).is_ok_and(|any| !any)
+            && self.own_jobs().is_ok_and(|jobs| jobs.is_empty())
             && ![SLICE, KEPT, UNDO].iter().any(|name| self.dir.join(name).exists())
     }
 }

@@ -77,7 +77,7 @@ impl Started {
     }
 }
 
-/// What follows a uid in the name of what the sessions of a user's jobs share.
+/// What follows a uid in the name of what the sessions of a user's jobs share, and a job in that of its record.
 const SHARED: &str = ".own";
 
 /// What they share is below it.
@@ -88,6 +88,11 @@ pub(crate) fn shared(roots: &Roots, uid: u32) -> PathBuf {
 /// The uid in the name of a user's leases, or of what their sessions share.
 pub(crate) fn uid_in(name: &str) -> Option<u32> {
     decimal(name.strip_suffix(SHARED).unwrap_or(name))
+}
+
+/// The job in the name of such a record.
+pub(super) fn job_in(name: &str) -> Option<u32> {
+    decimal(name.strip_suffix(SHARED)?)
 }
 
 #[cfg(test)]

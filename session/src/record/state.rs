@@ -8,11 +8,11 @@ use super::lease::Record;
 use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, NO_AUDIT_IDS, SLICE, UNDO, Undo, lists};
 use crate::limits::amounts::Limits;
 use crate::outside::audit;
-use crate::outside::files::{any_number_in, numbers_in, read, read_lines, write};
+use crate::outside::files::{any_number_in, names_in, numbers_in, read, read_lines, write};
 use crate::outside::text::text;
 use crate::record::capped::Capped;
 use crate::record::keepers::{self, Keeper};
-use crate::record::own::OwnSession;
+use crate::record::own::{OwnSession, job_in};
 use crate::terms::decimal::decimal;
 use crate::terms::error::Result;
 use crate::terms::set::Set;
@@ -87,6 +87,22 @@ impl State {
     /// Where a job's own session is.
     pub(crate) fn own(&self, job: u32) -> Result<Option<OwnSession>> {
         read(&self.own_path(job))
+    }
+
+    /// Whether it has come to a cgroup. One that cannot be read may have.
+    pub(crate) fn is_placed(&self, job: u32) -> bool {
+        self.own(job).map_or(true, |own| own.is_some_and(|own| own.cgroup.is_some()))
+    }
+
+    /// The jobs of which that is written down.
+    pub(crate) fn own_jobs(&self) -> Result<Set<u32>> {
+        names_in(&self.dir, &job_in)
+    }
+
+    /// Those of them that have no lease any more: their sessions had not ended when it was dropped.
+    pub(crate) fn unended(&self) -> Result<Set<u32>> {
+        let has_none = |job: &u32| matches!(self.path(*job).try_exists(), Ok(false));
+        Ok(self.own_jobs()?.into_iter().filter(has_none).collect())
     }
 
     /// Writes that down: by the one process that opens it, without the lock.
