@@ -10,6 +10,7 @@ pub(crate) mod close;
 pub(crate) mod enter;
 pub(crate) mod guard;
 pub(crate) mod kind;
+pub(crate) mod linger;
 pub(crate) mod manager;
 pub(crate) mod open;
 pub(crate) mod opening;

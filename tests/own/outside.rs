@@ -92,6 +92,8 @@ END
         N1.waits_until(
             "systemctl --quiet is-active user@1001 && pgrep --uid alice --full 'loginctl|trap'",
         );
+        // From there a boot would turn it off.
+        N1.waits_until("ls /var/lib/spank-linger/1001");
         started.go_to_its_end();
         N1.waits_until("! ls /var/lib/systemd/linger/alice 2>/dev/null");
     });

@@ -4,17 +4,17 @@ use std::io;
 use std::time::Duration;
 
 use crate::kind::{Kind, On, Wait};
-use crate::outside::account::User;
-use crate::own::books::{Books, Note};
+use crate::own::books::Books;
 use crate::own::kind::Own;
+use crate::own::linger;
 use crate::own::strays::{has_any, has_no_slurmstepd};
-use crate::record::{self, Undo};
+use crate::record;
 use crate::shared::kind::Shared;
 use crate::slice::confine::confine;
 use crate::terms::error::{Error, Result, all};
 use crate::terms::job::Job;
 use crate::terms::roots::Roots;
-use crate::terms::site::{Means, SessionKind, Site};
+use crate::terms::site::{SessionKind, Site};
 
 // A session of all jobs alone can be kept for the next one.
 pub(crate) use crate::shared::keep::{is_due, left as kept_for};
@@ -72,23 +72,11 @@ pub(crate) fn has_unused_books(roots: &Roots, uid: u32) -> bool {
     Books::of(roots, uid).exist() && !has_any(roots, uid)
 }
 
-/// Linger that a user turned on beside jobs with sessions of their own is put back, and what it began is ended, as where
-/// it was ours: it could be a unit of theirs that does so over and over. Until that is written down, what tells how it
-/// was before those jobs stays.
-fn note_linger(on: &On<'_>) -> Result<()> {
-    let (roots, books) = (&on.site.roots, Books::of(&on.site.roots, on.uid));
-    if !books.exist() || books.has(Note::Lingered) || on.state.undo()?.is_some() {
-        return Ok(());
-    }
-    let Some(User { name, .. }) = User::who_lingers(on.uid, roots)? else { return Ok(()) };
-    let means = Means::Linger;
-    on.state.put_undo(&Undo { name, linger_before: false, asked: false, means, is_copy: false })
-}
-
 /// Undoes what no job holds any more, and holds the slice to the jobs that there are: each of them
 /// whatever becomes of the other. Answers with whether a session still is to end.
 pub(crate) fn undo(on: &mut On<'_>, wait: Wait) -> Result<bool> {
-    let noted = note_linger(on);
+    // What tells how it was before those jobs stays until it is written down.
+    let noted = linger::note(&on.site.roots, on.uid, on.state);
     let is_due = |kind: &SessionKind| *kind == SessionKind::Shared || noted.is_ok();
     let undone = ALL.map(|kind| if is_due(&kind) { of(kind).undo(on, wait) } else { Ok(false) });
     let still_ends = undone.iter().any(|undone| matches!(undone, Ok(true)));

@@ -10,9 +10,11 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::outside::account::User;
 use crate::outside::processes::pids_in;
 use crate::outside::text::text;
 use crate::own::close::kill_steps;
+use crate::own::linger::note_soon;
 use crate::own::place::Place;
 use crate::terms::decimal::decimal;
 use crate::terms::roots::Roots;
@@ -27,10 +29,13 @@ const SLURMS: &str = "slurmstepd";
 pub(crate) const OURS: &str = "linger";
 
 /// Returns when there is nothing left to watch.
-pub(crate) fn watch(roots: &Roots, place: &Place) {
+pub(crate) fn watch(roots: &Roots, place: &Place, uid: u32) {
     let (job, session) = (roots.cgroup.join(place.job()), roots.cgroup.join(place.session()));
+    let user = User::look_up(uid, roots).ok();
     let mut known = Vec::new();
     while session.exists() {
+        // Else it is noted as the last of the user's jobs ends.
+        let _ = user.as_ref().map(note_soon);
         if has_roots(roots, &session, &mut known) {
             kill_steps(&job);
         }

@@ -68,7 +68,7 @@ impl Opening<'_> {
                 Err(error) => return error.to_string(),
             }
             self.open(&state, job, place);
-            watch(roots, place);
+            watch(roots, place, job.uid);
             String::new()
         });
         let session = roots.cgroup.join(place.session());
