@@ -11,6 +11,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials,
     bind, getsockname, recvmsg, setsockopt, socket,
 };
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::terms::budget::Budget;
@@ -50,8 +51,12 @@ impl Ready {
         let failed = || Error::file("wait for the manager in", cgroup);
         let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let process = process.ok_or(io::ErrorKind::NotFound.into()).map_err(failed())?;
-        let process = pidfd_open(process, PidfdFlags::empty());
-        let process = process.map_err(|error| failed()(error.into()))?;
+        let ended = || failed()(io::Error::other("it has ended"));
+        let process = pidfd_open(process, PidfdFlags::empty()).map_err(|error| match error {
+            // Init has taken note of it by now.
+            Errno::SRCH => ended(),
+            other => failed()(other.into()),
+        })?;
         while !self.has_said(pid) {
             let left = budget.deadline().saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -63,7 +68,7 @@ impl Ready {
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             let _ = poll(&mut all, timeout);
             if all[1].any().unwrap_or_default() && !self.has_said(pid) {
-                return Err(failed()(io::Error::other("it has ended")));
+                return Err(ended());
             }
         }
         Ok(())

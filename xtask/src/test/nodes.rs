@@ -17,6 +17,9 @@ use crate::{ansible, build, dist, interrupt, plugin, vm};
 /// The longest target takes 13 minutes on two cores.
 const PART: Duration = Duration::from_secs(4800);
 
+/// How often an area is run again because the kernel of its light node has panicked.
+const MOST_PANICS: u8 = 2;
+
 /// Which tests run on which nodes.
 pub(crate) struct NodeTests<'a> {
     pub(crate) unit: &'a Unit,
@@ -68,10 +71,11 @@ impl NodeTests<'_> {
         println!("==> testing {} with {} node(s): {targets}", suite.name(), self.unit.nodes);
         run.matrix.ask(&cluster)?;
         for target in self.unit.targets.repeat(usize::from(self.options.repeat)) {
-            if self.area(target, &files, run, Some(&cluster))? == Verdict::None {
+            let mut left = MOST_PANICS;
+            while self.area(target, &files, run, (left > 0).then_some(&cluster))? == Verdict::None {
+                left -= 1;
                 cluster.down()?;
                 (cluster, files) = self.ready(&mut Laps::default())?;
-                self.area(target, &files, run, None)?;
             }
         }
         if self.options.keep_node { Ok(()) } else { cluster.down() }
