@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cluster_tests::{AtEnd, Batch, DEVICES, GO, N1, SILENT};
+use cluster_tests::{AtEnd, Batch, DEVICES, GO, N1, SILENT, many};
 
 use super::{OWN, configured, job, nothing_is_left};
 
@@ -154,16 +154,17 @@ const BOUND: Duration = Duration::from_secs(45);
 #[test]
 fn a_silent_file_system_is_in_nobodys_way() {
     configured(|| {
-        N1.put_line(&OWN.replace("timeout=120", "timeout=20"));
+        N1.put_line(&OWN.replace("timeout=120", "timeout=12"));
         let _end = AtEnd("pkill --signal=KILL --full 'perl .*/silent'".to_owned());
         N1.sh("modprobe fuse; command -v fusermount3").ok();
-        for below in ["", "/containers", "/libpod", "/libpod/tmp/linger", "/bus"] {
+        let all = ["", "/libpod", "/bus", "/containers", "/libpod/tmp/linger"];
+        for below in all.into_iter().take(many(3, 5) as usize) {
             let script = format!(
                 "{SILENT}place=/run/user/$UID{below}; [ -d $place ] || {{ rm $place; : >$place; }}
                  mounted() {{ grep --quiet \" $1 .* fuse.silent \" /proc/self/mountinfo; }}
                  srun --overlap bash -c \"perl ~/silent $place & sleep 7013\" &
                  until mounted $place; do sleep 0.1; done; echo it is ready; {GO}
-                 SECONDS=0; srun --overlap --chdir=/ bash -c \"$(declare -f mounted); mounted $place && echo sees it\"
+                 SECONDS=0; timeout --kill-after=5 30 srun --overlap --chdir=/ bash -c \"$(declare -f mounted); mounted $place && echo sees it\"
                  echo took=$SECONDS"
             );
             let first = job(&script).with("--mem=100").start();
@@ -177,7 +178,12 @@ fn a_silent_file_system_is_in_nobodys_way() {
                 next.says("contained\n");
             }
             let began = Instant::now();
-            let said = first.go_to_its_end().says("sees it\n");
+            // Where a task looks for its bus it waits, as its user's own process.
+            let sees = if below == "/bus" { "" } else { "sees it\n" };
+            let said = first.go_to_its_end().says(sees);
+            if below.is_empty() {
+                said.clone().says("covered by a file system of type fuse.silent");
+            }
             assert!(said.value("took=").parse::<u64>().unwrap() < BOUND.as_secs(), "{said:#?}");
             assert!(began.elapsed() < BOUND, "{below}: {:?}", began.elapsed());
             nothing_is_left();

@@ -94,7 +94,11 @@ impl Kind for Own {
         loop {
             match state.own(job.id)? {
                 Some(own) if own.is_ready && own.lives(&roots.proc) => {
-                    return enter(&roots.proc, &Books::of(roots, job.uid), job.id, &own);
+                    enter(&roots.proc, &Books::of(roots, job.uid), job.id, &own)?;
+                    // What its user has mounted over it may keep a task waiting for ever.
+                    let live = check(&roots.runtime_dir(job.uid), job.uid, Viewpoint::Root);
+                    return live
+                        .map_err(|gone| Problem::NotOpen { cause: gone.to_string() }.into());
                 }
                 Some(OwnSession { failed: Some(cause), .. }) => {
                     return Err(Problem::NotOpen { cause }.into());
