@@ -67,9 +67,15 @@ pub(crate) fn goes_on(site: &Site, job: Job) -> bool {
     ALL.iter().any(|kind| of(*kind).goes_on(site, job))
 }
 
-/// Whether there is what jobs with sessions of their own share, and no such session.
+/// Whether there is what jobs with sessions of their own share: as long as one of these has not ended. One look tells
+/// all others that they need not search for such.
+pub(crate) fn has_books(roots: &Roots, uid: u32) -> bool {
+    Books::of(roots, uid).exist()
+}
+
+/// Whether there is that, and no such session.
 pub(crate) fn has_unused_books(roots: &Roots, uid: u32) -> bool {
-    Books::of(roots, uid).exist() && !has_any(roots, uid)
+    has_books(roots, uid) && !has_any(roots, uid)
 }
 
 /// Undoes what no job holds any more, and holds the slice to the jobs that there are: each of them

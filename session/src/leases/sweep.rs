@@ -88,7 +88,8 @@ pub(crate) fn drop_over(
     state: &Locked,
     slurmd_starts: bool,
 ) -> Result<bool> {
-    let ended = end_unended(site, uid, state);
+    let has_any = kinds::has_books(&site.roots, uid);
+    let ended = if has_any { end_unended(site, uid, state) } else { Ok(()) };
     ended.unwrap_or_else(|error| log::warn!("uid {uid}: end what an ended job left: {error}"));
     let enough = if slurmd_starts { usize::MAX } else { ENOUGH };
     let over = jobs_that_are_over(site, uid, state, slurmd_starts, enough)?;

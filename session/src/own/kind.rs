@@ -191,7 +191,7 @@ impl Kind for Own {
 
     fn undo(&self, on: &mut On<'_>, _wait: Wait) -> Result<bool> {
         let (roots, books) = (&on.site.roots, Books::of(&on.site.roots, on.uid));
-        if books.exist() {
+        if books.exist() && on.state.unended()?.is_empty() {
             books.remove()?;
             ipc::remove_podmans_lock(roots, on.uid);
         }

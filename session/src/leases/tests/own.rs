@@ -19,6 +19,7 @@ impl Node {
         let cgroup = PathBuf::from(format!("{PLACE}/job_{id}/step_extern/user/session"));
         let session = self.roots.cgroup.join(&cgroup);
         fs::create_dir_all(&session).unwrap();
+        fs::create_dir_all(crate::record::own::shared(&self.roots, self.uid)).unwrap();
         let own = OwnSession { cgroup: Some(cgroup), ..OwnSession::default() };
         state.put_own(id, &own).unwrap();
         session
