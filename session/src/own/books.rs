@@ -111,13 +111,18 @@ impl Books {
         })
     }
 
+    /// Where the manager of a job is heard.
+    pub(crate) fn ready(&self, job: u32) -> PathBuf {
+        self.dir.join(format!("{job}.ready"))
+    }
+
     fn told(&self, job: u32) -> PathBuf {
         self.dir.join(format!("{job}.told"))
     }
 
     /// Of a job that is over: its mount namespace goes, with all that is mounted in it alone.
     pub(crate) fn unpin(&self, job: u32) {
-        for file in [self.pin(job), self.lock(job), self.told(job)] {
+        for file in [self.pin(job), self.lock(job), self.told(job), self.ready(job)] {
             take_all_off(&file);
             crash::point();
             let _ = fs::remove_file(&file);

@@ -34,23 +34,31 @@ pub(crate) struct Becoming<'a> {
 }
 
 impl Becoming<'_> {
-    /// Joins the job's view and the session's cgroup and executes the manager, who says to `notify` when it is ready
-    /// (sd_notify(3)). What it and its units have to say goes to the journal: what slurmstepd writes to is no place
+    /// Joins the job's view and the session's cgroup and executes the manager, who says when it is ready to what listens
+    /// at `heard` (sd_notify(3)). What it and its units have to say goes to the journal: what slurmstepd writes to is no place
     /// for it.
     ///
     /// # Errors
     /// What went wrong; where all goes well, this process is another.
-    pub(crate) fn manager(&self, place: &Place, notify: &str) -> Result<Infallible> {
+    pub(crate) fn manager(&self, place: &Place, heard: &Path) -> Result<Infallible> {
         let session = self.roots.cgroup.join(place.session());
-        if let Some(view) = &self.view {
-            view.join()?;
-            view.show(&session)?;
-        }
+        let notify = match &self.view {
+            Some(view) => {
+                view.join()?;
+                view.show(&session)?;
+                view.lead_to(heard)?
+            }
+            None => heard.to_owned(),
+        };
         self.settle(&session)?;
         place.give(self.roots, self.user.uid.as_raw())?;
         let program = SYSTEMD.into_iter().find(|path| Path::new(path).exists());
         let arguments = ["--user".into(), "--log-target=journal".into()];
-        self.execute(program.unwrap_or(SYSTEMD[0]), &arguments, &[("NOTIFY_SOCKET=", notify)])
+        self.execute(
+            program.unwrap_or(SYSTEMD[0]),
+            &arguments,
+            &[("NOTIFY_SOCKET=", notify.as_os_str())],
+        )
     }
 
     /// The same of a program that the user might have started, in a cgroup of the session's.
@@ -86,7 +94,7 @@ impl Becoming<'_> {
         &self,
         program: &str,
         arguments: &[String],
-        more: &[(&str, &str)],
+        more: &[(&str, &OsStr)],
     ) -> Result<Infallible> {
         let dir = self.roots.runtime_dir(self.user.uid.as_raw());
         self.drop_privileges().map_err(Error::file("become the user for", &dir))?;
@@ -99,8 +107,7 @@ impl Becoming<'_> {
             ("XDG_RUNTIME_DIR=", dir.as_os_str()),
             ("PATH=", PATH.as_ref()),
         ];
-        let more = more.iter().map(|(name, value)| (*name, OsStr::new(*value)));
-        let environment = known.into_iter().chain(more);
+        let environment = known.iter().chain(more);
         let environment =
             environment.map(|(name, value)| text(&[name.as_bytes(), value.as_bytes()]));
         let all = [program].into_iter().chain(arguments.iter().map(String::as_str));

@@ -12,19 +12,21 @@ use crate::own::ready::Ready;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
 
-/// Starts the manager of `job` at `place`, and returns with it when it says that it is ready.
+/// Starts the manager of `job` at `place`, and returns with it when it says that it is ready, which is heard `at`.
 ///
 /// # Errors
 /// What went wrong in it before it was one; that it ended, or took too long.
 pub(crate) fn open(
     becoming: &Becoming<'_>,
+    at: &Path,
     place: &Place,
     launch: &dyn Launch,
     budget: Budget,
 ) -> Result<u32> {
     let cgroup = becoming.roots.cgroup.join(place.session());
-    let ready = Ready::listen().map_err(Error::file("listen for the manager in", &cgroup))?;
-    let pid = launch.detached(budget.deadline(), &|_| match becoming.manager(place, &ready.name) {
+    let ready = Ready::listen(at.to_owned(), becoming.user.uid.as_raw());
+    let ready = ready.map_err(Error::file("listen for the manager at", at))?;
+    let pid = launch.detached(budget.deadline(), &|_| match becoming.manager(place, at) {
         Ok(never) => match never {},
         Err(error) => error.to_string(),
     });

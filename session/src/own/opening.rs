@@ -80,8 +80,13 @@ impl Opening<'_> {
     fn open(&self, state: &State, job: Job, place: &Place) {
         let opened = account(job.uid).and_then(|user| {
             let books = Books::of(&self.site.roots, job.uid);
-            let manager =
-                open(&self.becoming(&books, job, &user), place, self.launch, self.budget)?;
+            let manager = open(
+                &self.becoming(&books, job, &user),
+                &books.ready(job.id),
+                place,
+                self.launch,
+                self.budget,
+            )?;
             let manager = Started::of(manager, &self.site.roots.proc);
             self.note(state, job, &|own| own.manager = manager)?;
             self.part(state, job, &user)?;

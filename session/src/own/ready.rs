@@ -1,15 +1,17 @@
 //! The word of a manager that it is ready (sd_notify(3)), and the wait for it.
 
+use std::fs;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials,
-    bind, getsockname, recvmsg, setsockopt, socket,
+    bind, recvmsg, setsockopt, socket,
 };
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -23,24 +25,24 @@ const MOST_WORDS: u32 = 100;
 /// Where a manager is to say it.
 pub(crate) struct Ready {
     socket: OwnedFd,
-    /// As NOTIFY_SOCKET has it.
-    pub(crate) name: String,
+    at: PathBuf,
 }
 
 impl Ready {
-    /// In the abstract name space (unix(7)), by a name that the kernel finds: in no directory of anybody's.
+    /// At a path that nobody but root gets to: in the job's view the manager has it elsewhere. By a name of the abstract
+    /// kind other users could keep it busy.
     ///
     /// # Errors
     /// What the kernel answered.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen(at: PathBuf, uid: u32) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
         setsockopt(&socket, PassCred, &true)?;
-        bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
-        let address: UnixAddr = getsockname(socket.as_raw_fd())?;
-        let name = address.as_abstract().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let name = format!("@{}", String::from_utf8_lossy(name));
-        Ok(Self { socket, name })
+        // Of a session before.
+        let _ = fs::remove_file(&at);
+        bind(socket.as_raw_fd(), &UnixAddr::new(&at)?)?;
+        chown(&at, Some(uid), None)?;
+        Ok(Self { socket, at })
     }
 
     /// Returns when the manager `pid` has said that it is ready; whoever else says so is not heard.
@@ -98,6 +100,12 @@ impl Ready {
     }
 }
 
+impl Drop for Ready {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.at);
+    }
+}
+
 fn says_ready(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
 }
@@ -105,17 +113,20 @@ fn says_ready(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    use std::os::unix::net::UnixDatagram;
     use std::time::Duration;
+
+    fn listen(dir: &Path) -> Ready {
+        Ready::listen(dir.join("ready"), nix::unistd::getuid().as_raw()).unwrap()
+    }
 
     /// Show that only the manager's own word counts, whatever else is said, and that no wait is for ever.
     #[test]
     fn only_the_managers_word_counts() {
-        let ready = Ready::listen().unwrap();
-        let to = SocketAddr::from_abstract_name(ready.name.strip_prefix('@').unwrap()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let ready = listen(dir.path());
         let say = |text: &str| {
-            UnixDatagram::unbound().unwrap().send_to_addr(text.as_bytes(), &to).unwrap()
+            UnixDatagram::unbound().unwrap().send_to(text.as_bytes(), &ready.at).unwrap()
         };
         let (this, other) = (std::process::id(), std::os::unix::process::parent_id());
         let wait = |pid| {
@@ -133,7 +144,8 @@ mod tests {
     /// Show that the end of a manager is no reason to wait on.
     #[test]
     fn a_manager_that_has_ended_is_not_waited_for() {
-        let ready = Ready::listen().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let ready = listen(dir.path());
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         child.kill().unwrap();
         let budget = Budget::starting_now(Duration::from_secs(60));

@@ -113,6 +113,19 @@ impl View<'_> {
         cover(session, &usual).map_err(Error::file("show the job's session at", &usual))
     }
 
+    /// In the view: has what listens at that path be found by another one, to which the job's user gets.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(crate) fn lead_to(&self, heard: &Path) -> Result<PathBuf> {
+        let here = self.roots.runtime.join("ready");
+        // Of a session before.
+        let _ = take_off(&here);
+        let led = File::create(&here).and_then(|_| cover(heard, &here));
+        led.map_err(Error::file("show the manager who waits for it at", &here))?;
+        Ok(here)
+    }
+
     fn usual_cgroup(&self) -> PathBuf {
         self.roots.slice(self.uid).join(manager(self.uid))
     }
