@@ -14,6 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setegid, seteuid};
 
+use crate::home::stay;
+
 /// waitpid(2) has no deadline, so it is asked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -46,7 +48,8 @@ pub(crate) fn as_root(longest: Duration, work: &dyn Fn() -> bool) -> Result<bool
 fn once(longest: Duration, work: &dyn Fn() -> bool) -> Result<WaitStatus, String> {
     // SAFETY: the handlers of the C library and of Slurm's log leave their locks usable in
     // the child, which ends without running anything else of this process.
-    match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {
+    let forked = stay(|| unsafe { fork() });
+    match forked.map_err(|error| format!("fork: {error}"))? {
         ForkResult::Parent { child } => end_of(child, longest + MARGIN),
         ForkResult::Child => {
             let is_root = seteuid(Uid::from_raw(0)).and(setegid(Gid::from_raw(0))).is_ok();

@@ -1,6 +1,7 @@
 //! A slurmstepd beside its job, and its children in it.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -33,9 +34,22 @@ pub(crate) fn leave(process: Pid) -> io::Result<()> {
     Ok(())
 }
 
-/// In each child, before it does anything. Those of ours leave once more. After the step it is nowhere to be found.
+thread_local! {
+    static STAYS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has the child that `fork` makes stay beside the job, as this process.
+pub(crate) fn stay<T>(fork: impl FnOnce() -> T) -> T {
+    STAYS.set(true);
+    let forked = fork();
+    // In both.
+    STAYS.set(false);
+    forked
+}
+
+/// In each child, before it does anything. After the job it is nowhere to be found.
 extern "C" fn go_home() {
-    let Some(home) = HOME.get() else { return };
+    let Some(home) = HOME.get().filter(|_| !STAYS.get()) else { return };
     // SAFETY: a path that ends with a zero, one byte, and a number of this function's own.
     unsafe {
         let file = open(home.as_ptr(), O_WRONLY | O_CLOEXEC);

@@ -51,7 +51,8 @@ impl Launch for Forks {
         let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
         // SAFETY: as in `child`: the handlers of the C library leave its locks usable in the child, and the children
         // end without running anything else of this process.
-        match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {
+        let forked = home::stay(|| unsafe { fork() });
+        match forked.map_err(|error| format!("fork: {error}"))? {
             ForkResult::Parent { child } => {
                 drop(write);
                 reap(child, until)?;
@@ -59,7 +60,7 @@ impl Launch for Forks {
             }
             ForkResult::Child => {
                 // SAFETY: the same.
-                let forked = unsafe { fork() };
+                let forked = home::stay(|| unsafe { fork() });
                 if matches!(forked, Ok(ForkResult::Child)) {
                     // What is said in here would go where some other file is open by then.
                     log::set_max_level(log::LevelFilter::Off);

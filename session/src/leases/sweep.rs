@@ -126,7 +126,10 @@ const NOW: Duration = Duration::from_secs(1);
 /// to the end of the session: what is taken back needs no space.
 pub(crate) fn drop_unended(site: &Site, state: &Locked, job: Job) -> Result<()> {
     let id = job.id;
-    let ended = kinds::end_all(site, job, Duration::ZERO, NOW);
+    let ended = match state.lease(id) {
+        Ok(None) => kinds::end_all_again(site, job),
+        _ => kinds::end_all(site, job, Duration::ZERO, NOW),
+    };
     if let Err(error) = &ended {
         log::error!("{job}: end its session: {error}; it is tried again");
     }

@@ -1,5 +1,6 @@
 //! The acts of a session that is one job's alone, in their order.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -191,7 +192,11 @@ impl Kind for Own {
 
     fn undo(&self, on: &mut On<'_>, _wait: Wait) -> Result<bool> {
         let (roots, books) = (&on.site.roots, Books::of(&on.site.roots, on.uid));
-        if books.exist() && on.state.unended()?.is_empty() {
+        if !books.exist() {
+            return Ok(false);
+        }
+        // What holds them: a keep that is over ends none of these.
+        if !on.state.is_held_as(SessionKind::Own)? && on.state.unended()?.is_empty() {
             books.remove()?;
             ipc::remove_podmans_lock(roots, on.uid);
         }
@@ -209,7 +214,12 @@ impl Kind for Own {
 
 /// Notes why its session could not be opened, or that this is not known any more.
 fn note_failed(site: &Site, job: Job, failed: Option<String>) {
-    let state = record::state(&site.roots, job.uid);
+    let (roots, state) = (&site.roots, record::state(&site.roots, job.uid));
+    // Who has it writes down what is newer.
+    let lock = File::create(Books::of(roots, job.uid).lock(job.id));
+    if lock.and_then(|lock| Ok(lock.try_lock()?)).is_err() {
+        return;
+    }
     if let Ok(Some(own)) = state.own(job.id)
         && own.failed != failed
         && let Err(error) = state.put_own(job.id, &OwnSession { failed, ..own })

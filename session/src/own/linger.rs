@@ -47,6 +47,59 @@ fn note_of(user: &User<'_>, state: &Locked) -> Result<()> {
 
 fn is_due(user: &User<'_>, state: &State) -> Result<bool> {
     let books = Books::of(user.roots, user.uid);
-    let is_new = books.exist() && !books.has(Note::Lingered) && user.lingers()?;
-    Ok(is_new && state.undo()?.is_none())
+    // Without the notes nothing is known of how it was: a prolog was killed before them, or an epilog after.
+    let is_new = books.are_noted() && !books.has(Note::Lingered) && user.lingers()?;
+    // A manager that was started without linger is stopped by its record, but not where its user lingers.
+    Ok(is_new && state.undo()?.is_none_or(|undo| undo.means == Means::Manager))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Show that linger is written down where it is known to be new, and nowhere else; a record of a manager that was
+    /// started without linger is no reason against it.
+    #[test]
+    fn what_is_new_is_written_down() {
+        let undo = |means| Undo {
+            name: "alice".into(),
+            linger_before: true,
+            asked: false,
+            means,
+            is_copy: false,
+        };
+        let books: &[&str] = &["books"];
+        for (dirs, linger, before, is_noted) in [
+            (books, false, None, false),
+            (books, true, None, true),
+            // Killed before the notes, or after them.
+            (&[][..], true, None, false),
+            (&["books", "lingered"], true, None, false),
+            (books, true, Some(Means::Linger), false),
+            (books, true, Some(Means::Manager), true),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let roots = Roots::below(dir.path());
+            let budget = Budget::starting_now(Duration::from_secs(15));
+            let state = record::lock(&roots, 1001, budget).unwrap();
+            let shared = crate::record::own::shared(&roots, 1001);
+            fs::create_dir(&shared).unwrap();
+            for name in dirs {
+                fs::create_dir(shared.join(name)).unwrap();
+            }
+            let user = User { uid: 1001, name: "alice".into(), roots: &roots };
+            if linger {
+                user.write_linger().unwrap();
+            }
+            if let Some(means) = before {
+                state.put_undo(&undo(means)).unwrap();
+            }
+            drop(state);
+            note_soon(&user).unwrap();
+            let noted = record::state(&roots, 1001).undo().unwrap();
+            let is_new = noted.is_some_and(|undo| !undo.linger_before);
+            assert_eq!(is_new, is_noted, "{dirs:?} {linger} {before:?}");
+        }
+    }
 }

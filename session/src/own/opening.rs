@@ -55,8 +55,13 @@ impl Opening<'_> {
             return Ok(());
         };
         let cgroup = place.session();
-        for cgroup in before.cgroup.iter().chain([&cgroup]) {
-            end(&roots.cgroup.join(cgroup), Instant::now() + DYING)?;
+        end(&roots.cgroup.join(&cgroup), Instant::now() + DYING)?;
+        // Slurm 26.05 has another cgroup for each run of a job. What hangs there keeps no later run from its session,
+        // and is a stray from now on.
+        if let Some(earlier) = before.cgroup.filter(|earlier| *earlier != cgroup)
+            && let Err(error) = end(&roots.cgroup.join(earlier), Instant::now())
+        {
+            log::warn!("{job}: end what an earlier run left: {error}");
         }
         let begun = OwnSession { outside, cgroup: Some(cgroup), ..OwnSession::default() };
         state.put_own(job.id, &begun)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::kind::{DYING, Kind, Launch, Left, On, Wait};
+use crate::kind::{Kind, Launch, Left, On, Wait};
 use crate::limits::amounts::Limits;
 use crate::outside::account::User;
 use crate::outside::runtime_dir::{Viewpoint, check, check_manager};
@@ -28,6 +28,9 @@ use crate::terms::site::{Means, Site};
 
 /// `session=linger` and `session=manager`.
 pub(crate) struct Shared;
+
+/// For the kernel to end a process of Podman's, where a step waits for it.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Kind for Shared {
     fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool) -> Result<()> {
@@ -59,7 +62,9 @@ impl Kind for Shared {
         let becoming = Becoming { roots, view: None, user: &account(job.uid)? };
         let made = pause::make(&becoming, &spare, launch, budget.deadline());
         // Also with a Podman that is not done, or a pause process that no scope has taken.
-        end(&spare, Instant::now() + DYING)?;
+        if let Err(error) = end(&spare, Instant::now() + AT_ONCE) {
+            log::warn!("{job}: end what had Podman's pause process: {error}");
+        }
         made.unwrap_or_else(|cause| log::warn!("{job}: have Podman's pause process: {cause}"));
         Ok(())
     }
