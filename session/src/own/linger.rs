@@ -81,6 +81,9 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().unwrap();
             let roots = Roots::below(dir.path());
+            for above in [roots.run.parent(), roots.lib.parent()] {
+                fs::create_dir_all(above.unwrap()).unwrap();
+            }
             let budget = Budget::starting_now(Duration::from_secs(15));
             let state = record::lock(&roots, 1001, budget).unwrap();
             let shared = crate::record::own::shared(&roots, 1001);
