@@ -10,8 +10,9 @@ mod outside;
 
 use cluster_tests::{Batch, GO, N1};
 
-/// The plugin with sessions of that kind.
-const OWN: &str = "optional spank_linger.so log_level=debug timeout=120 grace=3 session=job";
+/// The plugin with sessions of that kind. With the grace a job's end is well below the nodes' KillWait of 5 s: an extern
+/// step that is told to end just as it ends by itself may not (Slurm 24.11, step_terminate_monitor_start()).
+const OWN: &str = "optional spank_linger.so log_level=debug timeout=120 grace=2 session=job";
 
 /// What a job of this kind may leave nowhere.
 const NOTHING_LEFT: &str = "\
