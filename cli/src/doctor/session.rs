@@ -19,6 +19,8 @@ struct Session {
     user: User,
     /// A job that is to have the session: root sees leases, a job sees itself.
     job: Option<u32>,
+    /// Any, of either kind: as long as there is one nothing is put back.
+    held: Option<u32>,
     /// It is that job's own, as whoever asks from inside sees it.
     is_own: bool,
     lingers: Option<bool>,
@@ -50,9 +52,11 @@ impl Session {
         let shared = leases.iter().find(|lease| is_open(lease) && lease.own.is_none());
         let asking = job_of_asker(node).filter(|_| user.asks);
         let job = shared.map(|lease| lease.job).or(asking);
+        let held = leases.iter().find(|lease| is_open(lease)).map(|lease| lease.job);
         Self {
             user: user.clone(),
             job,
+            held: job.or(held),
             is_own: is_own && asking.is_some(),
             lingers: status::lingers(roots, &user.name).ok(),
             before: status::before(roots, uid).ok().flatten(),
@@ -68,12 +72,11 @@ impl Session {
         let of_linger = self.before.filter(|before| before.means == Means::Linger);
         match (self.lingers, of_linger.map(|before| before.was_on), self.job) {
             (None, ..) => Finding::warn(CHECK, "logind's directory cannot be read", "ask root"),
-            (Some(true), Some(false), None) => {
-                Finding::warn(CHECK, "still on, and no job holds it", "spank-linger sweep")
-            }
-            (Some(true), Some(false), Some(job)) => {
-                Finding::ok(CHECK, format!("on for job {job}, off after the last"))
-            }
+            // With a session of a job's own it is its user's doing.
+            (Some(true), Some(false), _) => match self.held {
+                Some(job) => Finding::ok(CHECK, format!("on for job {job}, off after the last")),
+                None => Finding::warn(CHECK, "still on, and no job holds it", "spank-linger sweep"),
+            },
             (Some(true), ..) => {
                 Finding::ok(CHECK, format!("on: {name}'s session stays after jobs"))
             }
@@ -239,6 +242,15 @@ mod tests {
         assert_finding(&found, State::Fail, &["4711 does not exist", cure]);
         assert_finding(&session.manager(), State::Fail, &["has no process", cure]);
         assert_finding(&session.bus(&made_up.node), State::Fail, &["does not exist", cure]);
+    }
+
+    /// Show that linger which a user turns on beside a session of a job's own is no fault as long as that job runs.
+    #[test]
+    fn linger_beside_a_job_is_well() {
+        let session = Session { job: None, ..of(&held()) };
+        assert_finding(&session.linger(), State::Ok, &["for job 12"]);
+        let session = Session { held: None, ..session };
+        assert_finding(&session.linger(), State::Warn, &["no job holds it", "sweep"]);
     }
 
     /// Show that what a user has of a session is looked at in their own job.
