@@ -154,6 +154,7 @@ fn two_jobs_do_not_meet() {
                  {GO}
                  systemctl --user show-environment | grep MINE
                  podman exec {name} echo exec in {name}
+                 cd $XDG_RUNTIME_DIR/libpod; [ first/tmp/alive.lck -ef tmp/alive.lck ] && echo one lock.
                  podman ps --format 'sees {{{{.Names}}}}.'; podman stop --time=0 {name} >/dev/null && echo stopped {name}.
                  podman rm {name} >/dev/null; sleep 1; echo over"
             )
@@ -169,6 +170,7 @@ fn two_jobs_do_not_meet() {
             said.says(&format!("exec in {name}\n"))
                 .says(&format!("sees {name}."))
                 .says(&format!("stopped {name}."))
+                .says("one lock.")
                 .says("over")
                 .never_says("level=");
         }

@@ -15,8 +15,12 @@ use crate::record::own::Started;
 use crate::terms::error::Result;
 use crate::terms::roots::Roots;
 
+/// Its books are its own, and the lock on their first use that of all others: Podman makes the memory of all locks
+/// without another (4.3 to 5.8, getLockManager()), and who finds it half made takes a lock that somebody has.
+///
 /// Podman up to 4 has its pause process where it has other temporary files, later ones in one place for all.
 const SCRIPT: &str = "cd \"$XDG_RUNTIME_DIR/libpod\" || exit
+mkdir -p first/tmp && ln -sf ../../tmp/alive.lck first/tmp/
 podman --storage-driver=vfs --events-backend=none --root=$PWD/first/root --runroot=$PWD/first/run \
     --tmpdir=$PWD/first/tmp unshare true
 [ -e tmp/pause.pid ] || ln -s ../first/tmp/pause.pid tmp/pause.pid";
