@@ -1,10 +1,6 @@
 //! Work in a child that is root, whatever this process is at the time.
 #![allow(unsafe_code)]
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setegid, seteuid};
 
-use crate::home::stay;
+use crate::home::{leave_step, stay};
 
 /// waitpid(2) has no deadline, so it is asked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -60,27 +56,6 @@ fn once(longest: Duration, work: &dyn Fn() -> bool) -> Result<WaitStatus, String
             unsafe { _exit(i32::from(!(is_root && work()))) }
         }
     }
-}
-
-/// slurmd has everything in the step's cgroup killed each second while a job ends, but for slurmstepd itself
-/// (proctrack/cgroup, 24.11). Beside the jobs there is a cgroup of Slurm's for a slurmstepd that is ending.
-/// Where there is none nothing is killed so. Answers with the file by which the process goes back.
-pub(crate) fn leave_step(process: Pid) -> io::Result<Option<PathBuf>> {
-    let listed = fs::read_to_string(format!("/proc/{process}/cgroup"))?;
-    let Some(own) = listed.lines().find_map(|line| line.strip_prefix("0::/")) else {
-        return Ok(None);
-    };
-    let own = Path::new("/sys/fs/cgroup").join(own);
-    let is_scope = |dir: &&Path| dir.as_os_str().as_bytes().ends_with(b"slurmstepd.scope");
-    // The highest: whatever a user calls what is theirs below it.
-    let Some(scope) = own.ancestors().skip(1).filter(is_scope).last() else { return Ok(None) };
-    let aside = scope.join("system");
-    let process = process.to_string();
-    OpenOptions::new()
-        .write(true)
-        .open(aside.join("cgroup.procs"))?
-        .write_all(process.as_bytes())?;
-    Ok((own != aside).then(|| own.join("cgroup.procs")))
 }
 
 fn end_of(child: Pid, longest: Duration) -> Result<WaitStatus, String> {

@@ -3,14 +3,14 @@
 
 use std::cell::Cell;
 use std::ffi::CString;
-use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::libc::{O_CLOEXEC, O_WRONLY, close, open, pthread_atfork, write};
 use nix::unistd::Pid;
-
-use crate::child::leave_step;
 
 /// `cgroup.procs` of where Slurm had put this process. By its path: a descriptor would be one of the child in which
 /// `contain_spank` calls us, which shares only memory with its slurmstepd.
@@ -32,6 +32,27 @@ pub(crate) fn leave(process: Pid) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// slurmd has everything in the step's cgroup killed each second while a job ends, but for slurmstepd itself
+/// (proctrack/cgroup, 24.11). Beside the jobs there is a cgroup of Slurm's for a slurmstepd that is ending.
+/// Where there is none nothing is killed so. Answers with the file by which the process goes back.
+pub(crate) fn leave_step(process: Pid) -> io::Result<Option<PathBuf>> {
+    let listed = fs::read_to_string(format!("/proc/{process}/cgroup"))?;
+    let Some(own) = listed.lines().find_map(|line| line.strip_prefix("0::/")) else {
+        return Ok(None);
+    };
+    let own = Path::new("/sys/fs/cgroup").join(own);
+    let is_scope = |dir: &&Path| dir.as_os_str().as_bytes().ends_with(b"slurmstepd.scope");
+    // The highest: whatever a user calls what is theirs below it.
+    let Some(scope) = own.ancestors().skip(1).filter(is_scope).last() else { return Ok(None) };
+    let aside = scope.join("system");
+    let process = process.to_string();
+    OpenOptions::new()
+        .write(true)
+        .open(aside.join("cgroup.procs"))?
+        .write_all(process.as_bytes())?;
+    Ok((own != aside).then(|| own.join("cgroup.procs")))
 }
 
 thread_local! {

@@ -19,8 +19,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 use user_session::Launch;
 
-use crate::child::leave_step;
-use crate::home;
+use crate::home::{self, leave_step};
 
 /// By fork(2), from a process that has left the job's cgroup or is about to.
 pub(crate) struct Forks {
