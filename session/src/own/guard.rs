@@ -36,7 +36,7 @@ pub(crate) fn watch(roots: &Roots, place: &Place, uid: u32) {
     while session.exists() {
         // Else it is noted as the last of the user's jobs ends.
         let _ = user.as_ref().map(note_soon);
-        if has_roots(roots, &session, &mut known) {
+        if has_slurmstepd(roots, &session, &mut known) {
             kill_steps(&job);
         }
         sleep(LOOK_AGAIN);
@@ -45,25 +45,22 @@ pub(crate) fn watch(roots: &Roots, place: &Place, uid: u32) {
 
 /// Whether a slurmstepd is in it, or cannot be searched for. Of those that are `known` to be something else none
 /// becomes one. Other processes of root's are none of ours: who may use sudo may do so in a unit, too.
-fn has_roots(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> bool {
+fn has_slurmstepd(roots: &Roots, session: &Path, known: &mut Vec<i32>) -> bool {
     let Some(all) = pids_in(session) else { return true };
     let now: Vec<_> = all.into_iter().map(|(pid, _)| pid).collect();
     let is_new = |pid: &&i32| !known.contains(pid);
-    let has = now.iter().filter(is_new).any(|pid| is_roots(&roots.proc.join(pid.to_string())));
+    let has = now.iter().filter(is_new).any(|pid| is_slurmstepd(&roots.proc, *pid));
     *known = now;
     has
 }
 
-fn is_roots(process: &Path) -> bool {
-    is_roots_by_name(process, |name| name == SLURMS)
-}
-
-/// Whether a process is root's, by its real uid, and has such a name.
-pub(crate) fn is_roots_by_name(process: &Path, is: impl Fn(&str) -> bool) -> bool {
-    let status = text(&process.join("status")).unwrap_or_default();
+/// Whether a process is root's, by its real uid, and is named so: whatever a user may name theirs. What Slurm leaves of
+/// an extern step whose slurmstepd was killed is root's, too, and tells of no job (`sleep`, Slurm 24.11).
+pub(crate) fn is_slurmstepd(proc: &Path, pid: i32) -> bool {
+    let status = text(&proc.join(format!("{pid}/status"))).unwrap_or_default();
     let about = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let real = about("Uid:").and_then(|uids| decimal::<u32>(uids.split_ascii_whitespace().next()?));
-    real == Some(0) && about("Name:").is_some_and(is)
+    real == Some(0) && about("Name:") == Some(SLURMS)
 }
 
 #[cfg(test)]
@@ -91,9 +88,9 @@ mod tests {
             fs::create_dir_all(session.join("x")).unwrap();
             fs::write(process.join("status"), format!("Name:\t{name}\nUid:\t{uids}\n")).unwrap();
             fs::write(session.join("x/cgroup.procs"), format!("{pid}\n")).unwrap();
-            assert_eq!(has_roots(&roots, &session, &mut Vec::new()), found, "{name}");
+            assert_eq!(has_slurmstepd(&roots, &session, &mut Vec::new()), found, "{name}");
         }
         fs::create_dir_all(session.join(vec!["x".repeat(250); 9].join("/"))).unwrap();
-        assert!(has_roots(&roots, &session, &mut Vec::new()));
+        assert!(has_slurmstepd(&roots, &session, &mut Vec::new()));
     }
 }

@@ -20,7 +20,7 @@ use crate::outside::processes::pids_in;
 use crate::outside::text::{bytes, text};
 use crate::outside::tree;
 use crate::own::close::{is_gone, remove_steps};
-use crate::own::guard::{OURS, is_roots_by_name};
+use crate::own::guard::{OURS, is_slurmstepd};
 use crate::record;
 use crate::record::keepers::at_work;
 use crate::terms::decimal::decimal;
@@ -210,12 +210,6 @@ pub(crate) fn has_no_slurmstepd(roots: &Roots, session: &Path) -> Result<(), Str
         Some((pid, _)) => Err(format!("slurmstepd {pid} works for its job")),
         None => Ok(()),
     }
-}
-
-/// Whatever a user may name theirs. What Slurm leaves of an extern step whose slurmstepd was killed is root's, too, and
-/// tells of no job (`sleep`, Slurm 24.11).
-fn is_slurmstepd(proc: &Path, pid: i32) -> bool {
-    is_roots_by_name(&proc.join(pid.to_string()), |name| name == "slurmstepd")
 }
 
 fn name(path: &Path) -> &str {
