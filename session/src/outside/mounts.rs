@@ -8,7 +8,7 @@
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,11 @@ pub(crate) fn put_tmpfs(dir: &Path, options: &str) -> io::Result<()> {
 
 pub(crate) fn cover(with: &Path, at: &Path) -> io::Result<()> {
     mount(with, at, "", MsFlags::MS_BIND, "")
+}
+
+/// mount(2) takes such a path for what the descriptor is of, wherever that has been moved to.
+pub(crate) fn by_descriptor(file: &impl AsFd) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()).into()
 }
 
 /// Whatever is in use of it; a link is not followed.

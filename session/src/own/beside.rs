@@ -7,9 +7,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -18,7 +17,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Uid, fchownat, symlinkat};
 
 use crate::outside::crash;
-use crate::outside::mounts::{Mount, OF_SYSTEMD, cover, hold, mount, mount_of};
+use crate::outside::mounts::{Mount, OF_SYSTEMD, by_descriptor, cover, hold, mount, mount_of};
 use crate::own::books::{ALIVE, BOOKS_AT, Books};
 use crate::terms::roots::Roots;
 
@@ -172,10 +171,6 @@ fn bring(covered: &File, book: &Path) -> io::Result<()> {
     mount(Path::new(""), &covered, "", MsFlags::MS_PRIVATE, "")?;
     crash::point();
     cover(&covered, book)
-}
-
-fn by_descriptor(dir: &impl AsFd) -> PathBuf {
-    format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()).into()
 }
 
 #[cfg(test)]

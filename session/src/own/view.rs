@@ -6,7 +6,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Uid, fchownat};
 
 use crate::outside::files::make_dir;
-use crate::outside::mounts::{cover, hold, mount, put_tmpfs, take_off};
+use crate::outside::mounts::{by_descriptor, cover, hold, mount, put_tmpfs, take_off};
 use crate::own::books::{ALIVE, BOOKS_AT, Books, OPTIONS};
 use crate::own::place::OPEN;
 use crate::terms::error::{Error, Result};
@@ -153,11 +152,6 @@ pub(crate) fn join(pin: &Path) -> io::Result<()> {
 /// No pin, or nothing pinned to it: a crash came between.
 fn is_not_there(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::EINVAL)
-}
-
-/// mount(2) takes such a path for what the descriptor is of, wherever that has been moved to.
-fn by_descriptor(file: &impl AsFd) -> PathBuf {
-    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()).into()
 }
 
 fn propagate(how: MsFlags) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! Root at work alone, with what the user or a process of root's that was killed has left.
 
+use std::os::fd::AsRawFd;
 use std::sync::mpsc::channel;
 
 use super::*;
