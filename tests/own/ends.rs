@@ -1,8 +1,8 @@
 //! Whatever ends a job: nothing of its session is left.
 
-use cluster_tests::{AtEnd, N1, Started};
+use cluster_tests::{N1, Started};
 
-use super::{OWN, configured, job, nothing_is_left};
+use super::{OWN, configured, job, nothing_is_left, without_managers};
 
 /// Ends a job by `act`, and sees that nothing of it is left.
 fn ends_by(act: impl FnOnce(Started)) {
@@ -71,10 +71,8 @@ fn every_end_is_the_end_of_all() {
 #[test]
 fn a_site_can_have_such_steps_fail() {
     configured(|| {
-        let manager = "/usr/lib/systemd/systemd";
         N1.configure(&OWN.replace("optional", "required").replace("job", "job on_error=fail"));
-        let broken = AtEnd(format!("umount {manager}"));
-        N1.sh(&format!("mount --bind /bin/false {manager}")).ok();
+        let broken = without_managers();
         let cause = "step_extern/user/session: it has ended. This site runs no job without one";
         for command in ["echo ran", "srun --overlap echo ran"] {
             job(command).run().fails().complains(cause).never_says("ran\n");

@@ -2,7 +2,7 @@
 
 use cluster_tests::{AtEnd, GO, N1};
 
-use super::{configured, job};
+use super::{configured, job, without_managers};
 
 /// Says where it is.
 const EPILOG: &str = "#!/bin/sh\ncat /proc/self/cgroup >>/tmp/own.epilogs\n";
@@ -50,9 +50,7 @@ fn a_killed_step_takes_no_manager_along() {
 #[test]
 fn a_step_has_what_another_could_not_open() {
     configured(|| {
-        let manager = "/usr/lib/systemd/systemd";
-        let broken = AtEnd(format!("umount {manager}"));
-        N1.sh(&format!("mount --bind /bin/false {manager}")).ok();
+        let broken = without_managers();
         let script = format!(
             "echo it is ready; {GO}\nsrun --overlap systemctl --user is-system-running --wait"
         );

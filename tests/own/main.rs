@@ -8,7 +8,7 @@ mod guard;
 mod mixes;
 mod outside;
 
-use cluster_tests::{Batch, GO, N1};
+use cluster_tests::{AtEnd, Batch, GO, N1};
 
 /// The plugin with sessions of that kind. With the grace a job's end is well below the nodes' KillWait of 5 s: an extern
 /// step that is told to end just as it ends by itself may not (Slurm 24.11, step_terminate_monitor_start()).
@@ -31,6 +31,14 @@ attempt() { local what=$1; shift; "$@" >/dev/null 2>&1; echo "$what=$?."; }
 
 fn job(script: &str) -> Batch {
     Batch::of("alice", &format!("{TOOLS}{script}")).with("--mem=200 --cpus-per-task=1 --no-requeue")
+}
+
+/// No manager of a user's can be started until it is dropped.
+fn without_managers() -> AtEnd {
+    let manager = "/usr/lib/systemd/systemd";
+    let mended = AtEnd(format!("umount {manager}"));
+    N1.sh(&format!("mount --bind /bin/false {manager}")).ok();
+    mended
 }
 
 /// Waits until nothing of any job is left, and fails with what is.
