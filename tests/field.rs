@@ -13,14 +13,18 @@ fn forget_containers() {
 }
 
 /// Show that a container that a job left is no error for the next job's Podman, though a process of its user's that no
-/// job has runs on: Podman's lock is kept only for a process that has it mapped.
+/// job has runs on, and another was never waited for: Podman's lock is kept only for a process that has it mapped.
 #[test]
 fn what_a_job_left_is_no_error_in_the_next() {
     N1.configure(QUICK);
     forget_containers();
     let before = N1.snapshot();
     let _end = AtEnd("pkill --exact --full 'sleep 7201'".to_owned());
-    N1.sh("setsid --fork runuser --user alice -- sleep 7201 </dev/null >/dev/null 2>&1").ok();
+    let never_waits = "sh -c 'sleep 0 & exec sleep 7201'";
+    N1.sh(&format!(
+        "setsid --fork runuser --user alice -- {never_waits} </dev/null >/dev/null 2>&1"
+    ))
+    .ok();
     let leaves = format!("{BOX} --detach --name=left {IMAGE} sleep 7202 >/dev/null && echo up");
     Batch::of("alice", &leaves).with("--mem=100").run().ok().says("up");
     N1.sees_the_end_of("sleep 7202");

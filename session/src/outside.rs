@@ -1,6 +1,8 @@
 //! The node: a file for each thing that can be asked of it or changed.
 
 pub(crate) mod account;
+#[cfg(test)]
+pub(crate) mod apart;
 pub(crate) mod audit;
 pub(crate) mod bus;
 pub(crate) mod counted;
@@ -14,6 +16,7 @@ pub(crate) mod files;
 mod freezer;
 pub(crate) mod ipc;
 pub(crate) mod mounts;
+pub(crate) mod podmans_lock;
 pub(crate) mod proc;
 pub(crate) mod processes;
 pub(crate) mod properties;

@@ -3,10 +3,10 @@
 use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cluster_tests::{Batch, N1, Started, many};
+use cluster_tests::{N1, Started, many};
 use hostile_input::Random;
 
-use super::{configured, job, nothing_is_left};
+use super::{books_are_right, configured, job, nothing_is_left};
 
 /// Repeats a run that failed: the number that it printed.
 const SEED: &str = "LINGER_MIX_SEED";
@@ -79,13 +79,7 @@ fn no_mix_of_jobs_meets() {
                 jobs.reverse();
             }
             jobs.into_iter().for_each(is_over);
-            let books = "podman ps --format 'lives {{.Names}}'; podman rm --all --force >/dev/null; echo listed";
-            Batch::of("alice", books)
-                .run()
-                .ok()
-                .says("listed")
-                .never_says("lives")
-                .never_says("level=error");
+            books_are_right(&[]);
             nothing_is_left();
         }
     });

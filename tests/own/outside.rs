@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use cluster_tests::{AtEnd, Batch, DEVICES, GO, N1, SILENT, many};
+use cluster_tests::{AtEnd, Batch, DEVICES, GO, Login, N1, SILENT, many};
 
-use super::{OWN, configured, job, nothing_is_left};
+use super::{OWN, books_are_right, configured, job, nothing_is_left};
 
 /// Finds a manager of alice's that is no job's, once her linger is on: `outer` begins a program in it. The way to it
 /// is a unit of hers: the kernel lets nobody through a manager that PAM has given a capability.
@@ -123,6 +123,27 @@ fn a_login_is_held_as_its_jobs_are() {
         started.go_to_its_end().says("contained\n").never_says("level=");
         N1.waits_until(&format!("[ \"$({limits})\" = {} ]", before.trim()));
         N1.sh("loginctl show-user alice --property=Linger").ok().says("Linger=yes");
+    });
+}
+
+/// Show that a login that ends beside a job takes nothing from Podman there: logind removes what its user has in
+/// /dev/shm, and with new locks two containers would have the same.
+#[test]
+fn a_logout_takes_no_locks() {
+    configured(|| {
+        let container = "podman run --detach --network=none --replace";
+        let script = format!(
+            "{container} --name=one $image sleep 7019 >/dev/null; echo it is ready; {GO}
+             {container} --name=two $image sleep 7019 >/dev/null; podman exec one echo over"
+        );
+        let started = job(&script).start();
+        started.wait_says("it is ready");
+        let mut login = Login::of("alice", N1);
+        assert_eq!(login.ask("echo in"), "in");
+        drop(login);
+        N1.waits_until("! loginctl show-user alice >/dev/null");
+        started.go_to_its_end().says("over").never_says("level=");
+        books_are_right(&["one", "two"]);
     });
 }
 

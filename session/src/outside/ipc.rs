@@ -4,19 +4,16 @@
 //! session removes all System V and POSIX objects that the user owns on the
 //! node. Without us a batch job has no session, so it does not expect that.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use nix::sys::stat::{major, minor};
-
+use crate::outside::podmans_lock::PODMANS_LOCK;
 use crate::outside::processes::{name_in, printable};
+use crate::outside::scan::processes_of;
 use crate::outside::text::{bytes, text};
 use crate::terms::decimal::decimal;
 use crate::terms::roots::Roots;
-
-/// One that Podman makes for each user and makes again when it is gone.
-const PODMANS_LOCK: &str = "libpod_rootless_lock_";
 
 /// A process of the user outside the session, if there is one and the user owns
 /// objects that logind would delete: for the message.
@@ -32,32 +29,6 @@ fn object(roots: &Roots, uid: u32) -> Option<String> {
     });
     let files = || ["shm", "mqueue"].iter().find_map(|dir| file_of(&roots.dev.join(dir), uid));
     tables.or_else(files)
-}
-
-/// Podman's lock counts the containers of this session, and to Podman the next
-/// session is a new boot: it fails to take the same locks again. logind removes
-/// the file when it forgets the user, 10 s after the session, and the next job
-/// may be faster. Left where a process of the user's has it mapped.
-pub(crate) fn remove_podmans_lock(roots: &Roots, uid: u32) {
-    let file = roots.dev.join(format!("shm/{PODMANS_LOCK}{uid}"));
-    let Ok(found) = fs::symlink_metadata(&file) else { return };
-    if found.uid() == uid && !is_mapped(roots, uid, &found) {
-        let removed = fs::remove_file(&file);
-        removed.unwrap_or_else(|error| log::debug!("remove {}: {error}", file.display()));
-    }
-}
-
-/// By its number: a name may be another file's in a process's own mount namespace. What cannot be read counts,
-/// unless the process is gone.
-fn is_mapped(roots: &Roots, uid: u32, file: &Metadata) -> bool {
-    // As proc_pid_maps(5) has it: `00:19 1234`.
-    let (major, minor) = (major(file.dev()), minor(file.dev()));
-    let number = format!(" {major:02x}:{minor:02x} {} ", file.ino());
-    let maps = |process: &Path| match bytes(&process.join("maps")) {
-        Ok(maps) => maps.windows(number.len()).any(|part| part == number.as_bytes()),
-        Err(_) => process.exists(),
-    };
-    processes_of(roots, uid).any(|(_, process)| maps(&process))
 }
 
 /// The tables in /proc/sysvipc have one header line (proc_sysvipc(5)).
@@ -86,15 +57,6 @@ fn process_outside(roots: &Roots, uid: u32) -> Option<String> {
         let name = name_in(&bytes(&process.join("comm")).ok()?);
         let is_inside = cgroup.windows(inside.len()).any(|part| part == inside.as_bytes());
         (!is_inside).then(|| format!("pid {pid} ({name})"))
-    })
-}
-
-/// Their numbers, and what /proc has of them.
-fn processes_of(roots: &Roots, uid: u32) -> impl Iterator<Item = (i32, PathBuf)> {
-    let entries = fs::read_dir(&roots.proc).into_iter().flatten().flatten();
-    entries.filter_map(move |entry| {
-        let pid = decimal(entry.file_name().to_str()?)?;
-        (entry.metadata().ok()?.uid() == uid).then(|| (pid, entry.path()))
     })
 }
 
@@ -127,35 +89,6 @@ mod tests {
         let inside = format!("0::/user.slice/user-{uid}.slice/user@{uid}.service/init.scope\n");
         fs::write(process.join("cgroup"), inside).unwrap();
         assert_eq!(in_use(&roots, uid), None);
-    }
-
-    /// Show that Podman's lock goes with the session, unless a process has it mapped, by whatever name, or what
-    /// one has mapped cannot be read.
-    #[test]
-    fn podmans_lock_goes_unless_it_is_in_use() {
-        let root = tempfile::tempdir().unwrap();
-        let roots = Roots::below(root.path());
-        let uid = nix::unistd::getuid().as_raw();
-        let (process, shm) = (roots.proc.join("4711"), roots.dev.join("shm"));
-        fs::create_dir_all(&process).unwrap();
-        fs::create_dir_all(&shm).unwrap();
-        let lock = shm.join(format!("{PODMANS_LOCK}{uid}"));
-        fs::write(&lock, "").unwrap();
-        let found = fs::metadata(&lock).unwrap();
-        let mapped = |inode: u64| {
-            let (major, minor) = (major(found.dev()), minor(found.dev()));
-            let row = format!("7f00-7f01 rw-s 00000000 {major:02x}:{minor:02x} {inode}    /x\n");
-            fs::write(process.join("maps"), row).unwrap();
-        };
-        mapped(found.ino());
-        remove_podmans_lock(&roots, uid);
-        assert!(lock.exists());
-        fs::remove_file(process.join("maps")).unwrap();
-        remove_podmans_lock(&roots, uid);
-        assert!(lock.exists(), "it could not be read");
-        mapped(found.ino() + 1);
-        remove_podmans_lock(&roots, uid);
-        assert!(!lock.exists());
     }
 
     /// Show that a System V table is read by its header.

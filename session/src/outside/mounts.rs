@@ -37,8 +37,17 @@ pub(crate) struct Mount {
 
 /// Takes hold of a directory, whatever is mounted there.
 pub(crate) fn hold(dir: &Path) -> io::Result<File> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-    OpenOptions::new().read(true).custom_flags(flags.bits()).open(dir)
+    opened(dir, OFlag::O_DIRECTORY)
+}
+
+/// The same of whatever it is, a link as well.
+pub(crate) fn hold_file(file: &Path) -> io::Result<File> {
+    opened(file, OFlag::empty())
+}
+
+fn opened(path: &Path, more: OFlag) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | more;
+    OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }
 
 /// The mount that it is in; while it is held no other has that number. None where

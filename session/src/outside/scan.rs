@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc::ENAMETOOLONG;
@@ -36,6 +37,15 @@ pub(crate) fn pids(roots: &Roots, uid: u32) -> Vec<(i32, PathBuf)> {
         Some((pid, cgroup))
     });
     found.collect()
+}
+
+/// Those of a user: their numbers, and where /proc has what it tells of each.
+pub(crate) fn processes_of(roots: &Roots, uid: u32) -> impl Iterator<Item = (i32, PathBuf)> {
+    let entries = fs::read_dir(&roots.proc).into_iter().flatten().flatten();
+    entries.filter_map(move |entry| {
+        let pid = decimal(entry.file_name().to_str()?)?;
+        (entry.metadata().ok()?.uid() == uid).then(|| (pid, entry.path()))
+    })
 }
 
 /// The cgroup seen from `slice`, in the unified hierarchy's line (cgroups(7)).

@@ -11,6 +11,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::outside::account::User;
+use crate::outside::podmans_lock;
 use crate::outside::processes::pids_in;
 use crate::outside::text::text;
 use crate::own::close::kill_steps;
@@ -36,6 +37,7 @@ pub(crate) fn watch(roots: &Roots, place: &Place, uid: u32) {
     while session.exists() {
         // Else it is noted as the last of the user's jobs ends.
         let _ = user.as_ref().map(note_soon);
+        podmans_lock::keep(roots, uid);
         if has_slurmstepd(roots, &session, &mut known) {
             kill_steps(&job);
         }

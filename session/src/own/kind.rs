@@ -11,9 +11,9 @@ use crate::ending::{Ending, bears, time_to_end};
 use crate::kind::{DYING, Kind, Launch, Left, On, Wait};
 use crate::outside::account::User;
 use crate::outside::counted::killed;
-use crate::outside::ipc;
+use crate::outside::podmans_lock;
 use crate::outside::processes::{Process, processes, processes_in};
-use crate::outside::runtime_dir::{Viewpoint, check};
+use crate::outside::runtime_dir::{Viewpoint, check, is_there};
 use crate::own::beside::{self, First};
 use crate::own::books::{Books, Note};
 use crate::own::close::{ask, end, has_step, is_populated, kill_steps, remove_steps, signal};
@@ -198,7 +198,12 @@ impl Kind for Own {
         // What holds them: a keep that is over ends none of these.
         if !on.state.is_held_as(SessionKind::Own)? && on.state.unended()?.is_empty() {
             books.remove()?;
-            ipc::remove_podmans_lock(roots, on.uid);
+            if is_there(&roots.runtime_dir(on.uid)) {
+                // A login's Podman has the same books.
+                podmans_lock::give_back(roots, on.uid);
+            } else {
+                podmans_lock::remove(roots, on.uid);
+            }
         }
         Ok(false)
     }

@@ -12,8 +12,10 @@ use crate::outside::account::User;
 use crate::outside::dying::Dying;
 use crate::outside::ipc;
 use crate::outside::mounts;
+use crate::outside::podmans_lock;
 use crate::outside::processes::{Process, all_gone, processes};
 use crate::outside::systemd::{Awaited, RECHECK, Systemd};
+use crate::own::books::Books;
 use crate::record::Undo;
 use crate::shared::keep::{end_keep, is_kept};
 use crate::shared::leftovers::end_strangers;
@@ -53,7 +55,9 @@ pub(crate) fn close(on: &mut On<'_>) -> Result<()> {
     match closed {
         Closed::Gone => {
             all_gone(&remains::end(&site.roots, uid))?;
-            ipc::remove_podmans_lock(&site.roots, uid);
+            if !Books::of(&site.roots, uid).exist() {
+                podmans_lock::remove(&site.roots, uid);
+            }
         }
         // What is new since it was frozen is of the login that ended the keep.
         Closed::Stays if was_kept => {}

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use hostile_input::Random;
 use nix::mount::{MntFlags, umount2};
-use nix::unistd::{Gid, Uid, mkfifo, setfsgid, setfsuid};
+use nix::unistd::{Gid, mkfifo, setfsgid, setfsuid};
 use tempfile::TempDir;
 
 use super::*;
+use crate::outside::apart::is_done_apart;
 use crate::outside::mounts::put_tmpfs;
 
 mod still;
@@ -135,28 +136,11 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// By root or sudo, in a process with a mount namespace of its own: that of one thread is not what /proc/self tells of.
-const APART: &str = "LINGER_APART";
-
-fn is_done_apart(name: &str) -> bool {
-    if std::env::var_os(APART).is_some() {
-        return false;
-    }
-    let name = format!("own::beside::tests::{name}");
-    let unshare = "timeout 300 unshare --mount --propagation=private env RUST_BACKTRACE=0";
-    let become_root = if Uid::effective().is_root() { "" } else { "sudo --non-interactive " };
-    let line = format!("{become_root}{unshare} {APART}=1 $0 --exact --nocapture {name}");
-    let this = std::env::current_exe().unwrap();
-    let ended = std::process::Command::new("sh").args(["-c", &line]).arg(this).status().unwrap();
-    assert!(ended.success(), "{line}: {ended}");
-    true
-}
-
 /// Show that whatever a user renames, links and mounts over in their runtime directory while root brings Podman's
 /// books together, at each moment between two of root's steps, nothing outside of it changes.
 #[test]
 fn a_hostile_user_leads_root_nowhere() {
-    if is_done_apart("a_hostile_user_leads_root_nowhere") {
+    if is_done_apart("own::beside::tests::a_hostile_user_leads_root_nowhere") {
         return;
     }
     let (_dir, node) = node();

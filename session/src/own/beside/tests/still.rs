@@ -97,7 +97,7 @@ fn begins_in_vain(node: &Node) -> PathBuf {
 /// Show that books which could not be brought together are so by the next job.
 #[test]
 fn what_failed_is_done_by_the_next_job() {
-    if is_done_apart("still::what_failed_is_done_by_the_next_job") {
+    if is_done_apart("own::beside::tests::still::what_failed_is_done_by_the_next_job") {
         return;
     }
     let (_dir, node) = node();
@@ -111,7 +111,7 @@ fn what_failed_is_done_by_the_next_job() {
 /// Show that until then a job of the other kind does not have what runs covered by books that are empty.
 #[test]
 fn empty_books_cover_nothing() {
-    if is_done_apart("still::empty_books_cover_nothing") {
+    if is_done_apart("own::beside::tests::still::empty_books_cover_nothing") {
         return;
     }
     let (_dir, node) = node();
@@ -125,7 +125,7 @@ fn empty_books_cover_nothing() {
 /// was there first.
 #[test]
 fn covers_do_not_pile_up() {
-    if is_done_apart("still::covers_do_not_pile_up") {
+    if is_done_apart("own::beside::tests::still::covers_do_not_pile_up") {
         return;
     }
     let (_dir, node) = logged_in();
@@ -141,7 +141,7 @@ fn covers_do_not_pile_up() {
 /// Show that what the user mounts in their runtime directory is there alone, and not in the books, where root works.
 #[test]
 fn what_is_mounted_is_not_in_the_books() {
-    if is_done_apart("still::what_is_mounted_is_not_in_the_books") {
+    if is_done_apart("own::beside::tests::still::what_is_mounted_is_not_in_the_books") {
         return;
     }
     let (_dir, node) = logged_in();
@@ -175,7 +175,7 @@ fn mount_silent(at: &Path) -> Option<File> {
 /// it, and says where it is.
 #[test]
 fn a_silent_file_system_holds_nobody() {
-    if is_done_apart("still::a_silent_file_system_holds_nobody") {
+    if is_done_apart("own::beside::tests::still::a_silent_file_system_holds_nobody") {
         return;
     }
     let (_dir, node) = node();
@@ -201,7 +201,7 @@ fn a_silent_file_system_holds_nobody() {
 /// Show that a prolog that was killed anywhere leaves nothing that the next one does not do.
 #[test]
 fn a_killed_prolog_is_made_up_for() {
-    if is_done_apart("still::a_killed_prolog_is_made_up_for") {
+    if is_done_apart("own::beside::tests::still::a_killed_prolog_is_made_up_for") {
         return;
     }
     let (_dir, node) = logged_in();
@@ -223,7 +223,7 @@ fn a_killed_prolog_is_made_up_for() {
 /// Show that root does not wait at a pipe that lies where a file of Podman's is.
 #[test]
 fn a_pipe_holds_nobody() {
-    if is_done_apart("still::a_pipe_holds_nobody") {
+    if is_done_apart("own::beside::tests::still::a_pipe_holds_nobody") {
         return;
     }
     let (_dir, node) = node();
@@ -241,7 +241,7 @@ fn a_pipe_holds_nobody() {
 /// Show that of a job whose view two processes have made at once nothing stays pinned.
 #[test]
 fn a_job_that_was_pinned_twice_leaves_nothing() {
-    if is_done_apart("still::a_job_that_was_pinned_twice_leaves_nothing") {
+    if is_done_apart("own::beside::tests::still::a_job_that_was_pinned_twice_leaves_nothing") {
         return;
     }
     let (_dir, node) = node();
