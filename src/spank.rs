@@ -16,6 +16,7 @@ use crate::running::Running;
 use crate::step::Plan;
 use crate::stepd::{Step, begin_tasks, end_step, in_child, note_end, note_keeper};
 use crate::task::Task;
+use crate::whereabouts::Whereabouts;
 use crate::{job, log_bridge, step, stepd, task};
 
 /// Slurm compares major and minor with its own and refuses the plugin when they
@@ -156,16 +157,22 @@ unsafe impl Plugin for Linger {
         })
     }
 
+    /// Called twice: the second time behind all other plugins, for what these have done ([`crate::last`]).
     fn task_init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
-            let Some(step) = &self.step else { return Ok(()) };
+            let Some(step) = &mut self.step else { return Ok(()) };
+            let is_last = std::mem::replace(&mut step.was_entered, true);
+            let whereabouts = step.whereabouts();
+            if is_last && whereabouts != Whereabouts::OtherRoot {
+                return Ok(());
+            }
             let (sessions, job) = (sessions(&step.arguments), step.job);
-            let is_first = spank.task_id()? == 0;
+            let is_first = !is_last && spank.task_id()? == 0;
             let door = &|kind| match &step.barred {
                 Some(cause) => Err(cause.clone()),
                 None => sessions.door(job, kind),
             };
-            let task = Task { job, door, is_first, was_told: step.was_told };
+            let task = Task { job, door, whereabouts, is_first, was_told: step.was_told };
             Ok(task::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)
         })
     }

@@ -1,5 +1,6 @@
 //! A step in its slurmstepd, from its plan to its end: what is kept from one callback to the next.
 
+use std::env;
 use std::error::Error;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -14,6 +15,7 @@ use crate::child::as_root;
 use crate::launch::Forks;
 use crate::outcome::{Outcome, guarded};
 use crate::step::Plan;
+use crate::whereabouts::{BUNDLE, CONFIGURATION, Root, Whereabouts, is_in_bundle};
 use crate::{job, step};
 
 /// SLURM_BATCH_SCRIPT in slurm.h.
@@ -36,10 +38,29 @@ pub(crate) struct Step {
     pub(crate) barred: Option<String>,
     /// And that its user knows it from another step.
     pub(crate) was_told: bool,
+    /// Where this process finds its files.
+    root: Root,
+    /// Its tasks will be in a bundle.
+    is_in_bundle: bool,
+    /// Of a task that has been told where its session is.
+    pub(crate) was_entered: bool,
     /// It is the job's script.
     is_script: bool,
     /// Where Slurm has put this process, which leaves it.
     cgroup: StepCgroup,
+}
+
+impl Step {
+    /// Where this task's program will run. One that could not enter its session is told of that, wherever it is.
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        if self.is_in_bundle {
+            Whereabouts::Bundle
+        } else if self.barred.is_none() && Root::here() != self.root {
+            Whereabouts::OtherRoot
+        } else {
+            Whereabouts::Node
+        }
+    }
 }
 
 /// How the tasks of a step have ended, at worst.
@@ -94,6 +115,9 @@ pub(crate) fn plan(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
         end: End::default(),
         barred: None,
         was_told: false,
+        root: Root::here(),
+        is_in_bundle: is_in_bundle(spank.getenv_os(BUNDLE)?, env::var_os(CONFIGURATION)),
+        was_entered: false,
         is_script,
         cgroup,
     })

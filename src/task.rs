@@ -8,12 +8,15 @@ use crate::arguments::{Arguments, OnError};
 use crate::environment::{export, remove_stale};
 use crate::host::Host;
 use crate::step::Plan;
+use crate::whereabouts::Whereabouts;
 
 /// One task, as its user, in the job's mount namespace.
 pub(crate) struct Task<'a> {
     pub(crate) job: Job,
     /// Looks for the runtime directory that it is to use, or why there is none for it.
     pub(crate) door: &'a dyn Fn(SessionKind) -> Result<PathBuf, String>,
+    /// Where it will run.
+    pub(crate) whereabouts: Whereabouts,
     /// One task of a step speaks for all.
     pub(crate) is_first: bool,
     /// Another step has told why there is none.
@@ -31,16 +34,25 @@ pub(crate) fn enter(
     task: &Task<'_>,
     host: &mut impl Host,
 ) -> Result<(), String> {
+    // What a bundle has is not to be seen from here.
+    let exists = |path: &Path| task.whereabouts == Whereabouts::Bundle || path.exists();
     let (cause, tell) = match plan {
         Plan::Ignore => return Ok(()),
-        Plan::Decline => return remove_stale(host, Path::exists),
+        Plan::Decline => return remove_stale(host, exists),
         Plan::Missing { cause, tell } => (cause.clone(), *tell),
+        Plan::Session(_) if task.whereabouts == Whereabouts::Bundle => {
+            return remove_stale(host, exists);
+        }
         Plan::Session(kind) => match (task.door)(*kind) {
             Ok(dir) => return export(host, &dir),
+            // It is there, on the node.
+            Err(_) if task.whereabouts == Whereabouts::OtherRoot => {
+                return remove_stale(host, exists);
+            }
             Err(cause) => (cause, !task.was_told),
         },
     };
-    remove_stale(host, Path::exists)?;
+    remove_stale(host, exists)?;
     complain(arguments, task, host, &cause, tell)
 }
 
@@ -82,13 +94,22 @@ mod tests {
         on_error: OnError,
         is_first: bool,
     ) -> (Result<(), String>, Scripted) {
+        enter_at(Whereabouts::Node, plan, on_error, is_first)
+    }
+
+    fn enter_at(
+        whereabouts: Whereabouts,
+        plan: &Plan,
+        on_error: OnError,
+        is_first: bool,
+    ) -> (Result<(), String>, Scripted) {
         let stale =
             [(RUNTIME_DIR, "/run/user/4711"), (BUS_ADDRESS, "unix:path=/run/user/4711/bus")];
         let site = Arguments { on_error, min_uid: 0, ..Arguments::default() };
         let mut host = Scripted::with_env(stale);
         let job = Job { id: 42, uid: 1000 };
         let door = |_| Err("/nonexistent does not exist".to_owned());
-        let task = Task { job, door: &door, is_first, was_told: false };
+        let task = Task { job, door: &door, whereabouts, is_first, was_told: false };
         let entered = enter(plan, &site, &task, &mut host);
         (entered, host)
     }
@@ -115,6 +136,42 @@ mod tests {
         assert_eq!(entered, Ok(()));
         assert_eq!(host.env(RUNTIME_DIR), None);
         assert!(host.told.concat().contains("/nonexistent does not exist"), "{:?}", host.told);
+    }
+
+    /// Show that a task which is taken into a container gets no variable that leads nowhere in there, that nobody is told
+    /// of a session that is missing, and that the site refuses nothing for it; unless it is missing on the node.
+    #[test]
+    fn a_container_has_no_session_and_needs_none() {
+        let session = Plan::Session(SessionKind::Shared);
+        let missing = Plan::Missing { cause: "cause".into(), tell: true };
+        for whereabouts in [Whereabouts::OtherRoot, Whereabouts::Bundle] {
+            let (entered, host) = enter_at(whereabouts, &session, OnError::Fail, true);
+            assert_eq!(entered, Ok(()));
+            assert_eq!((host.env(RUNTIME_DIR), host.env(BUS_ADDRESS)), (None, None));
+            assert!(host.told.is_empty(), "{:?}", host.told);
+            let (entered, host) = enter_at(whereabouts, &missing, OnError::Fail, true);
+            assert_eq!((entered, host.told.len()), (Err(String::new()), 1));
+        }
+    }
+
+    /// Show that the session is there for a task below another root that has it, and that what a bundle says of itself
+    /// stays: its files are not to be seen.
+    #[test]
+    fn what_a_container_has_is_its_own() {
+        let site = Arguments { min_uid: 0, ..Arguments::default() };
+        let job = Job { id: 42, uid: 1000 };
+        let door = |_| Ok(PathBuf::from("/run/user/1000"));
+        let plan = Plan::Session(SessionKind::Shared);
+        let entered = |whereabouts, value| {
+            let mut host = Scripted::with_env([(RUNTIME_DIR, value)]);
+            let task = Task { job, door: &door, whereabouts, is_first: true, was_told: false };
+            enter(&plan, &site, &task, &mut host).unwrap();
+            host.env(RUNTIME_DIR)
+        };
+        let [other, bundle] = [Whereabouts::OtherRoot, Whereabouts::Bundle];
+        assert_eq!(entered(other, "/nonexistent").as_deref(), Some("/run/user/1000"));
+        assert_eq!(entered(bundle, "/nonexistent").as_deref(), Some("/nonexistent"));
+        assert_eq!(entered(bundle, "/run/user/1000"), None);
     }
 
     /// Show that a site can have such a step fail, told each time.
