@@ -11,7 +11,6 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::transmute;
-use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::libc::{RTLD_DEFAULT, dlsym};
@@ -87,7 +86,7 @@ unsafe fn in_list(
         let spank = spank.as_ref().filter(|spank| spank.magic == MAGIC)?;
         let plugin = spank.plugin.as_ref().filter(|plugin| plugin.arguments == arguments)?;
         let stack = spank.stack.as_ref().filter(|_| plugin.stack == spank.stack)?;
-        let is_right = stack.context == REMOTE && stack.plugins != null_mut();
+        let is_right = stack.context == REMOTE && !stack.plugins.is_null();
         is_right.then_some((stack.plugins, spank.plugin))
     }
 }
@@ -95,16 +94,13 @@ unsafe fn in_list(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ptr::null;
+    use std::ptr::{null, null_mut};
 
-    /// Show that the list is found as Slurm has it, and that nothing is taken for one that is not as expected.
-    #[test]
-    fn only_what_is_as_expected_is_a_list() {
-        let mut list = 0_u64;
+    /// Whether a list is found in what Slurm has, after a change to it.
+    fn is_found(change: impl FnOnce(&mut Handle, &mut Entry, &mut Stack)) -> bool {
+        let (mut list, nothing) = (0_u64, null_mut());
         let arguments: [*const c_char; 1] = [null()];
         let mut stack = Stack { context: REMOTE, plugins: (&raw mut list).cast() };
-        let mut other = Stack { context: REMOTE, plugins: (&raw mut list).cast() };
-        let nothing = null_mut();
         let mut plugin = Entry {
             name: null(),
             path: null(),
@@ -124,18 +120,21 @@ mod tests {
             task: nothing,
             stack: &raw mut stack,
         };
-        // SAFETY: it is one, of this test's own.
-        let found = |handle: &Handle, arguments| unsafe { in_list(handle, arguments) };
-        let (plugins, entry) = found(&handle, arguments.as_ptr()).unwrap();
-        assert_eq!((plugins, entry), ((&raw mut list).cast(), &raw mut plugin));
-        assert!(found(&handle, null()).is_none());
-        handle.stack = &raw mut other;
-        assert!(found(&handle, arguments.as_ptr()).is_none());
-        handle.stack = &raw mut stack;
-        stack.context = 1;
-        assert!(found(&handle, arguments.as_ptr()).is_none());
-        stack.context = REMOTE;
-        handle.magic = 0;
-        assert!(found(&handle, arguments.as_ptr()).is_none());
+        change(&mut handle, &mut plugin, &mut stack);
+        // SAFETY: it is one, of this function's own.
+        let found = unsafe { in_list(&raw const handle, arguments.as_ptr()) };
+        found.is_some_and(|found| found == ((&raw mut list).cast(), &raw mut plugin))
+    }
+
+    /// Show that the list is found as Slurm has it, and that nothing is taken for one that is not as expected.
+    #[test]
+    fn only_what_is_as_expected_is_a_list() {
+        let mut other = Stack { context: REMOTE, plugins: null_mut() };
+        assert!(is_found(|_, _, _| {}));
+        assert!(!is_found(|handle, _, _| handle.magic = 0));
+        assert!(!is_found(|handle, _, _| handle.stack = &raw mut other));
+        assert!(!is_found(|_, plugin, _| plugin.arguments = null()));
+        assert!(!is_found(|_, _, stack| stack.context = 1));
+        assert!(!is_found(|_, _, stack| stack.plugins = null_mut()));
     }
 }

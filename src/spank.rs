@@ -45,6 +45,8 @@ pub(crate) struct Linger {
     /// It has no prolog of ours, and this step took its lease: no epilog of ours
     /// will drop it (PrologFlags=RunInJob).
     ends: bool,
+    /// `task_init` was called in this task.
+    was_entered: bool,
     forks: Forks,
 }
 
@@ -146,7 +148,7 @@ unsafe impl Plugin for Linger {
             let Some(step) = &mut self.step else { return Ok(()) };
             let sessions = sessions(&step.arguments);
             if let Plan::Session(_) = step.plan
-                && let Err(error) = sessions.enter(step.job)
+                && let Err(error) = sessions.enter(step.job, &self.forks)
             {
                 // The user is told in `task_init`.
                 log::debug!("{}: enter its session: {error}", step.job);
@@ -161,7 +163,7 @@ unsafe impl Plugin for Linger {
     fn task_init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
             let Some(step) = &mut self.step else { return Ok(()) };
-            let is_last = std::mem::replace(&mut step.was_entered, true);
+            let is_last = std::mem::replace(&mut self.was_entered, true);
             let whereabouts = step.whereabouts();
             if is_last && whereabouts != Whereabouts::OtherRoot {
                 return Ok(());

@@ -15,11 +15,17 @@ use crate::child::as_root;
 use crate::launch::Forks;
 use crate::outcome::{Outcome, guarded};
 use crate::step::Plan;
-use crate::whereabouts::{BUNDLE, CONFIGURATION, Root, Whereabouts, is_in_bundle};
+use crate::whereabouts::{Before, Root, Whereabouts, is_in_bundle};
 use crate::{job, step};
 
 /// SLURM_BATCH_SCRIPT in slurm.h.
 const BATCH_SCRIPT: u32 = 0xffff_fffb;
+
+/// The variable in which srun, sbatch and salloc hand an OCI bundle on.
+const BUNDLE: &str = "SLURM_CONTAINER";
+
+/// In slurmd's children: where its configuration is.
+const CONFIGURATION: &str = "SLURM_CONF";
 
 /// A step in its slurmstepd.
 pub(crate) struct Step {
@@ -38,12 +44,7 @@ pub(crate) struct Step {
     pub(crate) barred: Option<String>,
     /// And that its user knows it from another step.
     pub(crate) was_told: bool,
-    /// Where this process finds its files.
-    root: Root,
-    /// Its tasks will be in a bundle.
-    is_in_bundle: bool,
-    /// Of a task that has been told where its session is.
-    pub(crate) was_entered: bool,
+    before: Before,
     /// It is the job's script.
     is_script: bool,
     /// Where Slurm has put this process, which leaves it.
@@ -53,12 +54,9 @@ pub(crate) struct Step {
 impl Step {
     /// Where this task's program will run. One that could not enter its session is told of that, wherever it is.
     pub(crate) fn whereabouts(&self) -> Whereabouts {
-        if self.is_in_bundle {
-            Whereabouts::Bundle
-        } else if self.barred.is_none() && Root::here() != self.root {
-            Whereabouts::OtherRoot
-        } else {
-            Whereabouts::Node
+        match self.barred {
+            Some(_) => Whereabouts::Node,
+            None => Whereabouts::after(&self.before),
         }
     }
 }
@@ -105,6 +103,8 @@ pub(crate) fn plan(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
     let mark = marks.then(|| sessions(&arguments).mark(job));
     let is_script = spank.job_stepid()? == BATCH_SCRIPT;
     let cgroup = StepCgroup::default();
+    let is_in_bundle =
+        is_in_bundle(spank.getenv_os(BUNDLE).unwrap_or_default(), env::var_os(CONFIGURATION));
     Ok(Step {
         job,
         arguments,
@@ -115,9 +115,7 @@ pub(crate) fn plan(spank: &SpankHandle<'_>) -> Result<Step, Box<dyn Error>> {
         end: End::default(),
         barred: None,
         was_told: false,
-        root: Root::here(),
-        is_in_bundle: is_in_bundle(spank.getenv_os(BUNDLE)?, env::var_os(CONFIGURATION)),
-        was_entered: false,
+        before: Before { root: Root::here(), is_in_bundle },
         is_script,
         cgroup,
     })

@@ -16,6 +16,26 @@ pub(crate) enum Whereabouts {
     Bundle,
 }
 
+/// What slurmstepd knows of it.
+pub(crate) struct Before {
+    /// Its own.
+    pub(crate) root: Root,
+    pub(crate) is_in_bundle: bool,
+}
+
+impl Whereabouts {
+    /// Of this process.
+    pub(crate) fn after(before: &Before) -> Self {
+        if before.is_in_bundle {
+            Self::Bundle
+        } else if Root::here() == before.root {
+            Self::Node
+        } else {
+            Self::OtherRoot
+        }
+    }
+}
+
 /// The directory that is `/` to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Root(Option<(u64, u64)>);
@@ -26,12 +46,6 @@ impl Root {
         Self(fs::metadata("/").ok().map(|root| (root.dev(), root.ino())))
     }
 }
-
-/// The variable in which srun, sbatch and salloc hand a bundle on.
-pub(crate) const BUNDLE: &str = "SLURM_CONTAINER";
-
-/// In slurmd's children: where its configuration is.
-pub(crate) const CONFIGURATION: &str = "SLURM_CONF";
 
 /// Whether Slurm will run a step in the bundle that was asked for. Without an oci.conf beside its own configuration it
 /// does not.
@@ -44,6 +58,16 @@ pub(crate) fn is_in_bundle(bundle: Option<OsString>, configuration: Option<OsStr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Show that a task is where slurmstepd is unless its root is another, or Slurm will take it into a bundle.
+    #[test]
+    fn a_root_tells_where_a_task_is() {
+        let (here, elsewhere) = (Root::here(), Root(Some((0, 1))));
+        let after = |root, is_in_bundle| Whereabouts::after(&Before { root, is_in_bundle });
+        assert_eq!(after(here, false), Whereabouts::Node);
+        assert_eq!(after(elsewhere, false), Whereabouts::OtherRoot);
+        assert_eq!(after(here, true), Whereabouts::Bundle);
+    }
 
     /// Show that a bundle counts where Slurm has been told how to run one, and not where it takes no notice of it.
     #[test]

@@ -2,7 +2,7 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{AtEnd, Batch, GO, N1, QUICK, has_own_sessions};
+use cluster_tests::{AtEnd, Batch, GO, LIVE, N1, QUICK, has_own_sessions, put_compiled, skipped};
 
 const BOX: &str = "podman run --network=none --replace";
 const IMAGE: &str = "localhost/busybox";
@@ -108,5 +108,74 @@ fn many_small_processes_do_not_cost_the_session() {
     println!("{:#?}", job.output());
     job.output().says("manager: active").says("bus answers");
     other.go_to_its_end().says("it lives");
+    N1.is_again(&before);
+}
+
+/// Whatever the submit side had.
+const STALE: &str =
+    "XDG_RUNTIME_DIR=/run/user/1001 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1001/bus";
+
+/// A site that refuses a step without a session.
+fn strict() -> String {
+    format!("{} on_error=fail", QUICK.replacen("optional", "required", 1))
+}
+
+/// Show that a step which another plugin takes below another root is not told that it has no session, has no variable
+/// that leads nowhere in there, and runs, also where the site refuses a step without one: whichever of the two plugins
+/// comes first. And that other steps have the session.
+#[test]
+fn a_step_below_another_root_goes_without() {
+    const ROOT: &str = "/srv/taken";
+    let lines = ["a", "z"].map(|place| format!("/etc/slurm/plugstack.conf.d/{place}-taken.conf"));
+    N1.configure(&strict());
+    put_compiled("taken.c", &["-shared", "-fPIC"], "/usr/local/lib/taken.so");
+    let _end = AtEnd(format!("rm -rf {} {ROOT} /usr/local/lib/taken.so", lines.join(" ")));
+    N1.sh(&format!(
+        "mkdir -p {ROOT}/bin; cp /bin/busybox {ROOT}/bin/sh; chmod 755 /usr/local/lib/taken.so"
+    ))
+    .ok();
+    let before = N1.snapshot();
+    let tells =
+        "[ -e /etc ] || echo taken; echo dir=$XDG_RUNTIME_DIR. bus=$DBUS_SESSION_BUS_ADDRESS.";
+    for line in lines {
+        N1.sh(&format!("echo required /usr/local/lib/taken.so >{line}")).ok();
+        let taken =
+            format!("{STALE} TAKEN_TO={ROOT} srun --ntasks=2 --overcommit /bin/sh -c '{tells}'");
+        let said = N1.sh_as("alice", &taken).ok().never_says("linger:");
+        assert_eq!(said.stdout, "taken\ndir=. bus=.\n".repeat(2), "{line}: {said:#?}");
+        let step = format!("srun bash -c '{LIVE}'");
+        N1.sh_as("alice", &step).ok().says("running dir=/run/user/1001\n").never_says("linger:");
+        N1.sh(&format!("rm {line}")).ok();
+        N1.is_again(&before);
+    }
+}
+
+/// Show the same of a step that Slurm runs in an OCI bundle, and that where it is not told how to it runs on the node, in
+/// the session.
+#[test]
+fn a_step_in_a_bundle_goes_without() {
+    const BUNDLE: &str = "/srv/bundle";
+    const FILE: &str = "/etc/slurm/oci.conf";
+    if matches!(N1.slurm().as_str(), "20.11" | "22.05") {
+        return skipped(&format!("Slurm {} runs no bundle without a config.json", N1.slurm()));
+    }
+    N1.configure(&strict());
+    let _end = AtEnd(format!("rm -rf {BUNDLE} {FILE}"));
+    let before = N1.snapshot();
+    // The runtime: it tells what the container would have.
+    N1.sh(&format!(
+        "mkdir -p {BUNDLE}; printf 'echo in a bundle; grep -E \"^(XDG_RUNTIME_DIR|DBUS_SESSION|HERE)\" $1' >{BUNDLE}/run\n\
+         cat >{FILE} <<'END'\n\
+         IgnoreFileConfigJson=true\n\
+         CreateEnvFile=newline\n\
+         RunTimeRun=\"/bin/sh {BUNDLE}/run %e\"\n\
+         RunTimeKill=\"kill -s SIGTERM %p\"\n\
+         RunTimeDelete=\"kill -s SIGKILL %p\"\n\
+         END"
+    ))
+    .ok();
+    let step = format!("{STALE} HERE=1 srun --container={BUNDLE} bash -c '{LIVE}'");
+    let said = N1.sh_as("alice", &step).ok().never_says("linger:");
+    assert_eq!(said.stdout, "in a bundle\nHERE=1\n", "{said:#?}");
     N1.is_again(&before);
 }

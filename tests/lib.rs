@@ -10,6 +10,7 @@
 // A test that cannot go on panics, and most sentences about an output end there.
 #![allow(clippy::expect_used, clippy::must_use_candidate, clippy::return_self_not_must_use)]
 
+mod compiled;
 mod fresh;
 mod jobs;
 mod login;
@@ -20,6 +21,7 @@ mod sections;
 mod served;
 mod watch;
 
+pub use compiled::put_compiled;
 pub use fresh::{FILES, PLUGIN_DIR, fresh_node, package};
 pub use jobs::{Batch, GO, Started, epilog_of, hears};
 pub use login::Login;

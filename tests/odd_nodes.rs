@@ -1,11 +1,11 @@
 //! Nodes where more than Slurm and the plugin has a say: mount namespaces, PAM,
 //! ssh, and an admin who installs the plugin while jobs run.
 // Tests say what they expect by panicking.
-#![allow(missing_docs)]
+#![allow(clippy::expect_used, missing_docs)]
 
 use cluster_tests::{
-    AtEnd, Batch, GO, LIVE, Login, N1, QUICK, alice_is_served, forgetful, has_own_sessions,
-    leaves_nothing, skipped,
+    AtEnd, Batch, GO, LIVE, Login, N1, Output, QUICK, Started, alice_is_served, forgetful,
+    has_own_sessions, leaves_nothing, skipped,
 };
 
 /// A line in slurm.conf that gives each job directories of its own.
@@ -243,4 +243,56 @@ fn a_login_that_slurm_adopts() {
     assert_eq!(login.ask(LIVE), "running dir=/run/user/1001");
     drop(login);
     N1.is_again(&before);
+}
+
+/// A job without a script. What its steps print comes by srun: their /tmp is not the node's.
+fn allocated() -> Started {
+    let ask = "salloc --no-shell --mem=150 2>&1 | sed -n 's/.*Granted job allocation //p'";
+    let said = N1.sh_as("alice", ask).ok().stdout;
+    Started(said.trim().parse().expect("salloc tells an id"))
+}
+
+fn step_of(job: Started, script: &str) -> Output {
+    let script =
+        format!("srun --jobid={} --overlap bash -s <<'END_OF_STEP'\n{script}\nEND_OF_STEP", job.0);
+    N1.sh_as("alice", &script)
+}
+
+/// Show that each job has its own /tmp in its containers: beside another job's container, after a unit has used Podman,
+/// and when the other job is over; that Podman knows of the other's container, and that nothing is left.
+#[test]
+fn each_job_sees_its_own_tmp() {
+    const BOX: &str =
+        "podman run --rm --network=none --volume=/tmp/mine:/mine localhost/busybox cat /mine";
+    if has_own_sessions() {
+        return skipped("session=job is not where Slurm makes mount namespaces");
+    }
+    let is_old = N1.slurm() == "22.05";
+    for more in if is_old { &[""][..] } else { &["Dirs=/tmp", "Dirs=/tmp,/dev/shm\\nShared=true"] }
+    {
+        N1.configure(QUICK);
+        Batch::of("alice", "podman rm --all --force >/dev/null").with("--mem=150").run();
+        N1.settles();
+        let before = N1.snapshot();
+        let _end = job_container(more);
+        N1.with_slurm_conf(&[namespaces()], || {
+            let [first, second] = [(); 2].map(|()| allocated());
+            let detached = BOX.replace("--rm", "--detach --replace --name=stays").replace("cat /mine", "sleep 7205");
+            step_of(first, &format!("echo first >/tmp/mine; {detached} >/dev/null; {BOX}")).ok().says("first\n");
+            let unit = "systemd-run --user --quiet --wait podman run --rm --network=none localhost/busybox true";
+            let lists = "podman ps --format '{{.Names}} {{.Status}}'";
+            let said = step_of(second, &format!("echo second >/tmp/mine; {BOX}; {unit}; {BOX}; {lists}")).ok();
+            assert_eq!(said.stdout.matches("second\n").count(), 2, "{said:#?}");
+            said.says("stays Up").never_says("first").never_says("level=");
+            step_of(first, BOX).ok().says("first\n");
+            first.cancel();
+            N1.sees_the_end_of("sleep 7205");
+            N1.waits_until("! grep --quiet first /var/spool/jobs/*/.*/*/mine 2>/dev/null");
+            let said = step_of(second, &format!("{BOX}; podman rm --force stays; echo over")).ok();
+            said.says("second\n").says("over\n").never_says("level=");
+            assert!(!N1.log_of(second.0).contains("have Podman see"), "{}", N1.log_of(second.0));
+            second.cancel();
+            N1.is_again(&before);
+        });
+    }
 }

@@ -69,11 +69,9 @@ pub(crate) trait Kind {
         Ok(())
     }
 
-    /// As root, in a task of `job`: joins what its session lives in. In the first step of a job without an extern step
-    /// `bind` is at work at the same time.
-    fn enter(&self, _site: &Site, _job: Job, _budget: Budget) -> Result<()> {
-        Ok(())
-    }
+    /// As root, in a task of `job`: joins what its session lives in, or has it see its own of what jobs share. In the
+    /// first step of a job without an extern step `bind` is at work at the same time.
+    fn enter(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()>;
 
     /// Whether the user of `job` has been told why they cannot enter, which is noted: they are told now.
     fn has_been_told(&self, _site: &Site, _job: Job) -> bool {

@@ -6,6 +6,7 @@
 //! /run/spank-linger/<uid>/<job>.limits  what the job may use, once it has a cgroup
 //! /run/spank-linger/<uid>/<job>.audit   the audit session ids of its steps
 //! /run/spank-linger/<uid>/<job>.keepers the processes that show that it is not over
+//! /run/spank-linger/<uid>/<job>.space   the lock of what its tasks do once in a mount namespace of its own
 //! /run/spank-linger/<uid>/<job>.own     where a session of its own is, until that has ended
 //! /run/spank-linger/<uid>/ended.audit   those of ended jobs that left something
 //! /run/spank-linger/<uid>/undo     a copy of what is to be undone
@@ -43,6 +44,7 @@ mod locked;
 pub(crate) mod own;
 mod state;
 use lease::Record;
+pub(crate) use lock::lock_file;
 pub(crate) use locked::{Locked, lock, lock_unless, try_lock};
 pub(crate) use state::{State, Together};
 

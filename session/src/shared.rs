@@ -7,3 +7,4 @@ mod leftovers;
 mod linger;
 mod open;
 mod remains;
+mod space;

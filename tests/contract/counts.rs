@@ -1,10 +1,9 @@
 //! What the callbacks cost in system calls, instructions and calls on the bus: counts, because times
 //! of an emulated node are none. `cargo xtask bench` has the times.
 
-use cluster_tests::{Batch, N1, QUICK, Started};
+use cluster_tests::{Batch, N1, QUICK, Started, put_compiled};
 
 use crate::place::{behind, cold_node, stepd};
-use crate::probes::put_compiled;
 
 /// The most that a callback may cost beyond slurmstepd without a plugin.
 struct Bound {

@@ -1,11 +1,8 @@
 //! Nothing of the plugin stays in the process it was called in.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::path::Path;
-use std::process::Command;
 
-use cluster_tests::{Batch, N1, OPTIONAL};
+use cluster_tests::{Batch, N1, OPTIONAL, put_compiled};
 
 use crate::place::contract;
 
@@ -46,22 +43,6 @@ fn put_probes() {
         let flags = ["-shared", "-fPIC", &named];
         put_compiled("probe.c", &flags, &format!("/root/probe-{name}.so"));
     }
-}
-
-/// Compiles a program or a plugin written in C for the node's release of Slurm, and puts it there.
-pub(crate) fn put_compiled(source: &str, flags: &[&str], to: &str) {
-    let release = env::var("LINGER_SLURM_VERSION").expect("xtask says it");
-    let (major, minor) = release.split_once('.').expect("major.minor");
-    let file = env::temp_dir().join(format!("compiled-{}", std::process::id()));
-    let built = Command::new("cc")
-        .args(flags)
-        .arg(format!("-DVERSION=(({major}<<16)|({minor}<<8))"))
-        .arg("-o")
-        .args([file.as_path(), Path::new(source)])
-        .status();
-    assert!(built.expect("cc runs").success());
-    N1.put(&file, to);
-    std::fs::remove_file(&file).expect("remove what was compiled");
 }
 
 /// The lines of plugstack.conf that have a probe before and after the plugin.

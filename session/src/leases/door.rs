@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::kind::Launch;
 use crate::leases::kinds;
 use crate::leases::sessions::Sessions;
 use crate::terms::budget::Budget;
@@ -38,9 +39,9 @@ impl Sessions {
     ///
     /// # Errors
     /// That there is nothing to join, or not in time.
-    pub fn enter(&self, job: Job) -> Result<(), Error> {
+    pub fn enter(&self, job: Job, launch: &dyn Launch) -> Result<(), Error> {
         let budget = Budget::starting_now(self.site.timeout);
-        kinds::of(self.kind(job)).enter(&self.site, job, budget)
+        kinds::of(self.kind(job)).enter(&self.site, job, launch, budget)
     }
 
     /// Whether the user of `job` has been told why that failed: once a job and node is enough. It is noted that they

@@ -58,7 +58,8 @@ pub(crate) fn remove(roots: &Roots, uid: u32) {
     }
 }
 
-fn path(roots: &Roots, uid: u32) -> PathBuf {
+/// Where it is.
+pub(crate) fn path(roots: &Roots, uid: u32) -> PathBuf {
     roots.dev.join(format!("shm/{PODMANS_LOCK}{uid}"))
 }
 

@@ -64,9 +64,10 @@ pub(crate) fn join(roots: &Roots, uid: u32, books: &Books, first: First) -> io::
     Ok(())
 }
 
-struct Place<'a> {
-    at: &'a Path,
-    uid: u32,
+/// A runtime directory, which is its user's.
+pub(crate) struct Place<'a> {
+    pub(crate) at: &'a Path,
+    pub(crate) uid: u32,
 }
 
 impl Place<'_> {
@@ -97,7 +98,7 @@ impl Place<'_> {
 
     /// Made, part by part, where it is not there. A file system of the user's is asked nothing: its daemon may never
     /// answer.
-    fn dir_in(&self, root: &File, path: &str) -> io::Result<File> {
+    pub(crate) fn dir_in(&self, root: &File, path: &str) -> io::Result<File> {
         let (mut dir, mut at) = (root.try_clone()?, self.at.to_path_buf());
         for part in path.split('/') {
             at.push(part);
@@ -135,7 +136,7 @@ impl Place<'_> {
     }
 
     /// What root has made.
-    fn give(&self, made: &File) -> io::Result<()> {
+    pub(crate) fn give(&self, made: &File) -> io::Result<()> {
         if made.metadata()?.uid() != 0 {
             return Ok(());
         }
@@ -145,7 +146,7 @@ impl Place<'_> {
     }
 
     /// Whether it is in the runtime directory itself, and in nothing that is mounted there.
-    fn is_systemds(&self, dir: &File) -> io::Result<bool> {
+    pub(crate) fn is_systemds(&self, dir: &File) -> io::Result<bool> {
         Ok(mount_of(dir)?.is_some_and(|mount| self.is_itself(&mount)))
     }
 

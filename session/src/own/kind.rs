@@ -90,7 +90,7 @@ impl Kind for Own {
         place.give_moves(roots, job.uid)
     }
 
-    fn enter(&self, site: &Site, job: Job, budget: Budget) -> Result<()> {
+    fn enter(&self, site: &Site, job: Job, _launch: &dyn Launch, budget: Budget) -> Result<()> {
         let (roots, state) = (&site.roots, record::state(&site.roots, job.uid));
         loop {
             match state.own(job.id)? {

@@ -15,7 +15,7 @@ use nix::unistd::{User, chdir, execve, initgroups, setgid, setuid};
 
 use crate::outside::audit;
 use crate::own::place::{Place, write};
-use crate::own::view::View;
+use crate::own::view::{View, join};
 use crate::terms::error::{Error, Result};
 use crate::terms::roots::Roots;
 
@@ -30,6 +30,8 @@ pub(crate) struct Becoming<'a> {
     pub(crate) roots: &'a Roots,
     /// None where it is to see what the node has.
     pub(crate) view: Option<View<'a>>,
+    /// The mount namespace of what it sees, unless it is this process's.
+    pub(crate) namespace: Option<&'a Path>,
     pub(crate) user: &'a User,
 }
 
@@ -72,6 +74,9 @@ impl Becoming<'_> {
         arguments: &[String],
     ) -> Result<Infallible> {
         self.view.as_ref().map_or(Ok(()), View::join)?;
+        if let Some(namespace) = self.namespace {
+            join(namespace).map_err(Error::file("enter", namespace))?;
+        }
         self.settle(cgroup)?;
         self.execute(program, arguments, &[])
     }

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::unistd::User;
@@ -16,18 +15,15 @@ use crate::own::enter::require_outside;
 use crate::own::guard::watch;
 use crate::own::manager::Becoming;
 use crate::own::open::{account, open};
-use crate::own::pause;
+use crate::own::pause::{self, BY_PODMAN, QUICKLY};
 use crate::own::place::{OPEN, Place};
 use crate::own::view::View;
 use crate::record::own::{OwnSession, Pause, Started};
-use crate::record::{self, State};
+use crate::record::{self, State, lock_file};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
 use crate::terms::site::Site;
-
-/// Two steps of a job may find at once that its manager has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// For the kernel to end what is left of a session before.
 const DYING: Duration = Duration::from_secs(5);
@@ -144,7 +140,8 @@ impl Opening<'_> {
         let cgroup = &self.site.roots.cgroup.join(cgroup).join("pause");
         let _ = make_dir(cgroup, OPEN);
         let becoming = self.becoming(&books, job, user);
-        let made = pause::make(&becoming, cgroup, self.launch, self.budget.deadline());
+        let script = format!("{QUICKLY}{BY_PODMAN}");
+        let made = pause::make(&becoming, cgroup, &script, self.launch, self.budget.deadline());
         match made {
             Ok(()) => {}
             // It has ended meanwhile.
@@ -164,20 +161,11 @@ impl Opening<'_> {
     fn becoming<'a>(&'a self, books: &'a Books, job: Job, user: &'a User) -> Becoming<'a> {
         let (roots, gid) = (&self.site.roots, user.gid.as_raw());
         let view = View { books, roots, job: job.id, uid: job.uid, gid };
-        Becoming { roots, view: Some(view), user }
+        Becoming { roots, view: Some(view), namespace: None, user }
     }
 
-    /// Of the processes of a job that would open its session.
+    /// Of the processes of a job that would open its session: two steps may find at once that its manager has ended.
     fn lock(&self, job: Job) -> Result<File> {
-        let path = Books::of(&self.site.roots, job.uid).lock(job.id);
-        let file = File::create(&path).map_err(Error::file("open", &path))?;
-        while file.try_lock().is_err() {
-            if Instant::now() >= self.budget.deadline() {
-                let what = format!("wait for the lock of {}", path.display());
-                return Err(self.budget.late(what, Instant::now()));
-            }
-            sleep(LOOK_AGAIN);
-        }
-        Ok(file)
+        lock_file(&Books::of(&self.site.roots, job.uid).lock(job.id), self.budget)
     }
 }

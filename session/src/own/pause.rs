@@ -17,8 +17,8 @@ use crate::terms::roots::Roots;
 
 /// As Podman makes it (reexec_in_user_namespace(), create_pause_process()), for a hundredth of what it takes Podman to
 /// begin: of twenty jobs at once each makes one. `getsubids` asks the name service (shadow 4.9), and is not everywhere.
-const QUICKLY: &str = r#"cd "$XDG_RUNTIME_DIR/libpod" || exit
-kill -0 "$(cat tmp/pause.pid)" && exit
+pub(crate) const QUICKLY: &str = r#"cd "$XDG_RUNTIME_DIR/libpod/tmp" || exit
+kill -0 "$(cat pause.pid)" && exit
 map() {
     ranges=$(getsubids $3 "$USER" | cut -d' ' -f3-)
     [ "$ranges" ] || ranges=$(sed -n "s/^$USER:\(.*\):/\1 /p" "$2")
@@ -39,7 +39,7 @@ pid=$!
 looks=0
 while [ "$(space $pid)" = "$(space self)" ] && [ $((looks += 1)) -lt 300 ]; do sleep 0.01; done
 map newuidmap /etc/subuid '' "$(id -u)" && map newgidmap /etc/subgid -g "$(id -g)" &&
-    printf %s $pid >first.pid && ln first.pid tmp/pause.pid && exit
+    printf %s $pid >first.pid && ln first.pid pause.pid && exit
 kill $pid
 "#;
 
@@ -47,7 +47,7 @@ kill $pid
 /// without another (4.3 to 5.8, getLockManager()), and who finds it half made takes a lock that somebody has. It has its
 /// manager take the process. Podman up to 4 has its pause process where it has other temporary files, later ones in one
 /// place for all.
-const BY_PODMAN: &str = r#"cd "$XDG_RUNTIME_DIR/libpod" || exit
+pub(crate) const BY_PODMAN: &str = r#"cd "$XDG_RUNTIME_DIR/libpod" || exit
 mkdir -p first/tmp && ln -sf ../../tmp/alive.lck first/tmp/
 podman --storage-driver=vfs --events-backend=none --root=$PWD/first/root --runroot=$PWD/first/run \
     --tmpdir=$PWD/first/tmp unshare true
@@ -62,19 +62,18 @@ pub(crate) fn is_needed(roots: &Roots) -> bool {
     roots.usr.join("bin/podman").exists()
 }
 
-/// Makes it, begun in that cgroup, where it may stay in a session of the job's own; where that fails, and in a session
-/// that jobs share, Podman does.
+/// Makes it by one of these, or by the first that can, begun in that cgroup: there it stays, unless Podman has made it.
 ///
 /// # Errors
 /// That it could not be started, or was not done until then.
 pub(crate) fn make(
     becoming: &Becoming<'_>,
     cgroup: &Path,
+    script: &str,
     launch: &dyn Launch,
     until: Instant,
 ) -> Result<(), String> {
-    let quickly = if becoming.view.is_some() { QUICKLY } else { "" };
-    let arguments = ["-c".into(), format!("{quickly}{BY_PODMAN}")];
+    let arguments = ["-c".into(), script.to_owned()];
     let pid = launch.detached(until, &|_| match becoming.program(cgroup, SHELL, &arguments) {
         Ok(never) => match never {},
         Err(error) => error.to_string(),

@@ -51,7 +51,22 @@ pub(super) fn lock_unless(
     Ok(None)
 }
 
-/// The same without waiting.
+/// Locks a file, which is made if need be, among the processes of one job.
+pub(crate) fn lock_file(path: &Path, budget: Budget) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW).open(path);
+    let file = file.map_err(Error::file("open", path))?;
+    while file.try_lock().is_err() {
+        let now = Instant::now();
+        if now >= budget.deadline() {
+            return Err(budget.late(format!("wait for the lock of {}", path.display()), now));
+        }
+        sleep(LOCK_RETRY);
+    }
+    Ok(file)
+}
+
+/// The same of the user's without waiting.
 pub(super) fn try_lock(dir: &Path) -> Result<Option<File>> {
     make_private(dir)?;
     let opened = OpenOptions::new().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(dir);

@@ -89,6 +89,7 @@ impl Locked {
         self.has_lease.set(false);
         remove(&self.path(job))?;
         remove(&self.limits_path(job))?;
+        remove(&self.space_path(job))?;
         remove(&self.keepers_path(job))?;
         remove(&self.audit_path(Marked::Job(job)))
     }

@@ -12,7 +12,9 @@ use crate::outside::files::{any_number_in, names_in, numbers_in, read, read_line
 use crate::outside::text::text;
 use crate::record::capped::Capped;
 use crate::record::keepers::{self, Keeper};
+use crate::record::lock_file;
 use crate::record::own::{OwnSession, job_in};
+use crate::terms::budget::Budget;
 use crate::terms::decimal::decimal;
 use crate::terms::error::Result;
 use crate::terms::set::Set;
@@ -112,6 +114,15 @@ impl State {
 
     pub(super) fn own_path(&self, job: u32) -> PathBuf {
         self.dir.join(format!("{job}.own"))
+    }
+
+    /// Locks what the tasks of a job do once for all of them in its mount namespace.
+    pub(crate) fn lock_space(&self, job: u32, budget: Budget) -> Result<File> {
+        lock_file(&self.space_path(job), budget)
+    }
+
+    pub(super) fn space_path(&self, job: u32) -> PathBuf {
+        self.dir.join(format!("{job}.space"))
     }
 
     /// Writes down what a job may use.

@@ -12,7 +12,7 @@ use crate::own::books::Books;
 use crate::own::close::end;
 use crate::own::manager::Becoming;
 use crate::own::open::account;
-use crate::own::pause;
+use crate::own::pause::{self, BY_PODMAN};
 use crate::own::place::Place;
 use crate::record::Undo;
 use crate::shared::close::{close, put_back, time_to_end};
@@ -20,6 +20,7 @@ use crate::shared::keep::{end_keep, is_kept, keeps};
 use crate::shared::leftovers::{end_marked, end_strangers, note_found};
 use crate::shared::linger::forget_undo;
 use crate::shared::open::{Opened, Opening, open};
+use crate::shared::space;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
@@ -59,13 +60,23 @@ impl Kind for Shared {
             return Ok(());
         }
         let spare = Place::here(roots)?.make_spare(roots)?;
-        let becoming = Becoming { roots, view: None, user: &account(job.uid)? };
-        let made = pause::make(&becoming, &spare, launch, budget.deadline());
+        let user = &account(job.uid)?;
+        let becoming = Becoming { roots, view: None, namespace: None, user };
+        let made = pause::make(&becoming, &spare, BY_PODMAN, launch, budget.deadline());
         // Also with a Podman that is not done, or a pause process that no scope has taken.
         if let Err(error) = end(&spare, Instant::now() + AT_ONCE) {
             log::warn!("{job}: end what had Podman's pause process: {error}");
         }
         made.unwrap_or_else(|cause| log::warn!("{job}: have Podman's pause process: {cause}"));
+        Ok(())
+    }
+
+    /// Without it there is a session all the same.
+    fn enter(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()> {
+        let parted = space::part(site, job, launch, budget);
+        parted.unwrap_or_else(|error| {
+            log::warn!("{job}: have Podman see the job's own /tmp: {error}");
+        });
         Ok(())
     }
 
@@ -92,6 +103,10 @@ impl Kind for Shared {
             Ok(true) => Ok(dir),
             _ => Err(format!("user-{}.slice lacks the job's limits", job.uid)),
         }
+    }
+
+    fn end_all(&self, site: &Site, job: Job, _grace: Duration, dying: Duration) -> Result<()> {
+        space::end_part(&site.roots, job, dying)
     }
 
     fn end_left(&self, site: &Site, job: Job, marks: &Set<u32>) -> Left {
