@@ -148,7 +148,7 @@ const ROWS: [Row; 15] = [
         1,
         Kind::Rest,
         &["contained"],
-        &["command", "policy", "users", "own", "odd_nodes@job"],
+        &["command", "policy", "users", "own", "odd_nodes", "odd_nodes@job"],
     ),
     (
         Part::Bookworm,
