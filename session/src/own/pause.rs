@@ -2,8 +2,7 @@
 //!
 //! It holds the namespaces that all containers of a user are in. A Podman that finds none joins those of any container
 //! that runs, by the books (4.3 to 5.8, SetupRootless()): with the containers of another job it would be in that one's
-//! view, and ask that one's manager. So where a user has several such jobs, each has a pause process before the second
-//! one's first command, made with no look at any books.
+//! view, and ask that one's manager. So each session has one before its first task.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -15,15 +14,25 @@ use crate::record::own::Started;
 use crate::terms::error::Result;
 use crate::terms::roots::Roots;
 
-/// As Podman makes it (reexec_in_user_namespace(), create_pause_process()), for a hundredth of what it takes Podman to
-/// begin: of twenty jobs at once each makes one. `getsubids` asks the name service (shadow 4.9), and is not everywhere.
-const QUICKLY: &str = r#"cd "$XDG_RUNTIME_DIR/libpod" || exit
-kill -0 "$(cat tmp/pause.pid)" && exit
+/// As Podman makes it (reexec_in_user_namespace(), create_pause_process()), also for who has no more ids than their
+/// own, but within the time that the manager takes to start: Podman needs many times that of it. `getsubids` asks the
+/// name service (shadow 4.9), and is not everywhere. Where this fails Podman fails as well.
+const SCRIPT: &str = r#"cd "$XDG_RUNTIME_DIR/libpod" || exit
+rm -f tmp/pause.pid
+space() { readlink "/proc/$1/ns/user"; }
+unshare --user --mount --propagation=unchanged sleep infinity &
+pid=$!
+looks=0
+while [ "$(space $pid)" = "$(space self)" ] && [ $((looks += 1)) -lt 300 ]; do sleep 0.01; done
 map() {
     ranges=$(getsubids $3 "$USER" | cut -d' ' -f3-)
-    [ "$ranges" ] || ranges=$(sed -n "s/^$USER:\(.*\):/\1 /p" "$2")
-    [ "$ranges" ] || return
-    set -- "$1" "$pid" 0 "$4" 1
+    [ "$ranges" ] || ranges=$(sed -nE "s/^($USER|$(id -u)):(.*):/\2 /p" "/etc/sub$1")
+    if [ -z "$ranges" ]; then
+        [ "$1" = uid ] || echo deny >/proc/$pid/setgroups
+        echo "0 $2 1" >"/proc/$pid/$1_map"
+        return
+    fi
+    set -- "new$1map" "$pid" 0 "$2" 1
     next=1
     while read -r start count; do
         set -- "$@" "$next" "$start" "$count"
@@ -33,17 +42,9 @@ $ranges
 END
     "$@"
 }
-space() { readlink "/proc/$1/ns/user"; }
-unshare --user --mount --propagation=unchanged sleep infinity &
-pid=$!
-looks=0
-while [ "$(space $pid)" = "$(space self)" ] && [ $((looks += 1)) -lt 300 ]; do sleep 0.01; done
-map newuidmap /etc/subuid '' "$(id -u)" && map newgidmap /etc/subgid -g "$(id -g)" &&
-    printf %s $pid >first.pid && ln first.pid tmp/pause.pid && exit
-kill $pid
-"#;
+map uid "$(id -u)" && map gid "$(id -g)" -g && printf %s $pid >pid && mv pid tmp/pause.pid || kill $pid"#;
 
-/// Its books are its own then, and the lock on their first use that of all others: Podman makes the memory of all locks
+/// In a session that jobs share. Its books are its own, and the lock on their first use that of all others: Podman makes the memory of all locks
 /// without another (4.3 to 5.8, getLockManager()), and who finds it half made takes a lock that somebody has. It has its
 /// manager take the process. Podman up to 4 has its pause process where it has other temporary files, later ones in one
 /// place for all.
@@ -62,8 +63,20 @@ pub(crate) fn is_needed(roots: &Roots) -> bool {
     roots.usr.join("bin/podman").exists()
 }
 
-/// Makes it, begun in that cgroup, where it may stay in a session of the job's own; where that fails, and in a session
-/// that jobs share, Podman does.
+/// Begins to make it in that cgroup of a job's own session, where it stays. The job's view is there.
+///
+/// # Errors
+/// That it could not be started.
+pub(crate) fn begin(
+    becoming: &Becoming<'_>,
+    cgroup: &Path,
+    launch: &dyn Launch,
+    until: Instant,
+) -> Result<Option<Started>, String> {
+    start(becoming, cgroup, SCRIPT, launch, until)
+}
+
+/// Has Podman make it in a session that jobs share, begun in that cgroup.
 ///
 /// # Errors
 /// That it could not be started, or was not done until then.
@@ -73,16 +86,33 @@ pub(crate) fn make(
     launch: &dyn Launch,
     until: Instant,
 ) -> Result<(), String> {
-    let quickly = if becoming.view.is_some() { QUICKLY } else { "" };
-    let arguments = ["-c".into(), format!("{quickly}{BY_PODMAN}")];
+    let podman = start(becoming, cgroup, BY_PODMAN, launch, until)?;
+    wait(podman, &becoming.roots.proc, until)
+}
+
+fn start(
+    becoming: &Becoming<'_>,
+    cgroup: &Path,
+    script: &str,
+    launch: &dyn Launch,
+    until: Instant,
+) -> Result<Option<Started>, String> {
+    let arguments = ["-c".into(), script.into()];
     let pid = launch.detached(until, &|_| match becoming.program(cgroup, SHELL, &arguments) {
         Ok(never) => match never {},
         Err(error) => error.to_string(),
     })?;
-    let Some(podman) = Started::of(pid, &becoming.roots.proc) else { return Ok(()) };
-    while podman.lives(&becoming.roots.proc) {
+    Ok(Started::of(pid, &becoming.roots.proc))
+}
+
+/// Until who makes it has ended.
+///
+/// # Errors
+/// That they had not until then.
+pub(crate) fn wait(maker: Option<Started>, proc: &Path, until: Instant) -> Result<(), String> {
+    while maker.is_some_and(|maker| maker.lives(proc)) {
         if Instant::now() >= until {
-            return Err("Podman is not done".into());
+            return Err("it is not done".into());
         }
         sleep(LOOK_AGAIN);
     }
