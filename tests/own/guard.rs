@@ -61,7 +61,10 @@ fn a_killed_guard_is_replaced() {
             "guard=$(sed 's/.*\"guard\":{{\"pid\":\\([0-9]*\\).*/\\1/' /run/spank-linger/1001/{}.own)",
             started.0
         );
-        N1.sh(&format!("{guard}; kill -KILL $guard; ! kill -0 $guard 2>/dev/null")).ok();
+        N1.sh(&format!(
+            "{guard}; kill -KILL $guard; while kill -0 $guard 2>/dev/null; do sleep 0.1; done"
+        ))
+        .ok();
         started.go();
         started.wait_says("over");
         N1.waits_until(&format!("{guard}; grep --quiet linger /proc/$guard/comm"));

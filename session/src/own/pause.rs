@@ -8,6 +8,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::unistd::User;
+
 use crate::kind::Launch;
 use crate::own::manager::Becoming;
 use crate::record::own::Started;
@@ -18,15 +20,9 @@ use crate::terms::roots::Roots;
 /// own, but within the time that the manager takes to start: Podman needs many times that of it. `getsubids` asks the
 /// name service (shadow 4.9), and is not everywhere. Where this fails Podman fails as well.
 const SCRIPT: &str = r#"cd "$XDG_RUNTIME_DIR/libpod" || exit
-rm -f tmp/pause.pid
-space() { readlink "/proc/$1/ns/user"; }
-unshare --user --mount --propagation=unchanged sleep infinity &
-pid=$!
-looks=0
-while [ "$(space $pid)" = "$(space self)" ] && [ $((looks += 1)) -lt 300 ]; do sleep 0.01; done
 map() {
-    ranges=$(getsubids $3 "$USER" | cut -d' ' -f3-)
-    [ "$ranges" ] || ranges=$(sed -nE "s/^($USER|$(id -u)):(.*):/\2 /p" "/etc/sub$1")
+    ranges=$(getsubids $3 "$USER")
+    [ "$ranges" ] || ranges=$(sed -nE "s/^($USER|$uid):(.*):/- - \2 /p" "/etc/sub$1")
     if [ -z "$ranges" ]; then
         [ "$1" = uid ] || echo deny >/proc/$pid/setgroups
         echo "0 $2 1" >"/proc/$pid/$1_map"
@@ -34,7 +30,7 @@ map() {
     fi
     set -- "new$1map" "$pid" 0 "$2" 1
     next=1
-    while read -r start count; do
+    while read -r _ _ start count; do
         set -- "$@" "$next" "$start" "$count"
         next=$((next + count))
     done <<END
@@ -42,7 +38,10 @@ $ranges
 END
     "$@"
 }
-map uid "$(id -u)" && map gid "$(id -g)" -g && printf %s $pid >pid && mv pid tmp/pause.pid || kill $pid"#;
+uid=$1 gid=$2
+(unshare --user --mount --propagation=unchanged sh -c 'echo $$; exec sleep infinity >/dev/null' &) | {
+    read -r pid && map uid "$uid" && map gid "$gid" -g && printf %s "$pid" >tmp/pause.pid || kill "$pid"
+}"#;
 
 /// In a session that jobs share. Its books are its own, and the lock on their first use that of all others: Podman makes the memory of all locks
 /// without another (4.3 to 5.8, getLockManager()), and who finds it half made takes a lock that somebody has. It has its
@@ -97,7 +96,8 @@ fn start(
     launch: &dyn Launch,
     until: Instant,
 ) -> Result<Option<Started>, String> {
-    let arguments = ["-c".into(), script.into()];
+    let User { uid, gid, .. } = becoming.user;
+    let arguments = ["-c".into(), script.into(), SHELL.into(), uid.to_string(), gid.to_string()];
     let pid = launch.detached(until, &|_| match becoming.program(cgroup, SHELL, &arguments) {
         Ok(never) => match never {},
         Err(error) => error.to_string(),
