@@ -35,7 +35,7 @@ pub(super) fn check(node: &Node, is_own: bool) -> Finding {
 /// What a drop-in for each user is called.
 fn kills(unit: &str, property: &str) -> Finding {
     let unit = unit.replace("-1000.", "-.").replace("@1000.", "@.");
-    let section = if unit.ends_with(".slice") { "Slice" } else { "Service" };
+    let section = if unit.contains('@') { "Service" } else { "Slice" };
     let found = format!(
         "systemd-oomd kills in {unit} ({property}=kill): containers end within the memory of their job"
     );

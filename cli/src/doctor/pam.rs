@@ -3,8 +3,6 @@
 mod access;
 mod stack;
 
-use std::path::Path;
-
 use super::Finding;
 use crate::node::Node;
 use stack::Line;

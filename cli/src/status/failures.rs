@@ -118,13 +118,12 @@ mod tests {
     /// Show that only the last ones are there, in their order, and none of another plugin's.
     #[test]
     fn the_last_ones_are_there() {
-        let lines: String = (1..=30)
-            .map(|job| format!("[T] error: linger: job {job} uid 7: x\n[T] debug: y\n"))
-            .collect();
+        let line = |job| format!("[T] error: linger: job {job} uid 7: x\n[T] debug: y\n");
+        let lines: Vec<_> = (1..=30).map(line).collect();
         let filler = "z".repeat(1024) + "\n";
         let made_up = node()
             .with("/etc/slurm/slurm.conf", "SlurmdLogFile=/var/log/%n.log\n")
-            .with(&format!("/var/log/{}.log", host()), filler.repeat(1000) + &lines);
+            .with(&format!("/var/log/{}.log", host()), filler.repeat(1000) + &lines.concat());
         let jobs: Vec<_> = of(&made_up.node, &[]).into_iter().filter_map(|it| it.job).collect();
         assert_eq!(jobs, (11..=30).collect::<Vec<_>>());
         assert_eq!(of(&node().node, &[]), []);

@@ -1,5 +1,7 @@
 //! Stacks that a test makes up.
 
+use std::path::Path;
+
 use super::super::State;
 use super::super::tests::assert_finding;
 use super::*;
