@@ -105,6 +105,16 @@ fn of_slurm() -> Vec<Breakage> {
 fn of_users() -> Vec<Breakage> {
     const CONTAINERS: &str = "/etc/containers/containers.conf.d/cgroupfs.conf";
     vec![
+        // The first: without newuidmap Podman does not get so far.
+        breakage(
+            format!("{FORGET}{}", as_user("alice", "podman info >/dev/null")),
+            REMEMBER,
+            [
+                "warn  podman-store ",
+                "from a run before there was a session",
+                "podman rm --all --force; rm /home/alice/.local/share/containers/storage/",
+            ],
+        ),
         breakage(
             "systemctl mask user@1001.service",
             "systemctl unmask user@1001.service",
@@ -128,15 +138,6 @@ fn of_users() -> Vec<Breakage> {
             ),
             "rm -f /etc/containers/containers.conf.d/cgroupfs.conf",
             ["warn  podman ", "uses cgroupfs, because /etc/containers", "remove cgroup_manager"],
-        ),
-        breakage(
-            format!("{FORGET}{}", as_user("alice", "podman info >/dev/null")),
-            REMEMBER,
-            [
-                "warn  podman-store ",
-                "from a run before there was a session",
-                "podman rm --all --force; rm /home/alice/.local/share/containers/storage/",
-            ],
         ),
     ]
 }
