@@ -19,6 +19,7 @@ mod power;
 mod sections;
 mod served;
 mod watch;
+mod well;
 
 pub use fresh::{FILES, PLUGIN_DIR, fresh_node, package};
 pub use jobs::{Batch, GO, Started, epilog_of, hears};
@@ -26,6 +27,7 @@ pub use login::Login;
 pub use output::Output;
 pub use sections::sections;
 pub use served::{FIRST, LIVE, alice_is_served, forgetful, leaves_nothing};
+pub use well::well;
 
 use watch::PAUSE;
 
