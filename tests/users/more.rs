@@ -27,6 +27,7 @@ static MORE: LazyLock<Ran> = LazyLock::new(|| {
         &[
             plain("exec"),
             plain("memory"),
+            ("no memory", example("memory").replace(" --memory=${memory}m", "")),
             plain("desktop"),
             ("another bus", ON_ANOTHER_BUS.to_owned()),
             ("socket", format!("{}{IN_DOCKERS_WORDS}", example("socket"))),
@@ -60,12 +61,13 @@ fn tasks_share_a_container() {
     assert_eq!(tasks, ["task 0", "task 1"], "{said:#?}");
 }
 
-/// Show that a container finds the memory of its job where it looks for its own.
+/// Show that a container finds the memory of its job where it looks for its own, and nothing unless it is told.
 #[test]
 fn programs_find_their_jobs_memory() {
     if let Some(reason) = lacks_more() {
         return skipped(reason);
     }
+    assert_eq!(more("no memory").ok().stdout, "max\n");
     assert_eq!(more("memory").ok().stdout, format!("{}\n", 600 << 20));
     let ran = run_with(
         "--mem-per-cpu=100 --ntasks=1 --cpus-per-task=2",
