@@ -114,6 +114,9 @@ fn ranks_in_containers_talk() {
         N1.sh_as("alice", "srun --mpi=pmix true").fails();
         return skipped("Debian's Slurm 26.05 is built without PMIx");
     }
+    if N1.slurm() == "24.11" {
+        return skipped("Open MPI is on Debian 12's nodes: on Debian 13's it would be 250 MB");
+    }
     let _end = AtEnd(
         "rm --force ~alice/.config/containers/containers.conf /usr/local/bin/ring".to_owned(),
     );

@@ -68,7 +68,7 @@ const ROWS: &[Row] = &[
         slurm: "24.11",
         has_old_libc: false,
         // Memcheck, the polkit rule and Ansible are tried on this release alone.
-        packages: &["fuse3", "openmpi-bin", "passt", "polkitd", "python3-apt", "valgrind"],
+        packages: &["fuse3", "passt", "polkitd", "python3-apt", "valgrind"],
         apt_options: &[],
         lines: &[],
     },

@@ -46,7 +46,8 @@ pub(crate) enum Kind {
 
 /// Area and test: what needs a second CPU, or Slurm with ConstrainCores, and so the cpuset controller, or the
 /// devices of a machine. `odd_nodes` as a whole changes what has Slurm take one CPU for two.
-const WHOLE: [(&str, &str); 15] = [
+const WHOLE: [(&str, &str); 16] = [
+    ("command", "a_health_check_is_quick"),
     ("command", "a_healthy_node_is_well"),
     ("command", "a_job_is_seen"),
     ("command", "what_is_wrong_is_found"),
