@@ -26,7 +26,7 @@ outer() {
 
 /// Has alice linger. A node without polkit lets nobody do it but root, which is the same; and logind starts nothing for
 /// whom it takes for started, as in the seconds after their manager was killed.
-const LINGERS: &str =
+pub(crate) const LINGERS: &str =
     "runuser -u alice loginctl enable-linger alice || loginctl enable-linger alice
     systemctl start user@1001";
 

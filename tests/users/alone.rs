@@ -59,8 +59,9 @@ fn what_the_socket_starts_is_the_sessions() {
          localhost/busybox sleep 7306",
         example("socket")
     );
-    Batch::of("alice", &script).with("--mem=200").run().ok();
-    N1.settles();
+    let asked = Batch::of("alice", &script).with("--mem=200").start();
+    asked.wait_over();
+    asked.output().says("by the socket\n");
     if has_own_sessions() {
         N1.sees_the_end_of("sleep 7306");
     } else {
@@ -68,6 +69,30 @@ fn what_the_socket_starts_is_the_sessions() {
     }
     keeper.go_to_its_end();
     N1.sees_the_end_of("sleep 7306");
+    N1.is_again(&before);
+}
+
+/// Show that a container that its user has restarted by systemd is back in the next job, and not in one on a host that
+/// the unit is not for.
+#[test]
+fn what_is_enabled_is_for_the_hosts_it_names() {
+    if let Some(reason) = lacks_more() {
+        return skipped(reason);
+    }
+    N1.configure(QUICK);
+    let _end = AtEnd("rm -rf ~alice/.config/systemd".to_owned());
+    let before = N1.snapshot();
+    let job = |script: &str| Batch::of("alice", script).with("--mem=200").run().ok();
+    job("systemctl --user --quiet enable podman-restart.service
+        podman run --detach --name=again --replace --restart=always --network=none localhost/busybox sleep 7311");
+    N1.sees_the_end_of("sleep 7311");
+    let looks = "systemctl --user is-system-running --wait
+        echo found=$(podman ps --quiet --filter=name=again | wc --lines).";
+    assert_eq!(job(looks).value("found="), "1.");
+    N1.sees_the_end_of("sleep 7311");
+    N1.sh_as("alice", &file("host.conf")).ok();
+    assert_eq!(job(&format!("{looks}\npodman rm --force again")).value("found="), "0.");
+    N1.settles();
     N1.is_again(&before);
 }
 
