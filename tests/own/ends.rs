@@ -77,7 +77,9 @@ fn a_power_loss_leaves_nothing() {
             "podman run --detach --name=left --replace --network=none $image sleep 7007 >/dev/null
             echo it is ready; sleep 7010";
         let jobs = [job(script).start(), job("echo it is ready; sleep 7010").start()];
-        jobs.iter().for_each(|started| started.wait_says("it is ready"));
+        for started in &jobs {
+            started.wait_says("it is ready");
+        }
         N1.sh(LINGERS).ok();
         N1.waits_until("ls /var/lib/spank-linger/1001");
         // The worst moment: all that was changed is on the disk.
