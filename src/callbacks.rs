@@ -9,7 +9,6 @@ use std::ffi::{c_char, c_int, c_uint};
 
 use slurm_spank::{Plugin, SpankHandle, init_spank_handle, spank_callback_with_globals, spank_sys};
 
-use crate::last;
 use crate::spank::{Linger, RELEASE};
 
 // SAFETY: no other plugin's are seen in a process: Slurm loads each with its names for itself.
@@ -63,21 +62,10 @@ callbacks! {
     slurm_spank_local_user_init local_user_init
     slurm_spank_user_init user_init
     slurm_spank_task_init_privileged task_init_privileged
+    slurm_spank_task_init task_init
     slurm_spank_task_post_fork task_post_fork
     slurm_spank_task_exit task_exit
     slurm_spank_job_epilog job_epilog
     slurm_spank_slurmd_exit slurmd_exit
     slurm_spank_exit exit
-}
-
-// SAFETY: as of the others.
-#[unsafe(no_mangle)]
-extern "C" fn slurm_spank_task_init(
-    spank: spank_sys::spank_t,
-    count: c_int,
-    arguments: *const *const c_char,
-) -> c_int {
-    let done = call(spank, count, arguments, |plugin, spank| plugin.task_init(spank));
-    last::ask(spank, arguments);
-    done
 }

@@ -12,9 +12,6 @@ mod host;
 #[cfg(test)]
 mod hostile;
 mod job;
-// Nobody but a callback asks for a second call.
-#[cfg_attr(test, allow(dead_code))]
-mod last;
 mod policy;
 mod step;
 mod task;

@@ -16,7 +16,6 @@ use crate::running::Running;
 use crate::step::Plan;
 use crate::stepd::{Step, begin_tasks, end_step, in_child, note_end, note_keeper};
 use crate::task::Task;
-use crate::whereabouts::Whereabouts;
 use crate::{job, log_bridge, step, stepd, task};
 
 /// Slurm compares major and minor with its own and refuses the plugin when they
@@ -45,8 +44,6 @@ pub(crate) struct Linger {
     /// It has no prolog of ours, and this step took its lease: no epilog of ours
     /// will drop it (PrologFlags=RunInJob).
     ends: bool,
-    /// `task_init` was called in this task.
-    was_entered: bool,
     forks: Forks,
 }
 
@@ -159,17 +156,12 @@ unsafe impl Plugin for Linger {
         })
     }
 
-    /// Called twice: the second time behind all other plugins, for what these have done ([`crate::last`]).
     fn task_init(&mut self, spank: &mut SpankHandle<'_>) -> Outcome {
         guarded(|| {
-            let Some(step) = &mut self.step else { return Ok(()) };
-            let is_last = std::mem::replace(&mut self.was_entered, true);
+            let Some(step) = &self.step else { return Ok(()) };
             let whereabouts = step.whereabouts();
-            if is_last && whereabouts != Whereabouts::OtherRoot {
-                return Ok(());
-            }
             let (sessions, job) = (sessions(&step.arguments), step.job);
-            let is_first = !is_last && spank.task_id()? == 0;
+            let is_first = spank.task_id()? == 0;
             let door = &|kind| match &step.barred {
                 Some(cause) => Err(cause.clone()),
                 None => sessions.door(job, kind),

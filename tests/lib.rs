@@ -20,6 +20,7 @@ mod power;
 mod sections;
 mod served;
 mod watch;
+mod well;
 
 pub use compiled::put_compiled;
 pub use fresh::{FILES, PLUGIN_DIR, fresh_node, package};
@@ -28,6 +29,7 @@ pub use login::Login;
 pub use output::Output;
 pub use sections::sections;
 pub use served::{FIRST, LIVE, alice_is_served, forgetful, leaves_nothing};
+pub use well::well;
 
 use watch::PAUSE;
 

@@ -1,9 +1,10 @@
 //! A user who is logged in by ssh, with a session of their own.
 
+use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
-use crate::Node;
+use crate::{NODES, Node};
 
 /// No test takes longer; then the connection is ended.
 const PATIENCE_S: u32 = 1200;
@@ -22,9 +23,23 @@ impl Login {
     /// # Panics
     /// When that does not work.
     pub fn of(user: &str, node: Node) -> Self {
+        Self::with(&["-l", user, "bash -s"], node)
+    }
+
+    /// The same, by another sshd, which listens at that port of the node.
+    ///
+    /// # Panics
+    /// When that does not work.
+    pub fn by_port(user: &str, node: Node, port: u16) -> Self {
+        let config = env::var(NODES).expect("run with 'cargo xtask test'");
+        let way = format!("ProxyCommand=ssh -F '{config}' -W 127.0.0.1:{port} {node}");
+        Self::with(&["-o", &way, "-l", user, "bash -s"], node)
+    }
+
+    fn with(arguments: &[&str], node: Node) -> Self {
         let mut ssh = node
             .ssh(PATIENCE_S)
-            .args(["-l", user, "bash -s"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

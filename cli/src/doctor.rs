@@ -2,16 +2,22 @@
 
 mod account;
 mod elf;
+mod home;
 mod inside;
+mod oomd;
 mod own;
+mod pam;
 mod plugin;
 mod podman;
+mod proc;
 mod session;
 mod slurm;
-mod slurmd;
+pub(crate) mod slurmd;
+mod store;
 mod subids;
 mod system;
 mod systemd;
+mod unkillable;
 mod user;
 
 use std::process::ExitCode;
@@ -73,14 +79,25 @@ struct Report {
     checks: Vec<Finding>,
 }
 
+/// How it is printed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    Lines(Paint),
+    /// Only lines of what is not well.
+    Faults(Paint),
+    Json,
+}
+
 /// Checks, and prints what was found. The code is 1 if something fails.
-pub(crate) fn run(node: &Node, name: Option<&str>, json: bool, paint: Paint) -> Outcome {
+pub(crate) fn run(node: &Node, name: Option<&str>, form: Form) -> Outcome {
     let report = Report::of(examine(node, name));
-    if json {
-        let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-        println!("{text}");
-    } else {
-        print!("{}", report.text(paint));
+    match form {
+        Form::Lines(paint) => print!("{}", report.text(State::Ok, paint)),
+        Form::Faults(paint) => print!("{}", report.text(State::Warn, paint)),
+        Form::Json => {
+            let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+            println!("{text}");
+        }
     }
     Ok(if report.state == State::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -107,9 +124,11 @@ impl Report {
         Self { version: VERSION, state, checks }
     }
 
-    fn text(&self, paint: Paint) -> String {
-        let width = self.checks.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
-        self.checks.iter().map(|finding| finding.line(width, paint)).collect()
+    /// Of what is as bad as that, or worse.
+    fn text(&self, least: State, paint: Paint) -> String {
+        let shown = || self.checks.iter().filter(|finding| finding.state >= least);
+        let width = shown().map(|finding| finding.check.len()).max().unwrap_or(0);
+        shown().map(|finding| finding.line(width, paint)).collect()
     }
 }
 
@@ -189,8 +208,12 @@ pub(crate) mod tests {
         let report = Report::of(vec![Finding::ok("cgroup", "v2"), bad]);
         assert_eq!(report.state, State::Fail);
         let expected = "ok    cgroup  v2\nfail  plugin  not found?; cure: install it\n".to_owned();
-        assert_eq!(report.text(Paint::NONE), expected);
-        assert!(report.text(Paint::ALL).contains("\u{1b}["));
+        assert_eq!(report.text(State::Ok, Paint::NONE), expected);
+        assert!(report.text(State::Ok, Paint::ALL).contains("\u{1b}["));
+        let faults = report.text(State::Warn, Paint::NONE);
+        assert_eq!(faults, "fail  plugin  not found?; cure: install it\n");
+        let well = Report::of(vec![Finding::ok("cgroup", "v2")]);
+        assert_eq!(well.text(State::Warn, Paint::NONE), "");
     }
 
     /// Show that a machine with nothing on it fails, names each check once, and ends.

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use doctor::Form;
 use node::Node;
 use options::{Command, Options};
 use paint::Paint;
@@ -32,8 +33,13 @@ fn main() -> ExitCode {
     let node = Node::this();
     let done = match Options::parse().command {
         Command::Status { json } => status::run(&node, json, Paint::of_stdout()),
-        Command::Doctor { user, json } => {
-            doctor::run(&node, user.as_deref(), json, Paint::of_stdout())
+        Command::Doctor { user, json, quiet } => {
+            let form = match (json, quiet) {
+                (true, _) => Form::Json,
+                (false, true) => Form::Faults(Paint::of_stdout()),
+                (false, false) => Form::Lines(Paint::of_stdout()),
+            };
+            doctor::run(&node, user.as_deref(), form)
         }
         Command::Sweep { kept: Some(uid), .. } => keep::end(&node, uid),
         Command::Sweep { kept_at_shutdown: Some(uid), .. } => keep::end_at_shutdown(&node, uid),

@@ -28,6 +28,9 @@ pub(crate) enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Print only what is not well
+        #[arg(long, conflicts_with = "json")]
+        quiet: bool,
     },
     /// Drop leases of jobs that are over, and undo what they left
     Sweep {
@@ -98,7 +101,14 @@ mod tests {
     /// Show what is no command line.
     #[test]
     fn other_command_lines_are_refused() {
-        for line in ["", "status --dry-run", "doctor --user", "sweep --json", "completions csh"] {
+        for line in [
+            "",
+            "status --dry-run",
+            "doctor --user",
+            "doctor --json --quiet",
+            "sweep --json",
+            "completions csh",
+        ] {
             let words = ["spank-linger"].into_iter().chain(line.split_whitespace());
             assert!(Options::try_parse_from(words).is_err(), "{line}");
         }

@@ -1,5 +1,6 @@
 //! `spank-linger status`: leases, sessions, caps and use of each user.
 
+mod failures;
 mod model;
 mod own;
 mod text;

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::Path;
 
-use cluster_tests::{GO, N1, RESTART};
+use cluster_tests::{GO, N1, RESTART, well};
 use serde_json::Value;
 
 use super::{OWN, configured, job, nothing_is_left};
@@ -26,6 +26,7 @@ fn install() {
 fn a_session_is_seen_in_its_job() {
     install();
     configured(|| {
+        let _well = well();
         let script = format!(
             "podman run --detach --name=seen --network=none --replace $image sleep 7007 >/dev/null
              spank-linger status; spank-linger doctor; echo it is ready\n{GO}"

@@ -1,8 +1,9 @@
 //! Whatever ends a job: nothing of its session is left.
 
-use cluster_tests::{N1, Started};
+use cluster_tests::{AtEnd, N1, Started};
 
-use super::{OWN, configured, job, nothing_is_left, without_managers};
+use super::outside::LINGERS;
+use super::{OWN, books_are_right, configured, job, nothing_is_left, without_managers};
 
 /// Ends a job by `act`, and sees that nothing of it is left.
 fn ends_by(act: impl FnOnce(Started)) {
@@ -63,6 +64,32 @@ fn every_end_is_the_end_of_all() {
         );
         // Podman 4.3 says that it was created, after what it takes for a boot.
         books.run().ok().says("left ").never_says("left Up").says("listed");
+    });
+}
+
+/// Show that a power loss leaves nothing of such jobs, nor the linger that their user has turned on meanwhile, and that
+/// the next one has its session.
+#[test]
+fn a_power_loss_leaves_nothing() {
+    configured(|| {
+        let _end = AtEnd("loginctl disable-linger alice".to_owned());
+        let script =
+            "podman run --detach --name=left --replace --network=none $image sleep 7007 >/dev/null
+            echo it is ready; sleep 7010";
+        let jobs = [job(script).start(), job("echo it is ready; sleep 7010").start()];
+        for started in &jobs {
+            started.wait_says("it is ready");
+        }
+        N1.sh(LINGERS).ok();
+        N1.waits_until("ls /var/lib/spank-linger/1001");
+        // The worst moment: all that was changed is on the disk.
+        N1.sh("sync").ok();
+        N1.loses_power();
+        N1.sh("scancel --user=alice").ok();
+        N1.settles();
+        assert!(!N1.sh("ls /var/lib/systemd/linger/alice").succeeded(), "alice lingers");
+        job("$box $image echo contained").run().ok().says("contained\n");
+        books_are_right(&["left"]);
     });
 }
 

@@ -46,6 +46,34 @@ fn a_killed_step_takes_no_manager_along() {
     });
 }
 
+/// Show that a job whose guard was killed has another with its next step, and the session that it had.
+#[test]
+fn a_killed_guard_is_replaced() {
+    configured(|| {
+        let script = format!(
+            "systemd-run --user --quiet sleep 7018; echo it is ready; {GO}
+             srun --overlap sh -c 'systemctl --user is-active default.target; pgrep --full \"sleep 701[8]\" >/dev/null && echo it lives'
+             echo over; sleep 7017"
+        );
+        let started = job(&script).start();
+        started.wait_says("it is ready");
+        let guard = format!(
+            "guard=$(sed 's/.*\"guard\":{{\"pid\":\\([0-9]*\\).*/\\1/' /run/spank-linger/1001/{}.own)",
+            started.0
+        );
+        N1.sh(&format!(
+            "{guard}; kill -KILL $guard; while kill -0 $guard 2>/dev/null; do sleep 0.1; done"
+        ))
+        .ok();
+        started.go();
+        started.wait_says("over");
+        N1.waits_until(&format!("{guard}; grep --quiet linger /proc/$guard/comm"));
+        started.cancel();
+        started.wait_over();
+        started.output().says("active\nit lives\n");
+    });
+}
+
 /// Show that a step which finds that the session could not be opened has one, if it can be opened by then.
 #[test]
 fn a_step_has_what_another_could_not_open() {

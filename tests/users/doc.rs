@@ -1,11 +1,16 @@
-//! docs/users.md: its blocks, by the name in the comment before each.
+//! The documents for users: their blocks, by the name in the comment before each.
 
-const DOC: &str = include_str!("../../docs/users.md");
+const DOCS: [&str; 2] =
+    [include_str!("../../docs/users.md"), include_str!("../../docs/users-more.md")];
 
-/// Name and text of every block, in their order. One without a comment has the
-/// line before it for a name, which no test knows.
+/// Name and text of every block, in their order.
 pub(crate) fn blocks() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let parts: Vec<_> = DOC.split("```\n").collect();
+    DOCS.into_iter().flat_map(blocks_of)
+}
+
+/// One without a comment has the line before it for a name, which no test knows.
+fn blocks_of(doc: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let parts: Vec<_> = doc.split("```\n").collect();
     let pairs: Vec<_> = parts.chunks_exact(2).map(|pair| (name(pair[0]), pair[1])).collect();
     pairs.into_iter()
 }
@@ -21,7 +26,7 @@ fn name(prose: &str) -> &str {
 /// When there is none of that name.
 pub(crate) fn example(wanted: &str) -> &'static str {
     let block = blocks().find(|(name, _)| *name == wanted);
-    assert!(block.is_some(), "docs/users.md has no block '{wanted}'");
+    assert!(block.is_some(), "no document for users has a block '{wanted}'");
     block.unwrap_or_default().1.trim_end()
 }
 

@@ -1,8 +1,11 @@
-//! What docs/users.md promises: its blocks, run as they stand there.
+//! What docs/users.md and docs/users-more.md promise: their blocks, run as they stand there.
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+mod alone;
+mod devices;
 mod doc;
+mod more;
 mod programs;
 mod terminal;
 
@@ -26,9 +29,14 @@ struct Ran {
 
 /// One after the other in a job: what takes a session of its own takes seconds.
 fn run(scripts: &[(&str, String)]) -> Ran {
+    run_with("--mem=800 --cpus-per-task=2", scripts)
+}
+
+/// The same, in a job with these options.
+fn run_with(options: &str, scripts: &[(&str, String)]) -> Ran {
     N1.configure(QUICK);
     let before = N1.snapshot();
-    let job = Batch::of("alice", &sections(scripts)).with("--mem=800 --cpus-per-task=2");
+    let job = Batch::of("alice", &sections(scripts)).with(options);
     Ran { said: job.run_within(1800).ok(), before }
 }
 
@@ -97,12 +105,19 @@ fn plain(name: &str) -> Output {
     PLAIN.said.section(name)
 }
 
-/// Show that no block is without a test.
+/// Show that no block is without a test, and no two have one name.
 #[test]
 fn every_block_has_a_test() {
-    let tests = concat!(include_str!("main.rs"), include_str!("programs.rs"));
+    let tests = concat!(
+        include_str!("main.rs"),
+        include_str!("programs.rs"),
+        include_str!("more.rs"),
+        include_str!("alone.rs"),
+        include_str!("devices.rs")
+    );
     for (name, text) in blocks() {
         assert!(tests.contains(&format!("\"{name}\"")), "no test names this block: {text}");
+        assert_eq!(example(name), text.trim_end(), "two blocks are {name}");
     }
 }
 

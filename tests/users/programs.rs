@@ -26,3 +26,8 @@ pub(crate) fn lacks(example: &str) -> Option<&'static str> {
 pub(crate) fn network() -> &'static str {
     if podman_is_old() { "slirp4netns" } else { "pasta" }
 }
+
+/// Why the node has no test of docs/users-more.md.
+pub(crate) fn lacks_more() -> Option<&'static str> {
+    (N1.slurm() == "20.11").then_some("docs/users-more.md is for Slurm 22.05 and later")
+}

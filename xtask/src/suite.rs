@@ -57,8 +57,8 @@ const ROWS: &[Row] = &[
         name: "bookworm",
         slurm: "22.05",
         has_old_libc: false,
-        // File systems of users; root-less network of Podman 4.
-        packages: &["fuse3", "slirp4netns"],
+        // File systems of users; MPI; root-less network of Podman 4.
+        packages: &["fuse3", "openmpi-bin", "slirp4netns"],
         apt_options: &[],
         lines: &[],
     },
@@ -77,6 +77,7 @@ const ROWS: &[Row] = &[
         name: "forky",
         slurm: "26.05",
         has_old_libc: false,
+        // Its Slurm has no PMIx, without which Open MPI is of no use.
         packages: &["fuse3", "passt"],
         // A mirror that lags serves a Release file past its Valid-Until.
         apt_options: &["Acquire::Check-Valid-Until \"false\""],

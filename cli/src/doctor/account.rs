@@ -11,6 +11,7 @@ pub(super) struct User {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) name: String,
+    pub(super) home: String,
     /// It is they who ask.
     pub(super) asks: bool,
 }
@@ -33,7 +34,8 @@ impl User {
         })?;
         let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
         let asks = uid == node.asker && !node.asked_by_root();
-        Ok(Some(Self { uid, gid, name: account.name, asks }))
+        let home = account.dir.display().to_string();
+        Ok(Some(Self { uid, gid, name: account.name, home, asks }))
     }
 }
 
@@ -44,7 +46,7 @@ pub(super) mod tests {
 
     /// Somebody whom root asks about.
     pub(in super::super) fn erin() -> User {
-        User { uid: 4711, gid: 4712, name: "erin".into(), asks: false }
+        User { uid: 4711, gid: 4712, name: "erin".into(), home: "/home/erin".into(), asks: false }
     }
 
     /// Show that root is asked about by name only, and others about themselves.

@@ -4,7 +4,7 @@ use linger_arguments::Arguments;
 use user_session::SessionKind;
 
 use super::slurmd::{Release, Slurmd};
-use super::{Finding, system};
+use super::{Finding, system, unkillable};
 use crate::node::Node;
 use crate::plugstack::{Line, Stack};
 use crate::slurm_conf::{Settings, SlurmConf};
@@ -62,7 +62,9 @@ pub(crate) fn checks(node: &Node, slurm: &Slurm) -> Vec<Finding> {
     if let Some(settings) = slurm.settings() {
         findings.push(prolog_flags(settings, slurm.is_own()));
         findings.push(job_container(node, slurm));
-        findings.push(system::constrain(node, slurm.release.as_ref().ok(), slurm.conf.as_ref()));
+        let release = slurm.release.as_ref().ok();
+        findings.push(system::constrain(node, release, slurm.conf.as_ref()));
+        findings.push(unkillable::check(settings, &slurm.arguments(), release));
     }
     findings
 }

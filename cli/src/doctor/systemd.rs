@@ -5,27 +5,37 @@ use std::path::Path;
 
 use user_session::Confine;
 
-use super::Finding;
 use super::slurm::Slurm;
+use super::{Finding, oomd, pam, proc};
 use crate::node::Node;
+use crate::tools::Silence;
 
 /// A job's own session is none of logind's, and no unit: its manager is started as it is.
 pub(super) fn checks(node: &Node, slurm: &Slurm) -> Vec<Finding> {
-    if !slurm.is_own() {
-        return vec![version(node, &BUGS), logind(node), user_bus(node), pam(node)];
-    }
-    let mut findings = vec![version(node, &[])];
-    if slurm.arguments().containment.confine != Confine::NONE {
+    let is_own = slurm.is_own();
+    let printed = node.tools.run("systemctl", &["--version"]);
+    let mut findings = vec![version(&printed, if is_own { &[] } else { &BUGS })];
+    if !is_own {
+        findings.push(logind(node));
+    } else if slurm.arguments().containment.confine != Confine::NONE {
         findings.push(system_bus(node));
     }
     findings.push(user_bus(node));
+    if !is_own {
+        findings.push(pam::check(node));
+    }
+    let version = printed.ok().and_then(|printed| version_in(&printed));
+    findings.extend([proc::check(node, version), oomd::check(node, is_own)]);
     findings
 }
 
+/// Major and minor.
+pub(super) type Version = (u32, u32);
+
 /// Releases from the first to before the second do this.
 struct Bug {
-    from: (u32, u32),
-    before: (u32, u32),
+    from: Version,
+    before: Version,
     what: &'static str,
 }
 
@@ -43,15 +53,15 @@ const BUGS: [Bug; 2] = [
 ];
 
 /// The oldest with what the plugin builds on (RHEL 8's).
-const OLDEST: (u32, u32) = (239, 0);
+const OLDEST: Version = (239, 0);
 
-fn version(node: &Node, bugs: &[Bug]) -> Finding {
+fn version(printed: &Result<String, Silence>, bugs: &[Bug]) -> Finding {
     const CHECK: &str = "systemd";
-    let printed = match node.tools.run("systemctl", &["--version"]) {
+    let printed = match printed {
         Ok(printed) => printed,
         Err(error) => return Finding::fail(CHECK, error.to_string(), "a node with systemd"),
     };
-    let Some(version) = version_in(&printed) else {
+    let Some(version) = version_in(printed) else {
         return Finding::warn(
             CHECK,
             format!("its release is not known: {}", printed.trim()),
@@ -71,7 +81,7 @@ fn version(node: &Node, bugs: &[Bug]) -> Finding {
 }
 
 /// `systemd 257 (257.9-1~deb13u1)`: the point release is in the packager's version.
-fn version_in(printed: &str) -> Option<(u32, u32)> {
+fn version_in(printed: &str) -> Option<Version> {
     let mut words = printed.lines().next()?.split_whitespace().skip(1);
     let major: u32 = words.next()?.parse().ok()?;
     let full = words.next().unwrap_or_default().trim_matches(['(', ')']);
@@ -140,19 +150,6 @@ fn user_bus(node: &Node) -> Finding {
     Finding::ok(CHECK, *place)
 }
 
-/// user@.service has PAMName=systemd-user.
-fn pam(node: &Node) -> Finding {
-    const CHECK: &str = "pam";
-    let places = ["/etc/pam.d/systemd-user", "/usr/lib/pam.d/systemd-user"];
-    node.first(&places).map_or_else(
-        || {
-            let found = "no PAM stack systemd-user: a user's manager cannot start";
-            Finding::fail(CHECK, found, "apt install libpam-systemd; on others reinstall systemd")
-        },
-        |place| Finding::ok(CHECK, place),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::State;
@@ -160,8 +157,8 @@ mod tests {
     use super::*;
     use crate::node::made_up::node;
 
-    fn of(printed: &'static str) -> Finding {
-        version(&node().with_tools([("systemctl --version", Ok(printed))]).node, &BUGS)
+    fn of(printed: &str) -> Finding {
+        version(&Ok(printed.to_owned()), &BUGS)
     }
 
     /// Show that releases with a bug that matters are named, and their neighbours
@@ -184,11 +181,8 @@ mod tests {
         assert!(!of("systemd 256 (256.2-1)\n").found.contains("33488"));
         assert_finding(&of("systemd 237 (237-3)\n"), State::Fail, &["too old", "239"]);
         assert_finding(&of("what"), State::Warn, &["not known"]);
-        assert_finding(
-            &version(&node().node, &BUGS),
-            State::Fail,
-            &["not found", "a node with systemd"],
-        );
+        let none = version(&Err(Silence::NotThere("systemctl".into())), &BUGS);
+        assert_finding(&none, State::Fail, &["not found", "a node with systemd"]);
     }
 
     /// Show that with session=job what is logind's, and a unit's, is not asked for, but systemd is, as long as anything
@@ -202,6 +196,7 @@ mod tests {
                 .with("/usr/lib/systemd/user/dbus.socket", "")
                 .with_tools([
                     ("systemctl --version", Ok("systemd 255 (255.4-1ubuntu8.17)\n")),
+                    ("systemctl show", Ok("Id=systemd-oomd.service\nActiveState=inactive\n")),
                     ("busctl --timeout=20 call org.freedesktop.systemd1", Ok("")),
                 ]);
             checks(&made_up.node, &Slurm::of(&made_up.node))
@@ -212,8 +207,10 @@ mod tests {
             }
             findings.iter().map(|finding| finding.check).collect::<Vec<_>>()
         };
-        assert_eq!(names(&of("session=job")), ["systemd", "system-bus", "dbus-user-session"]);
-        assert_eq!(names(&of("session=job confine=none")), ["systemd", "dbus-user-session"]);
+        let least = ["systemd", "dbus-user-session", "proc", "oomd"];
+        assert_eq!(names(&of("session=job confine=none")), least);
+        let confined = ["systemd", "system-bus", "dbus-user-session", "proc", "oomd"];
+        assert_eq!(names(&of("session=job")), confined);
         let shared = of("");
         assert!(shared.iter().any(|finding| finding.state == State::Fail), "{shared:?}");
         let dead = system_bus(&node().with_tools([("busctl", Err("no such file"))]).node);
@@ -241,13 +238,5 @@ mod tests {
         let mask = there.node.at("/etc/systemd/user/dbus.socket");
         std::os::unix::fs::symlink("/dev/null", mask).unwrap();
         assert_finding(&user_bus(&there.node), State::Fail, &["--global unmask dbus.socket"]);
-    }
-
-    /// Show that a missing PAM stack is named.
-    #[test]
-    fn the_pam_stack_is_there_or_not() {
-        let there = node().with("/usr/lib/pam.d/systemd-user", "");
-        assert_finding(&pam(&there.node), State::Ok, &["/usr/lib/pam.d/systemd-user"]);
-        assert_finding(&pam(&node().node), State::Fail, &["install libpam-systemd"]);
     }
 }

@@ -4,7 +4,7 @@ use linger_arguments::{Arguments, Mode};
 
 use super::account::User;
 use super::slurm::Slurm;
-use super::{Finding, podman, session, subids};
+use super::{Finding, home, podman, session, store, subids};
 use crate::node::Node;
 
 pub(super) fn checks(node: &Node, slurm: &Slurm, user: &User) -> Vec<Finding> {
@@ -13,9 +13,10 @@ pub(super) fn checks(node: &Node, slurm: &Slurm, user: &User) -> Vec<Finding> {
     if !is_own {
         findings.push(units(node, user));
     }
+    findings.push(home::check(node, user));
     findings.extend(session::checks(node, user, is_own));
     findings.extend(subids::checks(node, user));
-    findings.push(podman::choice(node, user));
+    findings.extend([podman::choice(node, user), store::check(node, user)]);
     findings
 }
 

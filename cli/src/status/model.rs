@@ -5,6 +5,7 @@ use serde::Serialize;
 use user_session::status::{self, Allowance, Before, LeaseView, Usage};
 use user_session::{Lease, Means, Viewpoint};
 
+use super::failures::{self, Failure};
 use super::own::{OwnSession, micros};
 use crate::node::Node;
 
@@ -17,6 +18,7 @@ pub(crate) struct Status {
     version: u32,
     pub(crate) node: String,
     pub(crate) users: Vec<User>,
+    pub(crate) failures: Option<Vec<Failure>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -114,9 +116,12 @@ impl Status {
         } else {
             [node.asker].into()
         };
-        let users = uids.into_iter().map(|uid| User::of(node, uid)).collect::<Result<_, _>>()?;
+        let users: Vec<_> =
+            uids.into_iter().map(|uid| User::of(node, uid)).collect::<Result<_, _>>()?;
+        // slurmd's log is root's.
+        let failures = node.asked_by_root().then(|| failures::of(node, &users));
         let name = gethostname().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { version: VERSION, node: name, users })
+        Ok(Self { version: VERSION, node: name, users, failures })
     }
 }
 

@@ -96,19 +96,10 @@ pub(crate) fn remove_steps(job: &Path) {
     let _ = fs::remove_dir(job);
 }
 
-/// Whether it stands still: Slurm has suspended the job.
-pub(crate) fn is_frozen(cgroup: &Path) -> bool {
-    is_so(cgroup, "frozen 1")
-}
-
 /// Whether anything runs in it or below (cgroups(7)).
 pub(crate) fn is_populated(cgroup: &Path) -> bool {
-    is_so(cgroup, "populated 1")
-}
-
-fn is_so(cgroup: &Path, what: &str) -> bool {
     let events = text(&cgroup.join("cgroup.events"));
-    events.is_ok_and(|events| events.lines().any(|line| line == what))
+    events.is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
 }
 
 pub(crate) fn is_gone(error: &io::Error) -> bool {

@@ -10,6 +10,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use nix::unistd::User as Account;
+
 use crate::outside::account::User;
 use crate::outside::podmans_lock;
 use crate::outside::processes::pids_in;
@@ -30,14 +32,16 @@ const SLURMS: &str = "slurmstepd";
 pub(crate) const OURS: &str = "linger";
 
 /// Returns when there is nothing left to watch.
-pub(crate) fn watch(roots: &Roots, place: &Place, uid: u32) {
+pub(crate) fn watch(roots: &Roots, place: &Place, user: Option<&Account>) {
     let (job, session) = (roots.cgroup.join(place.job()), roots.cgroup.join(place.session()));
-    let user = User::look_up(uid, roots).ok();
+    let user = user.map(|user| User { uid: user.uid.as_raw(), name: user.name.clone(), roots });
     let mut known = Vec::new();
     while session.exists() {
-        // Else it is noted as the last of the user's jobs ends.
-        let _ = user.as_ref().map(note_soon);
-        podmans_lock::keep(roots, uid);
+        if let Some(user) = &user {
+            // Else it is noted as the last of the user's jobs ends.
+            let _ = note_soon(user);
+            podmans_lock::keep(roots, user.uid);
+        }
         if has_slurmstepd(roots, &session, &mut known) {
             kill_steps(&job);
         }

@@ -80,7 +80,7 @@ impl Kind for Own {
         let (roots, place) = (&site.roots, Place::here(&site.roots)?);
         place.enable(roots)?;
         let own = record::state(roots, job.uid).own(job.id)?;
-        if !own.is_some_and(|own| own.goes_on(&roots.proc)) {
+        if !own.is_some_and(|own| own.is_guarded(&roots.proc)) {
             let begun = Opening { site, launch, budget }.begin(job, &place);
             begun.inspect_err(|error| note_failed(site, job, Some(error.to_string())))?;
         }

@@ -6,16 +6,20 @@ use std::path::Path;
 use nix::unistd::User;
 
 use crate::kind::Launch;
+use crate::outside::files::make_dir;
 use crate::own::manager::Becoming;
-use crate::own::place::Place;
+use crate::own::pause;
+use crate::own::place::{OPEN, Place};
 use crate::own::ready::Ready;
+use crate::record::own::Started;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
 
-/// Starts the manager of `job` at `place`, and returns with it when it says that it is ready, which is heard `at`.
+/// Starts the manager of `job` at `place`, and returns with it when it says that it is ready, which is heard `at`, and
+/// there is a pause process for Podman.
 ///
 /// # Errors
-/// What went wrong in it before it was one; that it ended, or took too long.
+/// What went wrong in one of them before it was one; that the manager ended, or one took too long.
 pub(crate) fn open(
     becoming: &Becoming<'_>,
     at: &Path,
@@ -31,8 +35,27 @@ pub(crate) fn open(
         Err(error) => error.to_string(),
     });
     let pid = pid.map_err(not_started("start a manager in", &cgroup))?;
+    // The view is there: who executes the manager has made it.
+    let pause = begin_pause(becoming, &cgroup, launch, budget);
     ready.wait(pid, &cgroup, budget)?;
+    pause
+        .and_then(|pause| pause::wait(pause, &becoming.roots.proc, budget.deadline()))
+        .map_err(not_started("have Podman's pause process in", &cgroup))?;
     Ok(pid)
+}
+
+fn begin_pause(
+    becoming: &Becoming<'_>,
+    session: &Path,
+    launch: &dyn Launch,
+    budget: Budget,
+) -> Result<Option<Started>, String> {
+    if !pause::is_needed(becoming.roots) {
+        return Ok(None);
+    }
+    let cgroup = session.join("pause");
+    let _ = make_dir(&cgroup, OPEN);
+    pause::begin(becoming, &cgroup, launch, budget.deadline())
 }
 
 /// The account of a job's user, by the name service.

@@ -7,18 +7,15 @@ use std::time::{Duration, Instant};
 use nix::unistd::User;
 
 use crate::kind::Launch;
-use crate::outside::files::make_dir;
-use crate::outside::runtime_dir::is_there;
 use crate::own::books::Books;
-use crate::own::close::{end, is_frozen};
+use crate::own::close::end;
 use crate::own::enter::require_outside;
 use crate::own::guard::watch;
 use crate::own::manager::Becoming;
 use crate::own::open::{account, open};
-use crate::own::pause::{self, BY_PODMAN, QUICKLY};
-use crate::own::place::{OPEN, Place};
+use crate::own::place::Place;
 use crate::own::view::View;
-use crate::record::own::{OwnSession, Pause, Started};
+use crate::record::own::{OwnSession, Started};
 use crate::record::{self, State, lock_file};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
@@ -37,7 +34,7 @@ pub(crate) struct Opening<'a> {
 
 impl Opening<'_> {
     /// Begins to open the session of `job`, unless somebody does or has. The guard does it, while Slurm goes on: a task
-    /// waits for it as it enters.
+    /// waits for it as it enters. One that was killed is replaced.
     ///
     /// # Errors
     /// What went wrong before it could begin.
@@ -47,9 +44,15 @@ impl Opening<'_> {
         // In another mount namespace there are no books, and no lock among them.
         require_outside(&roots.proc, outside)?;
         let _lock = self.lock(job)?;
-        let Some(before) = state.own(job.id)?.filter(|own| !own.goes_on(&roots.proc)) else {
+        let Some(before) = state.own(job.id)?.filter(|own| !own.is_guarded(&roots.proc)) else {
             return Ok(());
         };
+        if before.goes_on(&roots.proc) {
+            // The session is none the worse for it.
+            let guarded = self.guard(&state, job, place, &before);
+            guarded.unwrap_or_else(|error| log::warn!("{job}: {error}"));
+            return Ok(());
+        }
         let cgroup = place.session();
         end(&roots.cgroup.join(&cgroup), Instant::now() + DYING)?;
         // Slurm 26.05 has another cgroup for each run of a job. What hangs there keeps no later run from its session,
@@ -62,14 +65,23 @@ impl Opening<'_> {
         let begun = OwnSession { outside, cgroup: Some(cgroup), ..OwnSession::default() };
         state.put_own(job.id, &begun)?;
         place.make(roots)?;
+        self.guard(&state, job, place, &begun)
+    }
+
+    /// Starts it.
+    fn guard(&self, state: &State, job: Job, place: &Place, own: &OwnSession) -> Result<()> {
+        let roots = &self.site.roots;
         let guard = self.launch.detached(self.budget.deadline(), &|has_begun| {
             let guard = Started::of(std::process::id(), &roots.proc);
-            match state.put_own(job.id, &OwnSession { guard, ..begun.clone() }) {
+            match state.put_own(job.id, &OwnSession { guard, ..own.clone() }) {
                 Ok(()) => has_begun(),
                 Err(error) => return error.to_string(),
             }
-            self.open(&state, job, place);
-            watch(roots, place, job.uid);
+            let user = account(job.uid);
+            if !own.is_ready {
+                self.open(state, job, place, user.as_ref());
+            }
+            watch(roots, place, user.ok().as_ref());
             String::new()
         });
         let session = roots.cgroup.join(place.session());
@@ -78,84 +90,29 @@ impl Opening<'_> {
     }
 
     /// In the guard.
-    fn open(&self, state: &State, job: Job, place: &Place) {
-        let opened = account(job.uid).and_then(|user| {
+    fn open(&self, state: &State, job: Job, place: &Place, user: Result<&User, &Error>) {
+        let opened = user.map_err(Error::to_string).and_then(|user| {
             let books = Books::of(&self.site.roots, job.uid);
-            let manager = open(
-                &self.becoming(&books, job, &user),
-                &books.ready(job.id),
-                place,
-                self.launch,
-                self.budget,
-            )?;
+            let (becoming, heard) = (self.becoming(&books, job, user), books.ready(job.id));
+            let opened = open(&becoming, &heard, place, self.launch, self.budget);
+            let manager = opened.map_err(|error| error.to_string())?;
             let manager = Started::of(manager, &self.site.roots.proc);
-            self.note(state, job, &|own| own.manager = manager)?;
-            self.part(state, job, &user)?;
-            self.note(state, job, &|own| own.is_ready = true)
+            self.note(state, job, &|own| (own.manager, own.is_ready) = (manager, true))
+                .map_err(|error| error.to_string())
         });
-        if let Err(error) = opened {
+        if let Err(cause) = opened {
             let cgroup = self.site.roots.cgroup.join(place.session());
             let _ = end(&cgroup, Instant::now() + DYING);
-            let _ = self.note(state, job, &|own| own.failed = Some(error.to_string()));
+            let _ = self.note(state, job, &|own| own.failed = Some(cause.clone()));
         }
     }
 
-    /// With the job's lock: the guard of another job may note that there is a pause process.
+    /// With the job's lock: a step may note something, too.
     fn note(&self, state: &State, job: Job, change: &dyn Fn(&mut OwnSession)) -> Result<()> {
         let _lock = self.lock(job)?;
         let Some(mut own) = state.own(job.id)? else { return Ok(()) };
         change(&mut own);
         state.put_own(job.id, &own)
-    }
-
-    /// Has each of the user's sessions have a pause process, if there are two, or a login: its own, and that of one
-    /// which began alone. Of those that begin now each makes its own. Without them a container might be in the wrong job.
-    fn part(&self, state: &State, job: Job, user: &User) -> Result<()> {
-        let roots = &self.site.roots;
-        let lives =
-            |id: &u32| state.own(*id).ok().flatten().is_some_and(|own| own.lives(&roots.proc));
-        let jobs = state.jobs().unwrap_or_default();
-        let others: Vec<_> = jobs.into_iter().filter(|id| *id != job.id && lives(id)).collect();
-        let is_alone = others.is_empty() && !is_there(&roots.runtime_dir(job.uid));
-        if is_alone || !pause::is_needed(roots) {
-            return Ok(());
-        }
-        self.note(state, job, &|own| own.pause = own.pause.max(Pause::Due))?;
-        self.pause(state, job, user, Pause::Made)?;
-        let mut others = others.into_iter().map(|id| Job { id, uid: job.uid });
-        others.try_for_each(|other| self.pause(state, other, user, Pause::Due))
-    }
-
-    /// Unless it is at work on it already, or has one.
-    fn pause(&self, state: &State, job: Job, user: &User, unless: Pause) -> Result<()> {
-        let _lock = self.lock(job)?;
-        let Some(own) = state.own(job.id)?.filter(|own| own.pause < unless) else { return Ok(()) };
-        let Some(cgroup) = own.cgroup.as_ref().filter(|_| own.lives(&self.site.roots.proc)) else {
-            return Ok(());
-        };
-        if is_frozen(&self.site.roots.cgroup.join(cgroup)) {
-            return Ok(());
-        }
-        let books = Books::of(&self.site.roots, job.uid);
-        let cgroup = &self.site.roots.cgroup.join(cgroup).join("pause");
-        let _ = make_dir(cgroup, OPEN);
-        let becoming = self.becoming(&books, job, user);
-        let script = format!("{QUICKLY}{BY_PODMAN}");
-        let made = pause::make(&becoming, cgroup, &script, self.launch, self.budget.deadline());
-        match made {
-            Ok(()) => {}
-            // It has ended meanwhile.
-            Err(_) if !own.lives(&self.site.roots.proc) => return Ok(()),
-            Err(cause) => {
-                let failed = Error::file("have Podman's pause process in", cgroup);
-                return Err(failed(io::Error::other(cause)));
-            }
-        }
-        // It may have ended meanwhile, and be another run of its job by now.
-        match state.own(job.id)?.filter(|now| now.manager == own.manager) {
-            Some(now) => state.put_own(job.id, &OwnSession { pause: Pause::Made, ..now }),
-            None => Ok(()),
-        }
     }
 
     fn becoming<'a>(&'a self, books: &'a Books, job: Job, user: &'a User) -> Becoming<'a> {

@@ -2,12 +2,13 @@
 //!
 //! It holds the namespaces that all containers of a user are in. A Podman that finds none joins those of any container
 //! that runs, by the books (4.3 to 5.8, SetupRootless()): with the containers of another job it would be in that one's
-//! view, and ask that one's manager. So where a user has several such jobs, each has a pause process before the second
-//! one's first command, made with no look at any books.
+//! view, and ask that one's manager. So each session has one before its first task.
 
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use nix::unistd::User;
 
 use crate::kind::Launch;
 use crate::own::manager::Becoming;
@@ -15,17 +16,21 @@ use crate::record::own::Started;
 use crate::terms::error::Result;
 use crate::terms::roots::Roots;
 
-/// As Podman makes it (reexec_in_user_namespace(), create_pause_process()), for a hundredth of what it takes Podman to
-/// begin: of twenty jobs at once each makes one. `getsubids` asks the name service (shadow 4.9), and is not everywhere.
+/// As Podman makes it (reexec_in_user_namespace(), create_pause_process()), also for who has no more ids than their
+/// own, but within the time that the manager takes to start: Podman needs many times that of it. `getsubids` asks the
+/// name service (shadow 4.9), and is not everywhere. Where this fails Podman fails as well.
 pub(crate) const QUICKLY: &str = r#"cd "$XDG_RUNTIME_DIR/libpod/tmp" || exit
-kill -0 "$(cat pause.pid)" && exit
 map() {
-    ranges=$(getsubids $3 "$USER" | cut -d' ' -f3-)
-    [ "$ranges" ] || ranges=$(sed -n "s/^$USER:\(.*\):/\1 /p" "$2")
-    [ "$ranges" ] || return
-    set -- "$1" "$pid" 0 "$4" 1
+    ranges=$(getsubids $3 "$USER")
+    [ "$ranges" ] || ranges=$(sed -nE "s/^($USER|$uid):(.*):/- - \2 /p" "/etc/sub$1")
+    if [ -z "$ranges" ]; then
+        [ "$1" = uid ] || echo deny >/proc/$pid/setgroups
+        echo "0 $2 1" >"/proc/$pid/$1_map"
+        return
+    fi
+    set -- "new$1map" "$pid" 0 "$2" 1
     next=1
-    while read -r start count; do
+    while read -r _ _ start count; do
         set -- "$@" "$next" "$start" "$count"
         next=$((next + count))
     done <<END
@@ -33,17 +38,12 @@ $ranges
 END
     "$@"
 }
-space() { readlink "/proc/$1/ns/user"; }
-unshare --user --mount --propagation=unchanged sleep infinity &
-pid=$!
-looks=0
-while [ "$(space $pid)" = "$(space self)" ] && [ $((looks += 1)) -lt 300 ]; do sleep 0.01; done
-map newuidmap /etc/subuid '' "$(id -u)" && map newgidmap /etc/subgid -g "$(id -g)" &&
-    printf %s $pid >first.pid && ln first.pid pause.pid && exit
-kill $pid
-"#;
+uid=$1 gid=$2
+(unshare --user --mount --propagation=unchanged sh -c 'echo $$; exec sleep infinity >/dev/null' &) | {
+    read -r pid && map uid "$uid" && map gid "$gid" -g && printf %s "$pid" >pause.pid || kill "$pid"
+}"#;
 
-/// Its books are its own then, and the lock on their first use that of all others: Podman makes the memory of all locks
+/// In a session that jobs share. Its books are its own, and the lock on their first use that of all others: Podman makes the memory of all locks
 /// without another (4.3 to 5.8, getLockManager()), and who finds it half made takes a lock that somebody has. It has its
 /// manager take the process. Podman up to 4 has its pause process where it has other temporary files, later ones in one
 /// place for all.
@@ -62,7 +62,20 @@ pub(crate) fn is_needed(roots: &Roots) -> bool {
     roots.usr.join("bin/podman").exists()
 }
 
-/// Makes it by one of these, or by the first that can, begun in that cgroup: there it stays, unless Podman has made it.
+/// Begins to make it in that cgroup of a job's own session, where it stays. The job's view is there.
+///
+/// # Errors
+/// That it could not be started.
+pub(crate) fn begin(
+    becoming: &Becoming<'_>,
+    cgroup: &Path,
+    launch: &dyn Launch,
+    until: Instant,
+) -> Result<Option<Started>, String> {
+    start(becoming, cgroup, QUICKLY, launch, until)
+}
+
+/// Makes it by one of these in that cgroup: there it stays, unless Podman has made it.
 ///
 /// # Errors
 /// That it could not be started, or was not done until then.
@@ -73,15 +86,34 @@ pub(crate) fn make(
     launch: &dyn Launch,
     until: Instant,
 ) -> Result<(), String> {
-    let arguments = ["-c".into(), script.to_owned()];
+    let maker = start(becoming, cgroup, script, launch, until)?;
+    wait(maker, &becoming.roots.proc, until)
+}
+
+fn start(
+    becoming: &Becoming<'_>,
+    cgroup: &Path,
+    script: &str,
+    launch: &dyn Launch,
+    until: Instant,
+) -> Result<Option<Started>, String> {
+    let User { uid, gid, .. } = becoming.user;
+    let arguments = ["-c".into(), script.into(), SHELL.into(), uid.to_string(), gid.to_string()];
     let pid = launch.detached(until, &|_| match becoming.program(cgroup, SHELL, &arguments) {
         Ok(never) => match never {},
         Err(error) => error.to_string(),
     })?;
-    let Some(podman) = Started::of(pid, &becoming.roots.proc) else { return Ok(()) };
-    while podman.lives(&becoming.roots.proc) {
+    Ok(Started::of(pid, &becoming.roots.proc))
+}
+
+/// Until who makes it has ended.
+///
+/// # Errors
+/// That they had not until then.
+pub(crate) fn wait(maker: Option<Started>, proc: &Path, until: Instant) -> Result<(), String> {
+    while maker.is_some_and(|maker| maker.lives(proc)) {
         if Instant::now() >= until {
-            return Err("Podman is not done".into());
+            return Err("it is not done".into());
         }
         sleep(LOOK_AGAIN);
     }

@@ -19,8 +19,6 @@ pub(crate) struct OwnSession {
     /// Its manager, once that has said that it is up.
     #[serde(default, deserialize_with = "some_fields")]
     pub(crate) manager: Option<Started>,
-    #[serde(default)]
-    pub(crate) pause: Pause,
     /// Tasks may enter it.
     #[serde(default)]
     pub(crate) is_ready: bool,
@@ -30,18 +28,6 @@ pub(crate) struct OwnSession {
     /// Who opens it, and then watches over it.
     #[serde(default, deserialize_with = "some_fields")]
     pub(crate) guard: Option<Started>,
-}
-
-/// Podman's pause process in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Pause {
-    /// None was needed: the job was alone.
-    #[default]
-    None,
-    /// Who opens the session makes one before tasks may enter it.
-    Due,
-    /// There is one, or was.
-    Made,
 }
 
 /// A process, with the time of its start: a number is used again.
@@ -57,6 +43,11 @@ impl OwnSession {
     pub(crate) fn goes_on(&self, proc: &Path) -> bool {
         let who = if self.is_ready { self.manager } else { self.guard };
         self.failed.is_none() && who.is_some_and(|who| who.lives(proc))
+    }
+
+    /// Whether it goes on, and somebody watches over it.
+    pub(crate) fn is_guarded(&self, proc: &Path) -> bool {
+        self.goes_on(proc) && self.guard.is_some_and(|guard| guard.lives(proc))
     }
 
     /// Whether its manager runs.
@@ -120,6 +111,8 @@ mod tests {
             (OwnSession { failed: Some("so".into()), ..own }, false),
         ] {
             assert_eq!(own.goes_on(dir.path()), goes_on, "{own:?}");
+            let is_guarded = goes_on && own.guard == this;
+            assert_eq!(own.is_guarded(dir.path()), is_guarded, "{own:?}");
         }
     }
 }

@@ -46,7 +46,8 @@ pub(crate) enum Kind {
 
 /// Area and test: what needs a second CPU, or Slurm with ConstrainCores, and so the cpuset controller, or the
 /// devices of a machine. `odd_nodes` as a whole changes what has Slurm take one CPU for two.
-const WHOLE: [(&str, &str); 13] = [
+const WHOLE: [(&str, &str); 16] = [
+    ("command", "a_health_check_is_quick"),
     ("command", "a_healthy_node_is_well"),
     ("command", "a_job_is_seen"),
     ("command", "what_is_wrong_is_found"),
@@ -59,6 +60,8 @@ const WHOLE: [(&str, &str); 13] = [
     ("own", "a_session_is_in_its_job"),
     ("own", "a_session_is_seen_in_its_job"),
     ("policy", "only_what_is_named_is_capped"),
+    ("users", "a_gpu_is_for_the_containers_of_its_job"),
+    ("users", "containers_are_bound_as_their_tasks"),
     ("users", "cpus_are_chosen_where_cpuset_is_delegated"),
 ];
 

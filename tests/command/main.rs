@@ -2,17 +2,16 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::expect_used, missing_docs)]
 
+mod breakages;
+mod health;
+
 use std::env;
 use std::path::Path;
 
-use cluster_tests::{AtEnd, Batch, GO, LINE, LIVE, N1, OPTIONAL, Output, QUICK, RESTART};
+use cluster_tests::{AtEnd, Batch, GO, LIVE, N1, OPTIONAL, Output, QUICK, RESTART, well};
 use serde_json::Value;
 
-/// The plugin's file, wherever this release of Slurm has its own.
-const PLUGIN: &str = "$(dirname $(find /usr/lib -name task_cgroup.so))/spank_linger.so";
-
-const PUT_BACK: &str =
-    "mv /root/ours.so $(dirname $(find /usr/lib -name task_cgroup.so))/spank_linger.so";
+use breakages::{Breakage, breakages};
 
 /// Waits until slurmd has loaded it.
 const LOADED: &str = "until grep --quiet spank_linger /proc/$(systemctl show slurmd --property=MainPID --value)/maps \
@@ -40,6 +39,7 @@ fn json(output: &Output) -> Value {
 #[test]
 fn a_job_is_seen() {
     install(QUICK);
+    let _well = well();
     let before = N1.snapshot();
     let status = "spank-linger status; spank-linger doctor";
     let script = format!("systemctl --user is-system-running --wait; {status}; echo up; {GO}");
@@ -92,6 +92,7 @@ fn what_breaks_under_it_is_found() {
 #[test]
 fn a_healthy_node_is_well() {
     install(OPTIONAL);
+    let _well = well();
     N1.sh("spank-linger doctor").ok().never_says("warn ").never_says("fail ");
     N1.sh_as("alice", "spank-linger doctor").ok().says("subuid").never_says("fail ");
     let report = json(&N1.sh("spank-linger doctor --user alice --json").ok());
@@ -104,6 +105,9 @@ fn a_healthy_node_is_well() {
     for check in ["plugstack", "release", "restarted", "leases", "user-unit", "subuid", "podman"] {
         assert_eq!(state(check), "ok", "{check}: {report:#}");
     }
+    for check in ["pam", "proc", "oomd", "home", "podman-store", "unkillable"] {
+        assert_eq!(state(check), "ok", "{check}: {report:#}");
+    }
     N1.sh("spank-linger doctor --frobnicate; [ $? = 2 ]").ok().complains("--frobnicate");
     N1.sh("spank-linger completions bash | bash -n && spank-linger completions zsh | grep dry-run")
         .ok();
@@ -111,123 +115,12 @@ fn a_healthy_node_is_well() {
     N1.sh_as("alice", "spank-linger sweep").fails().complains("root's");
 }
 
-/// One thing that is wrong: how it comes about, how it goes, and what is said of it.
-struct Breakage {
-    by: String,
-    undone_by: &'static str,
-    line: [&'static str; 3],
-}
-
-/// What is said begins with the state and the name of the check; then a part of what was found, and of
-/// the cure.
-fn breakage(by: impl Into<String>, undone_by: &'static str, line: [&'static str; 3]) -> Breakage {
-    Breakage { by: by.into(), undone_by, line }
-}
-
-/// What can be wrong at a time.
-fn breakages() -> Vec<Vec<Breakage>> {
-    let other = breakage(
-        // Renamed into place: slurmd dies of a file that changes under it.
-        format!("cp -p {PLUGIN} /root/ours.so; mv /root/other.so {PLUGIN}"),
-        PUT_BACK,
-        ["fail  release ", "and refuses it", "install the plugin for"],
-    );
-    let no_file = breakage(
-        format!("mv {PLUGIN} /root/ours.so"),
-        PUT_BACK,
-        ["fail  plugin-file ", "spank_linger.so is not in /usr/lib", "install -m 644"],
-    );
-    let no_include = breakage(
-        "cp -p /etc/slurm/plugstack.conf /root; sed -i /^include/d /etc/slurm/plugstack.conf",
-        "mv /root/plugstack.conf /etc/slurm",
-        ["fail  plugstack ", "no line with spank_linger.so", "add 'include /etc/slurm/plugstack.c"],
-    );
-    let not_restarted = breakage(
-        format!("mv {LINE} /root; {RESTART}; sleep 5; mv /root/linger.conf {LINE}"),
-        RESTART,
-        ["fail  restarted ", "slurmd has not loaded the plugin", "systemctl restart slurmd"],
-    );
-    vec![of_slurm(), of_users(), vec![other], vec![no_file], vec![no_include], vec![not_restarted]]
-}
-
-/// What is wrong in Slurm's configuration, which no daemon reads meanwhile, and in systemd.
-fn of_slurm() -> Vec<Breakage> {
-    vec![
-        breakage(
-            "cp -p /etc/slurm/slurm.conf /root; sed -i -e s/^PrologFlags=.*/PrologFlags=RunInJob/ \
-             -e '1iJobContainerType=job_container/tmpfs' /etc/slurm/slurm.conf",
-            "mv /root/slurm.conf /etc/slurm",
-            ["warn  prolog-flags ", "RunInJob: Slurm calls no SPANK", "PrologFlags=Alloc,Contain"],
-        ),
-        breakage(
-            "",
-            "",
-            ["warn  job-container ", "job_container/tmpfs without Shared=true", "Shared=true in"],
-        ),
-        breakage(
-            "cp -p /etc/slurm/cgroup.conf /root; sed -i /^ConstrainRAM/d /etc/slurm/cgroup.conf",
-            "mv /root/cgroup.conf /etc/slurm",
-            ["warn  constrain ", "to ConstrainRAMSpace", "ConstrainRAMSpace=yes in cgroup.conf"],
-        ),
-        breakage(
-            format!("cp -p {LINE} /root; sed -i s/timeout=120/timeout=soon/ {LINE}"),
-            "mv /root/linger.conf /etc/slurm/plugstack.conf.d",
-            ["fail  arguments ", "'timeout=soon'", "timeout takes whole seconds, 1 to 3600"],
-        ),
-        breakage(
-            "install -d -m 755 /run/spank-linger",
-            "chmod 700 /run/spank-linger",
-            ["fail  state ", "/run/spank-linger has mode 0755", "chmod 700 /run/spank-linger"],
-        ),
-        breakage(
-            "systemctl mask --runtime --now systemd-logind",
-            "systemctl unmask --runtime systemd-logind; systemctl start systemd-logind",
-            ["fail  logind ", "does not answer on the system bus", "unmask systemd-logind"],
-        ),
-        breakage(
-            "mv /usr/lib/systemd/user/dbus.socket /root",
-            "mv /root/dbus.socket /usr/lib/systemd/user",
-            ["fail  dbus-user-session ", "no dbus.socket", "apt install dbus-user-session"],
-        ),
-    ]
-}
-
-/// What is wrong for one user.
-fn of_users() -> Vec<Breakage> {
-    const CONTAINERS: &str = "/etc/containers/containers.conf.d/cgroupfs.conf";
-    vec![
-        breakage(
-            "systemctl mask user@1001.service",
-            "systemctl unmask user@1001.service",
-            ["fail  user-unit ", "user@1001.service is masked", "systemctl unmask user@1001"],
-        ),
-        breakage(
-            "cp -p /etc/subuid /etc/subgid /root; sed -i /^alice:/d /etc/subuid /etc/subgid",
-            "mv /root/subuid /root/subgid /etc",
-            ["fail  subuid ", "no entry for alice", "usermod --add-subuids"],
-        ),
-        breakage("", "", ["fail  subgid ", "no entry for alice", "usermod --add-subgids"]),
-        breakage(
-            "mv /usr/bin/newuidmap /root",
-            "mv /root/newuidmap /usr/bin",
-            ["fail  newuidmap ", "not installed", "apt install uidmap"],
-        ),
-        breakage(
-            format!(
-                "mkdir -p $(dirname {CONTAINERS})\n\
-                 printf '[engine]\\ncgroup_manager = \"cgroupfs\"\\n' >{CONTAINERS}"
-            ),
-            "rm -f /etc/containers/containers.conf.d/cgroupfs.conf",
-            ["warn  podman ", "uses cgroupfs, because /etc/containers", "remove cgroup_manager"],
-        ),
-    ]
-}
-
 /// Show that each of these is found, with its cure, and nothing else, and that a node where all cures
 /// were taken is well.
 #[test]
 fn what_is_wrong_is_found() {
     install(QUICK);
+    let _well = well();
     let other = env::var_os("LINGER_OTHER_PLUGIN").expect("run with 'cargo xtask test'");
     N1.put(Path::new(&other), "/root/other.so");
     for broken in breakages() {
@@ -245,6 +138,8 @@ fn what_is_wrong_is_found() {
         let known = broken.iter().filter(|one| wrong(&one.line[0])).count();
         assert_eq!(found.stdout.lines().filter(wrong).count(), known, "more than that: {found:#?}");
         found.fails();
+        let quiet = N1.sh("spank-linger doctor --user alice --quiet").fails();
+        assert!(!quiet.stdout.lines().any(|line| line.starts_with("ok ")), "{quiet:#?}");
         drop(undo);
     }
     N1.sh(&format!("{RESTART}; {LOADED}; spank-linger doctor --user alice"))
