@@ -31,7 +31,10 @@ fn with_pause_process(work: impl FnOnce()) {
         let pauses = "podman run --rm --network=none localhost/busybox true; echo up; sleep 1800";
         let keeper = Batch::of("alice", pauses).with("--mem=100").start();
         keeper.wait_says("up");
-        assert!(N1.sh("pgrep --uid alice 'podman|catatonit'").succeeded(), "no pause process");
+        assert!(
+            N1.sh("pgrep --uid alice --full 'podman|catatonit|sleep infinity'").succeeded(),
+            "no pause process"
+        );
         work();
         keeper.cancel();
         N1.is_again(&before);

@@ -61,8 +61,7 @@ fn of_slurm() -> Vec<Breakage> {
     vec![
         breakage(
             "cp -p /etc/slurm/slurm.conf /root; sed -i -e s/^PrologFlags=.*/PrologFlags=RunInJob/ \
-             -e /^UnkillableStepTimeout=/d -e '1iJobContainerType=job_container/tmpfs' \
-             -e '1iUnkillableStepTimeout=60' /etc/slurm/slurm.conf",
+             -e '1iJobContainerType=job_container/tmpfs' /etc/slurm/slurm.conf",
             "mv /root/slurm.conf /etc/slurm",
             ["warn  prolog-flags ", "RunInJob: Slurm calls no SPANK", "PrologFlags=Alloc,Contain"],
         ),
@@ -71,8 +70,6 @@ fn of_slurm() -> Vec<Breakage> {
             "",
             ["warn  job-container ", "job_container/tmpfs without Shared=true", "Shared=true in"],
         ),
-        // With the 120 s and 1 s of `QUICK`.
-        breakage("", "", ["warn  unkillable ", "=60 is not above", "=132 in slurm.conf"]),
         breakage(
             "cp -p /etc/slurm/cgroup.conf /root; sed -i /^ConstrainRAM/d /etc/slurm/cgroup.conf",
             "mv /root/cgroup.conf /etc/slurm",
@@ -168,9 +165,16 @@ fn home() -> Breakage {
     )
 }
 
-/// What is wrong on the way to a user's manager, and with who kills beside it.
+/// What is wrong on the way to a user's manager, and with who kills beside it or has no patience.
 fn of_systemd() -> Vec<Breakage> {
     vec![
+        breakage(
+            "cp -p /etc/slurm/slurm.conf /root; sed -i -e /^UnkillableStepTimeout=/d \
+             -e '1iUnkillableStepTimeout=60' /etc/slurm/slurm.conf",
+            "mv /root/slurm.conf /etc/slurm",
+            // With the 120 s and 1 s of `QUICK`.
+            ["warn  unkillable ", "=60 is not above", "=132 in slurm.conf"],
+        ),
         breakage(
             format!("{STACK}; echo 'account required pam_slurm.so' >>/etc/pam.d/systemd-user"),
             UNSTACK,

@@ -2,9 +2,9 @@
 //!
 //! To move a process of theirs from a task's cgroup into the session's, a user needs the right to do so with all that
 //! is in the job's cgroup. Each slurmstepd, which is root's, is there for a moment as its step begins, and its
-//! children until they are their user's. In a cgroup of the session's the user could freeze it, and slurmd would wait for its answer for
-//! ever, which takes the node from everybody. Before Linux 6.6 the kernel does not let them (cpuset_can_attach() asks
-//! whether the process may be scheduled by them); after it, whoever does so loses the job.
+//! children until they are their user's. In a cgroup of the session's the user could freeze it, and slurmd would wait
+//! for its answer for ever, which takes the node from everybody. Before Linux 6.6 the kernel does not let them
+//! (cpuset_can_attach() asks whether the process may be scheduled by them); after it, whoever does so loses the job.
 
 use std::path::Path;
 use std::thread::sleep;

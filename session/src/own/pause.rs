@@ -43,10 +43,10 @@ uid=$1 gid=$2
     read -r pid && map uid "$uid" && map gid "$gid" -g && printf %s "$pid" >pause.pid || kill "$pid"
 }"#;
 
-/// In a session that jobs share. Its books are its own, and the lock on their first use that of all others: Podman makes the memory of all locks
-/// without another (4.3 to 5.8, getLockManager()), and who finds it half made takes a lock that somebody has. It has its
-/// manager take the process. Podman up to 4 has its pause process where it has other temporary files, later ones in one
-/// place for all.
+/// In a session that jobs share. Its books are its own, and the lock on their first use that of all others: Podman makes
+/// the memory of all locks without another (4.3 to 5.8, getLockManager()), and who finds it half made takes a lock that
+/// somebody has. It has its manager take the process. Podman up to 4 has its pause process where it has other temporary
+/// files, later ones in one place for all.
 pub(crate) const BY_PODMAN: &str = r#"cd "$XDG_RUNTIME_DIR/libpod" || exit
 mkdir -p first/tmp && ln -sf ../../tmp/alive.lck first/tmp/
 podman --storage-driver=vfs --events-backend=none --root=$PWD/first/root --runroot=$PWD/first/run \
