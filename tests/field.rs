@@ -53,7 +53,7 @@ fn containers_without_cgroups_of_systemds_are_the_jobs() {
         let script = format!(
             "{first}
              {BOX} --detach --name=odd {options} {IMAGE} sleep 7203 >/dev/null && echo up
-             podman exec odd echo inside
+             systemd-run --user --scope --quiet podman exec odd echo inside
              {BOX} --rm --name=much {options} {IMAGE} dd if=/dev/zero of=/dev/null bs=300M count=1 2>/dev/null
              echo much=$?. ; {GO}"
         );
