@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use nix::libc::{O_CLOEXEC, O_WRONLY, close, open, pthread_atfork, write};
+use libc::{O_CLOEXEC, O_WRONLY, close, open, pthread_atfork, write};
 use nix::unistd::Pid;
 
 /// `cgroup.procs` of where Slurm had put this process. By its path: a descriptor would be one of the child in which

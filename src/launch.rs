@@ -10,9 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use libc::{_exit, PR_SET_NAME, SYS_close_range, c_uint, dup2, prctl, syscall};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::libc::{_exit, PR_SET_NAME, SYS_close_range, c_uint, dup2, prctl, syscall};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -132,7 +132,7 @@ fn alone_with(write: OwnedFd) -> io::Result<File> {
 fn fcntl_dup(write: &OwnedFd) -> io::Result<File> {
     use std::os::fd::FromRawFd;
     // SAFETY: it only takes numbers; what had that one is closed by it, and is not used any more.
-    let is_done = unsafe { nix::libc::dup3(write.as_raw_fd(), PIPE, nix::libc::O_CLOEXEC) };
+    let is_done = unsafe { libc::dup3(write.as_raw_fd(), PIPE, libc::O_CLOEXEC) };
     if is_done < 0 && write.as_raw_fd() != PIPE {
         return Err(io::Error::last_os_error());
     }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use nix::libc::{SIGKILL, SIGTERM};
+use libc::{SIGKILL, SIGTERM};
 use slurm_spank::SpankHandle;
 use user_session::{Job, Mark, Role, SessionKind, Sessions, StepCgroup};
 

@@ -3,7 +3,9 @@
 # systemd's: what answers behind them is the node's affair and measured there.
 set -euo pipefail
 if [ "${1-}" != inside ]; then
-    exec unshare --mount --propagation private bash "$0" inside "$@"
+    # All on one CPU: Linux 6.18 counts namespaces for each, and has one bound only to a place that is older by count.
+    cpu=$(taskset --cpu-list --pid $$ | sed 's/.*: \([0-9]*\).*/\1/')
+    exec taskset --cpu-list "$cpu" unshare --mount --propagation private bash "$0" inside "$@"
 fi
 shift
 host=$2
@@ -21,7 +23,11 @@ mount --bind "$cgroups" /mnt
 leave() {
     kill "$listener" || true
     wait 2>/dev/null || true
-    find /mnt/linger-bench /mnt/linger-bench-own -depth -type d -exec rmdir {} +
+    # Who has just ended may be in its cgroup a moment longer.
+    for _ in $(seq 20); do
+        ! find /mnt/linger-bench /mnt/linger-bench-own -depth -type d -exec rmdir {} + 2>/dev/null || break
+        sleep 0.1
+    done
 }
 
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -57,7 +63,7 @@ for _ in $(seq 100); do [ ! -S /run/user/$own_uid/systemd/private ] || break; sl
 run=/run/spank-linger
 state=$run/$uid
 start=$(sed 's/.*) //' /proc/$$/stat | cut --delimiter=' ' --fields=20)
-mkdir -m 700 $run $state $run/$own_uid $run/own $run/own/$own_uid
+mkdir -m 700 $run $state $run/$own_uid{,.own}
 limits='{"memory":67108864,"cpus":"0"}'
 echo "{\"version\":1,\"state\":\"open\",\"limits\":$limits}" >$state/$job
 echo "{\"version\":1,\"wanted\":$limits,\"set\":$limits,\"touched\":[\"MemoryMax\",\"AllowedCPUs\"],\"done\":true,
@@ -67,8 +73,8 @@ echo "{\"version\":1,\"wanted\":$limits,\"set\":$limits,\"touched\":[\"MemoryMax
 echo '{"version":1,"state":"open","kind":"own"}' >$run/$own_uid/$own_job
 echo "{\"version\":1,\"outside\":$(stat --dereference --format=%i /proc/self/ns/mnt),\"cgroup\":\"$session\",
     \"manager\":{\"pid\":$$,\"start\":$start},\"is_ready\":true}" >$run/$own_uid/$own_job.own
-touch $run/own/$own_uid/$own_job
-unshare --mount=$run/own/$own_uid/$own_job true
+touch $run/$own_uid.own/$own_job
+unshare --mount=$run/$own_uid.own/$own_job true
 
 # step VARIANT PLUGIN UID JOB CGROUP [ARGUMENT...]
 step() {

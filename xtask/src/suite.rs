@@ -58,7 +58,7 @@ const ROWS: &[Row] = &[
         slurm: "22.05",
         has_old_libc: false,
         // File systems of users; MPI; root-less network of Podman 4.
-        packages: &["fuse3", "openmpi-bin", "slirp4netns"],
+        packages: &["aardvark-dns", "fuse3", "iptables", "openmpi-bin", "slirp4netns"],
         apt_options: &[],
         lines: &[],
     },
@@ -68,7 +68,15 @@ const ROWS: &[Row] = &[
         slurm: "24.11",
         has_old_libc: false,
         // Memcheck, the polkit rule and Ansible are tried on this release alone.
-        packages: &["fuse3", "passt", "polkitd", "python3-apt", "valgrind"],
+        packages: &[
+            "aardvark-dns",
+            "fuse3",
+            "nftables",
+            "passt",
+            "polkitd",
+            "python3-apt",
+            "valgrind",
+        ],
         apt_options: &[],
         lines: &[],
     },
@@ -78,7 +86,7 @@ const ROWS: &[Row] = &[
         slurm: "26.05",
         has_old_libc: false,
         // Its Slurm has no PMIx, without which Open MPI is of no use.
-        packages: &["fuse3", "passt"],
+        packages: &["aardvark-dns", "fuse3", "nftables", "passt"],
         // A mirror that lags serves a Release file past its Valid-Until.
         apt_options: &["Acquire::Check-Valid-Until \"false\""],
         lines: &[],

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path};
 
-use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
+use libc::{O_DIRECTORY, O_NOFOLLOW};
 use nix::unistd::{Uid, fchown};
 
 use crate::leases::sessions::Sessions;

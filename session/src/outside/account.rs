@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use nix::libc::O_NOFOLLOW;
+use libc::O_NOFOLLOW;
 
 use crate::outside::runtime_dir::check_manager;
 use crate::outside::{crash, files};

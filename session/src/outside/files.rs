@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use libc::O_NOFOLLOW;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::libc::O_NOFOLLOW;
 use nix::sys::stat::Mode;
 use nix::unistd::mkdir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::libc::ESRCH;
+use libc::ESRCH;
 
 use crate::outside::text::bytes;
 use crate::terms::decimal::decimal;

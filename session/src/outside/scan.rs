@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::libc::ENAMETOOLONG;
+use libc::ENAMETOOLONG;
 
 use crate::outside::audit;
 use crate::outside::text::bytes;

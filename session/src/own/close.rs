@@ -51,9 +51,7 @@ pub(crate) fn end(cgroup: &Path, until: Instant) -> Result<()> {
         let _ = fs::write(&kill, "1");
         match remove(cgroup) {
             Err(error) if is_gone(&error) => return Ok(()),
-            Err(error)
-                if error.raw_os_error() == Some(nix::libc::EBUSY) && Instant::now() < until =>
-            {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < until => {
                 sleep(LOOK_AGAIN);
             }
             removed => return removed.map_err(Error::file("remove", cgroup)),
@@ -103,5 +101,5 @@ pub(crate) fn is_populated(cgroup: &Path) -> bool {
 }
 
 pub(crate) fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }

@@ -100,7 +100,7 @@ pub(crate) fn end(roots: &Roots, stray: &Stray, until: Instant) -> Result<()> {
 }
 
 fn is_busy(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::libc::EBUSY)
+    error.raw_os_error() == Some(libc::EBUSY)
 }
 
 fn held(roots: &Roots, cgroup: PathBuf) -> Option<(PathBuf, u32, File)> {

@@ -73,9 +73,10 @@ impl View<'_> {
         let runtime = &self.roots.runtime;
         put_tmpfs(runtime, OF_DIRECTORIES)?;
         let (dir, networks) = (self.dir(), runtime.join("networks"));
-        make_dir(&dir, OPEN)?;
-        put_tmpfs(&dir, &format!("{OPTIONS},uid={},gid={}", self.uid, self.gid))?;
-        self.make_dir(&networks)?;
+        for users in [&dir, &networks] {
+            make_dir(users, OPEN)?;
+            put_tmpfs(users, &format!("{OPTIONS},uid={},gid={}", self.uid, self.gid))?;
+        }
         for (name, place) in BOOKS_AT {
             let mut at = dir.clone();
             for part in Path::new(place) {
@@ -151,7 +152,7 @@ pub(crate) fn join(pin: &Path) -> io::Result<()> {
 
 /// No pin, or nothing pinned to it: a crash came between.
 fn is_not_there(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::EINVAL)
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::EINVAL)
 }
 
 fn propagate(how: MsFlags) -> io::Result<()> {

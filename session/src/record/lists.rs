@@ -14,7 +14,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use nix::libc::O_NOFOLLOW;
+use libc::O_NOFOLLOW;
 
 use crate::outside::crash;
 use crate::outside::files::{read_lines, replace};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
+use libc::{O_DIRECTORY, O_NOFOLLOW};
 use nix::sys::stat::{major, minor};
 
 use super::State;
