@@ -8,3 +8,4 @@ mod linger;
 mod open;
 mod remains;
 mod space;
+mod spare;

@@ -19,6 +19,7 @@ use crate::{build, process};
 use stage::Stage;
 
 pub(crate) use plugins::{RELEASES, compare_two_builds, like as plugin_like};
+pub(crate) use stage::BUS;
 pub(crate) use zig::GLIBC;
 
 /// The package's name, in file names and in paths.

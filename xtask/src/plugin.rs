@@ -13,6 +13,8 @@ use crate::{build, dist, process};
 const COPY: Duration = Duration::from_secs(60);
 const RESTART: Duration = Duration::from_secs(60);
 const PUT_CONFIG: &str = "cat >/etc/slurm/plugstack.conf.d/linger.conf";
+const PUT_BUS: &str = "mkdir --parents /usr/lib/systemd/user/dbus.service.d; \
+    cat >/usr/lib/systemd/user/dbus.service.d/spank-linger.conf";
 const PUT: Duration = Duration::from_secs(30);
 
 /// What is there to put into a release's nodes: what cargo has left, or what is packaged.
@@ -32,6 +34,7 @@ pub(crate) fn push(cluster: &Cluster, plugin: &Path) -> Result<()> {
         feed(cluster, node, "linger-node-plugin", plugin)
             .with_context(|| format!("put the plugin into {node}"))?;
         feed(cluster, node, PUT_CONFIG, &line)?;
+        feed(cluster, node, PUT_BUS, &build::checkout().join(dist::BUS))?;
         cluster.must_run(node, "systemctl restart slurmd", RESTART)?;
     }
     cluster.wait_idle()

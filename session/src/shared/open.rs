@@ -7,6 +7,7 @@ use crate::outside::account::User;
 use crate::outside::systemd::{Awaited, RECHECK, Systemd, Units};
 use crate::record::Undo;
 use crate::shared::remains;
+use crate::shared::spare::spare;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::site::Means;
@@ -56,6 +57,7 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
     let manager = on.systemd.manager(uid);
     on.systemd.look(&user.runtime_dir(), uid)?;
     manager.map_or(Ok(()), |manager| state.put_manager(manager))?;
+    spare(user.roots, uid);
     Ok(opened)
 }
 

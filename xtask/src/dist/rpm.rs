@@ -49,7 +49,7 @@ pub(crate) fn pack(stage: &Stage, directory: &Path) -> Result<PathBuf> {
 /// itself here.
 fn file_list(stage: &Stage) -> Result<String> {
     let files = stage.find("! -type d -printf '/%P\\n'")?;
-    let own = format!("'(' -path '*/{NAME}*' -o -name '{STARTED_BY}' ')'");
+    let own = format!("'(' -path '*/{NAME}*' -o -name '{STARTED_BY}' -o -name dbus.service.d ')'");
     let directories = stage.find(&format!("-type d {own} -printf '%%dir /%P\\n'"))?;
     let documents = |line: &str| {
         let kind = match line {

@@ -17,9 +17,10 @@ const PLUGIN: &str = "spank_linger.so";
 pub(crate) const COMMAND: &str = "spank-linger";
 
 /// A file of the checkout, the directory it is installed in, and its mode.
-const FILES: [(&str, &str, u32); 8] = [
+const FILES: [(&str, &str, u32); 9] = [
     ("packaging/setup", "usr/lib/slurm-spank-linger", 0o755),
     ("plugstack.conf.d/linger.conf", "usr/share/slurm-spank-linger", 0o644),
+    (BUS, "usr/lib/systemd/user/dbus.service.d", 0o644),
     ("README.md", "usr/share/doc/slurm-spank-linger", 0o644),
     ("CHANGELOG.md", "usr/share/doc/slurm-spank-linger", 0o644),
     ("SECURITY.md", "usr/share/doc/slurm-spank-linger", 0o644),
@@ -27,6 +28,9 @@ const FILES: [(&str, &str, u32); 8] = [
     ("LICENSE-APACHE", "usr/share/doc/slurm-spank-linger", 0o644),
     ("packaging/deb/copyright", "usr/share/doc/slurm-spank-linger", 0o644),
 ];
+
+/// What spares the buses of users' managers where memory runs out.
+pub(crate) const BUS: &str = "packaging/systemd/dbus.service.d/spank-linger.conf";
 
 /// Where the files of `docs` go, by how their names end.
 const DOCUMENTS: [(&str, &str); 2] =

@@ -16,9 +16,10 @@ const LOOK: Duration = Duration::from_secs(60);
 /// `rpm-root.sh` cannot do its work here.
 const IMPOSSIBLE: i32 = 77;
 
-/// The unit for a boot after a power loss, and the link by which systemd starts it.
-const UNIT: [&str; 2] = [
+/// The unit for a boot after a power loss, the link by which systemd starts it, and what spares users' buses.
+const UNITS: [&str; 3] = [
     "/usr/lib/systemd/system/spank-linger-boot.service",
+    "/usr/lib/systemd/user/dbus.service.d/spank-linger.conf",
     "/usr/lib/systemd/system/systemd-logind.service.wants/spank-linger-boot.service",
 ];
 
@@ -61,7 +62,7 @@ fn are_whole() -> Result<()> {
         let is_there = packed.lines().any(|packed| packed == file || packed == directory);
         ensure!(is_there, "{file} is in the .rpm alone");
     }
-    for file in UNIT {
+    for file in UNITS {
         for files in [&packed, &listed] {
             ensure!(files.lines().any(|line| line == file), "no {file} in {files}");
         }
