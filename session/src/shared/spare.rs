@@ -41,11 +41,11 @@ mod tests {
     fn after(score: &str) -> String {
         let dir = tempfile::tempdir().unwrap();
         let roots = Roots::below(dir.path());
-        let scope = roots.slice(1001).join(manager(1001)).join("init.scope");
-        for dir in [&scope, &roots.proc.join("5")] {
+        let manager_at = roots.slice(1001).join(manager(1001)).join("init.scope");
+        for dir in [&manager_at, &roots.proc.join("5")] {
             fs::create_dir_all(dir).unwrap();
         }
-        fs::write(scope.join("cgroup.procs"), "4\n5\n").unwrap();
+        fs::write(manager_at.join("cgroup.procs"), "4\n5\n").unwrap();
         fs::write(roots.proc.join(SCORE), score).unwrap();
         spare(&roots, 1001);
         fs::read_to_string(roots.proc.join(SCORE)).unwrap()
