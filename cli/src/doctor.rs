@@ -45,6 +45,9 @@ pub(crate) enum State {
     Fail,
 }
 
+/// Major and minor, of systemd.
+type Version = (u32, u32);
+
 /// What was found about one thing, in a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {

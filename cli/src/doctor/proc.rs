@@ -1,7 +1,6 @@
 //! Whether a user's manager can see what it asks of /proc.
 
-use super::Finding;
-use super::systemd::Version;
+use super::{Finding, Version};
 use crate::node::Node;
 
 const CHECK: &str = "proc";

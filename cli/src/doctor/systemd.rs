@@ -6,7 +6,7 @@ use std::path::Path;
 use user_session::Confine;
 
 use super::slurm::Slurm;
-use super::{Finding, oomd, pam, proc};
+use super::{Finding, Version, oomd, pam, proc};
 use crate::node::Node;
 use crate::tools::Silence;
 
@@ -28,9 +28,6 @@ pub(super) fn checks(node: &Node, slurm: &Slurm) -> Vec<Finding> {
     findings.extend([proc::check(node, version), oomd::check(node, is_own)]);
     findings
 }
-
-/// Major and minor.
-pub(super) type Version = (u32, u32);
 
 /// Releases from the first to before the second do this.
 struct Bug {

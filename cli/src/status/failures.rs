@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use nix::unistd::gethostname;
 use serde::Serialize;
 
-use super::model::User;
 use crate::doctor::slurmd::Slurmd;
 use crate::node::Node;
 use crate::slurm_conf::SlurmConf;
@@ -30,11 +29,10 @@ pub(crate) struct Failure {
 }
 
 /// The last ones, the newest last. Of jobs without a session that no log tells of what their leases say.
-pub(super) fn of(node: &Node, users: &[User]) -> Vec<Failure> {
+pub(super) fn of(node: &Node, of_leases: impl Iterator<Item = Failure>) -> Vec<Failure> {
     let log = log_of(node).and_then(|log| tail(&node.at(log)).ok()).unwrap_or_default();
     let logged: Vec<_> = log.lines().filter_map(Failure::logged).collect();
     let is_told = |job| logged.iter().any(|failure| failure.job == Some(job));
-    let of_leases = users.iter().flat_map(Failure::of_leases);
     let untold = of_leases.filter(|failure| !failure.job.is_some_and(is_told));
     let all: Vec<_> = untold.chain(logged.iter().cloned()).collect();
     let older = all.len().saturating_sub(AT_MOST);
@@ -58,12 +56,9 @@ impl Failure {
         Some(Self { time, job, uid, message: message.to_owned() })
     }
 
-    fn of_leases(user: &User) -> impl Iterator<Item = Self> {
-        user.leases.iter().flatten().filter_map(|lease| {
-            let own = lease.own_session.as_ref().and_then(|own| own.problem.as_ref());
-            let message = lease.cause.as_ref().or(own)?.clone();
-            Some(Self { time: None, job: Some(lease.job), uid: Some(user.uid), message })
-        })
+    /// What a lease of a user says.
+    pub(super) fn of_job(job: u32, uid: u32, message: &str) -> Self {
+        Self { time: None, job: Some(job), uid: Some(uid), message: message.to_owned() }
     }
 }
 
@@ -91,6 +86,8 @@ fn tail(file: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::super::model::tests::busy;
     use super::super::model::{LeaseState, Status};
     use super::*;
@@ -124,9 +121,10 @@ mod tests {
         let made_up = node()
             .with("/etc/slurm/slurm.conf", "SlurmdLogFile=/var/log/%n.log\n")
             .with(&format!("/var/log/{}.log", host()), filler.repeat(1000) + &lines.concat());
-        let jobs: Vec<_> = of(&made_up.node, &[]).into_iter().filter_map(|it| it.job).collect();
+        let jobs: Vec<_> =
+            of(&made_up.node, iter::empty()).into_iter().filter_map(|it| it.job).collect();
         assert_eq!(jobs, (11..=30).collect::<Vec<_>>());
-        assert_eq!(of(&node().node, &[]), []);
+        assert_eq!(of(&node().node, iter::empty()), []);
     }
 
     fn host() -> String {

@@ -119,13 +119,21 @@ impl Status {
         let users: Vec<_> =
             uids.into_iter().map(|uid| User::of(node, uid)).collect::<Result<_, _>>()?;
         // slurmd's log is root's.
-        let failures = node.asked_by_root().then(|| failures::of(node, &users));
+        let of_leases = users.iter().flat_map(User::failures);
+        let failures = node.asked_by_root().then(|| failures::of(node, of_leases));
         let name = gethostname().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { version: VERSION, node: name, users, failures })
     }
 }
 
 impl User {
+    fn failures(&self) -> impl Iterator<Item = Failure> {
+        self.leases.iter().flatten().filter_map(|lease| {
+            let own = lease.own_session.as_ref().and_then(|own| own.problem.as_ref());
+            Some(Failure::of_job(lease.job, self.uid, lease.cause.as_ref().or(own)?))
+        })
+    }
+
     fn of(node: &Node, uid: u32) -> Result<Self, String> {
         let roots = &node.roots;
         let account = Account::from_uid(uid.into()).ok().flatten();

@@ -185,7 +185,7 @@ const ROWS: [Row; 15] = [
     (Part::Bookworm, Suite::Bookworm, 1, Kind::Light, &[], &["own", "core@job", "hold@job"]),
     (Part::Trixie, Suite::Trixie, 1, Kind::Light, &[], &["odd"]),
     (Part::Trixie, Suite::Trixie, 1, Kind::Light, &[], &["ansible"]),
-    (Part::Cluster, Suite::Trixie, 2, Kind::Whole, &["cluster"], &[]),
+    (Part::Cluster, Suite::Trixie, 2, Kind::Whole, &["cluster"], &["cluster@job"]),
 ];
 
 impl Unit {
