@@ -123,10 +123,10 @@ fn strict() -> String {
 fn a_step_below_another_root_goes_without() {
     const ROOT: &str = "/srv/taken";
     // Before the plugin's: Slurm calls nothing of it after another's `task_init`.
-    let line = "/etc/slurm/plugstack.conf.d/a-taken.conf";
+    let [line, late] = ["a", "z"].map(|at| format!("/etc/slurm/plugstack.conf.d/{at}-taken.conf"));
     N1.configure(&strict());
     put_compiled("taken.c", &["-shared", "-fPIC"], "/usr/local/lib/taken.so");
-    let _end = AtEnd(format!("rm -rf {line} {ROOT} /usr/local/lib/taken.so"));
+    let _end = AtEnd(format!("rm -rf {line} {late} {ROOT} /usr/local/lib/taken.so"));
     N1.sh(&format!(
         "mkdir -p {ROOT}/bin; cp /bin/busybox {ROOT}/bin/sh; chmod 755 /usr/local/lib/taken.so"
     ))
@@ -141,7 +141,10 @@ fn a_step_below_another_root_goes_without() {
     assert_eq!(said.stdout, "taken\ndir=. bus=.\n".repeat(2), "{line}: {said:#?}");
     let step = format!("srun bash -c '{LIVE}'");
     N1.sh_as("alice", &step).ok().says("running dir=/run/user/1001\n").never_says("linger:");
-    N1.sh(&format!("rm {line}")).ok();
+    let order = "spank-linger doctor | grep plugstack-order";
+    N1.sh(order).ok().says("no other plugin acts in a task after this one");
+    N1.sh(&format!("mv {line} {late}; {order}")).ok().says("warn").says("/usr/local/lib/taken.so");
+    N1.sh(&format!("rm {late}")).ok();
     N1.is_again(&before);
 }
 

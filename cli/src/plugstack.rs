@@ -32,6 +32,8 @@ pub(crate) struct Line {
 pub(crate) struct Stack {
     /// The plugin's lines, as Slurm would meet them.
     pub(crate) lines: Vec<Line>,
+    /// Other plugins that Slurm meets after the first of them, as their lines have them.
+    pub(crate) behind: Vec<PathBuf>,
     /// The files that were read.
     pub(crate) files: Vec<PathBuf>,
     /// The patterns that it includes.
@@ -66,6 +68,9 @@ impl Stack {
                         arguments: arguments.iter().map(ToString::to_string).collect(),
                     });
                 }
+                ["required" | "optional", other, ..] if !self.lines.is_empty() => {
+                    self.behind.push(other.into());
+                }
                 _ => {}
             }
         }
@@ -92,9 +97,14 @@ impl Line {
 
     /// The file that Slurm loads: the line's own, or the first in its directories.
     pub(crate) fn plugin_file(&self, node: &Node, dirs: &[PathBuf]) -> Option<PathBuf> {
-        let dirs = if self.plugin.is_absolute() { &[PathBuf::from("/")] } else { dirs };
-        dirs.iter().map(|dir| dir.join(&self.plugin)).find(|file| node.at(file).exists())
+        file_of(&self.plugin, node, dirs)
     }
+}
+
+/// The file that Slurm loads of a line that has this.
+pub(crate) fn file_of(plugin: &Path, node: &Node, dirs: &[PathBuf]) -> Option<PathBuf> {
+    let dirs = if plugin.is_absolute() { &[PathBuf::from("/")] } else { dirs };
+    dirs.iter().map(|dir| dir.join(plugin)).find(|file| node.at(file).exists())
 }
 
 /// What the plugin would go by on this node: its line's arguments, or the defaults.
@@ -117,6 +127,7 @@ mod tests {
         let made_up = node()
             .with(STACK, "optional other.so # spank_linger.so\ninclude plugstack.conf.d/*.conf\n")
             .with("/etc/slurm/plugstack.conf.d/b.conf", "\n required /opt/spank_linger.so\tgrace=1")
+            .with("/etc/slurm/plugstack.conf.d/c.conf", "optional pyxis.so\n")
             .with("/etc/slurm/plugstack.conf.d/a.conf.off", "optional spank_linger.so");
         let stack = Stack::read(&made_up.node, Path::new(STACK));
         let expected = Line {
@@ -127,6 +138,7 @@ mod tests {
             arguments: vec!["grace=1".into()],
         };
         assert_eq!(stack.lines, [expected]);
+        assert_eq!(stack.behind, [Path::new("pyxis.so")]);
         assert_eq!(stack.includes, [Path::new("/etc/slurm/plugstack.conf.d/*.conf")]);
         assert_eq!(stack.lines[0].parse().unwrap().containment.grace.as_secs(), 1);
     }

@@ -37,6 +37,15 @@ fn release_in(bytes: &[u8]) -> Result<Release, String> {
     Ok(Release { major: major.into(), minor: minor.into() })
 }
 
+/// Whether a file that can be read exports that symbol.
+pub(super) fn exports(file: &Path, symbol: &str) -> bool {
+    let bytes = fs::read(file).unwrap_or_default();
+    let parsed = object::File::parse(&*bytes);
+    parsed.is_ok_and(|file| {
+        file.dynamic_symbols().any(|it| it.name() == Ok(symbol) && it.is_definition())
+    })
+}
+
 /// The first thing that the loader would not find: a library, or a version of one,
 /// as of a glibc that is older than the build machine's. Only for files of root's:
 /// ldd(1) has the loader map them.

@@ -9,7 +9,7 @@ use super::slurm::Slurm;
 use super::slurmd::{Mapped, Slurmd};
 use super::{Finding, elf};
 use crate::node::Node;
-use crate::plugstack::{Line, PLUGIN};
+use crate::plugstack::{Line, PLUGIN, file_of};
 
 const RESTART: &str = "systemctl restart slurmd (running jobs go on)";
 
@@ -25,7 +25,29 @@ pub(super) fn checks(node: &Node, slurm: &Slurm) -> Vec<Finding> {
     findings.push(plugin_file(node, slurm, &file));
     findings.push(release(node, slurm, &file));
     findings.push(restarted(node, slurm, line, &file));
+    findings.push(order(node, slurm, &dirs));
     findings
+}
+
+/// Called last in a task, and as its user: the plugin's own has set the variables by then.
+const IN_A_TASK: &str = "slurm_spank_task_init";
+
+/// A plugin that takes tasks below another root does so there, as pyxis.
+fn order(node: &Node, slurm: &Slurm, dirs: &[PathBuf]) -> Finding {
+    const CHECK: &str = "plugstack-order";
+    let files = slurm.stack.behind.iter().filter_map(|plugin| file_of(plugin, node, dirs));
+    let mut in_tasks = files.filter(|file| elf::exports(&node.at(file), IN_A_TASK));
+    match in_tasks.next() {
+        None => Finding::ok(CHECK, "no other plugin acts in a task after this one"),
+        Some(file) => {
+            let found = format!(
+                "{} acts in a task after this plugin: where it takes the task below another root (as pyxis), \
+                 the session's variables lead nowhere",
+                file.display()
+            );
+            Finding::warn(CHECK, found, format!("put its line before the one with {PLUGIN}"))
+        }
+    }
 }
 
 const INCLUDE: &str = "include /etc/slurm/plugstack.conf.d/*.conf";

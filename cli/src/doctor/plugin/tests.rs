@@ -99,6 +99,7 @@ fn all_is_well() {
         ("plugin-file", FILE),
         ("release", "24.11"),
         ("restarted", "has started since"),
+        ("plugstack-order", "no other plugin"),
     ] {
         assert_finding(&found(&made_up, check), State::Ok, &[word]);
     }
