@@ -232,7 +232,8 @@ fn a_login_that_slurm_adopts() {
     let mut login = Login::of("alice", N1);
     assert_eq!(login.ask(LIVE), "running dir=/run/user/1001");
     if has_own_sessions() {
-        let mine = format!("srun --quiet --jobid={} --overlap", job.0);
+        // Its input is the shell's: it would take the next question.
+        let mine = format!("srun --quiet --input=none --jobid={} --overlap", job.0);
         login.ask(&format!("{mine} systemctl --user set-environment OF=job; echo set"));
         let count = "systemctl --user show-environment | grep --count OF=job";
         let inside = format!("{mine} bash -c '{count}'");

@@ -91,6 +91,8 @@ const IMAGE_WITH_MPI: &str = "\
     '\"/usr:/usr:ro\", \"/usr/lib:/lib:ro\", \"/usr/lib64:/lib64:ro\"' >~/.config/containers/containers.conf\n\
     podman tag localhost/busybox localhost/mpi";
 
+const PMIX: &str = "/usr/lib/x86_64-linux-gnu/pmix2/lib/libpmix.so";
+
 /// Compiles the program of the test's and puts it on the node.
 fn put_ring() {
     let program = env::temp_dir().join(format!("ring-{}", std::process::id()));
@@ -117,9 +119,12 @@ fn ranks_in_containers_talk() {
     if N1.slurm() == "24.11" {
         return skipped("Open MPI is on Debian 12's nodes: on Debian 13's it would be 250 MB");
     }
-    let _end = AtEnd(
-        "rm --force ~alice/.config/containers/containers.conf /usr/local/bin/ring".to_owned(),
-    );
+    let _end = AtEnd(format!(
+        "rm --force ~alice/.config/containers/containers.conf /usr/local/bin/ring {PMIX}"
+    ));
+    // Slurm opens it by that name, which Debian has in libpmix-dev, with a compiler behind it.
+    N1.sh(&format!("ln --symbolic libpmix.so.2 {PMIX}; systemctl restart slurmd")).ok();
+    N1.settles();
     put_ring();
     let scripts = [
         ("image", IMAGE_WITH_MPI.to_owned()),
