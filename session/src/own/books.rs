@@ -101,11 +101,14 @@ impl Books {
         self.dir.join(format!("{job}.lock"))
     }
 
+    /// In another mount namespace what is made there would be a file that nobody removes.
+    pub(crate) fn are_here(&self) -> bool {
+        self.is_mounted().is_ok_and(|is_mounted| is_mounted)
+    }
+
     /// Whether the user has been told of a session that cannot be entered. They are, from now on.
     pub(crate) fn has_told(&self, job: u32) -> bool {
-        // In another mount namespace it would be a file that nobody removes.
-        let is_here = self.is_mounted().is_ok_and(|is_mounted| is_mounted);
-        let noted = is_here.then(|| File::create_new(self.told(job)));
+        let noted = self.are_here().then(|| File::create_new(self.told(job)));
         noted.is_some_and(|made| {
             made.is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
         })

@@ -220,8 +220,12 @@ impl Kind for Own {
 /// Notes why its session could not be opened, or that this is not known any more.
 fn note_failed(site: &Site, job: Job, failed: Option<String>) {
     let (roots, state) = (&site.roots, record::state(&site.roots, job.uid));
+    let books = Books::of(roots, job.uid);
+    if !books.are_here() {
+        return;
+    }
     // Who has it writes down what is newer.
-    let lock = File::create(Books::of(roots, job.uid).lock(job.id));
+    let lock = File::create(books.lock(job.id));
     if lock.and_then(|lock| Ok(lock.try_lock()?)).is_err() {
         return;
     }
