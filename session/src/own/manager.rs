@@ -5,7 +5,6 @@
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr};
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -84,7 +83,7 @@ impl Becoming<'_> {
     fn settle(&self, cgroup: &Path) -> Result<()> {
         // slurmstepd's own, which the kernel never kills for its memory.
         let score = Path::new("/proc/self/oom_score_adj");
-        fs::write(score, "0").map_err(Error::file("write", score))?;
+        write(score, "0")?;
         // The mark of the step that starts it: the manager goes on after that step.
         audit::forget(&self.roots.proc);
         umask(Mode::from_bits_truncate(0o022));
