@@ -1,5 +1,7 @@
 //! Whatever ends a job: nothing of its session is left.
 
+use std::time::{Duration, Instant};
+
 use cluster_tests::{AtEnd, N1, Started};
 
 use super::outside::LINGERS;
@@ -65,6 +67,21 @@ fn every_end_is_the_end_of_all() {
         );
         // Podman 4.3 says that it was created, after what it takes for a boot.
         books.run().ok().says("left ").never_says("left Up").says("listed");
+    });
+}
+
+/// Show that a job which has nothing left to end waits for no grace, whether its epilog or the end of its script ends the
+/// session.
+#[test]
+fn what_has_ended_needs_no_grace() {
+    configured(|| {
+        N1.configure(&OWN.replace("grace=2", "grace=100"));
+        let begun = Instant::now();
+        N1.sh_as("alice", "srun --mem=100 true").ok();
+        N1.sh("until [ -z \"$(squeue --noheader)\" ]; do sleep 0.2; done").ok();
+        job("podman run --rm --network=none $image echo contained").run().ok().says("contained\n");
+        assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
+        N1.configure(OWN);
     });
 }
 

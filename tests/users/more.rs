@@ -6,7 +6,7 @@ use cluster_tests::{AtEnd, N1, Output, has_own_sessions, skipped};
 
 use super::doc::{example, file, path};
 use super::programs::lacks_more;
-use super::{Ran, run_with};
+use super::{Ran, SERVED, run_with};
 
 /// Asks Docker's API for what runs, as Compose would, in Docker's own words.
 const IN_DOCKERS_WORDS: &str = r#"
@@ -30,7 +30,9 @@ static MORE: LazyLock<Ran> = LazyLock::new(|| {
             ("no memory", example("memory").replace(" --memory=${memory}m", "")),
             plain("desktop"),
             ("another bus", ON_ANOTHER_BUS.to_owned()),
+            plain("xstartup"),
             ("socket", format!("{}{IN_DOCKERS_WORDS}", example("socket"))),
+            ("compose", format!("{}{}", file("compose.yaml"), example("compose"))),
             plain("ulimit"),
         ],
     )
@@ -87,6 +89,7 @@ fn desktops_find_the_sessions_bus() {
     let said = more("desktop").ok().never_says("level=");
     said.says("in a unit\n").says("in a container\n");
     more("another bus").ok().says("refused\n").never_says("in a unit");
+    more("xstartup").ok().says("in a unit\n");
 }
 
 /// Show that Podman answers at its socket, in its own words and in Docker's.
@@ -97,6 +100,16 @@ fn podman_answers_at_its_socket() {
     }
     let said = more("socket").ok().says("by the socket\n").says("200 OK");
     said.says("\"ApiVersion\"");
+}
+
+/// Show that Compose has its containers meet by that socket, and takes them away.
+#[test]
+fn compose_speaks_to_the_socket() {
+    if let Some(reason) = lacks_more() {
+        return skipped(reason);
+    }
+    let said = more("compose").ok();
+    assert!(said.stdout.contains(SERVED.trim()), "{said:#?}");
 }
 
 /// Show that a unit has the limit that it asks for; that of the memory which stays it has what systemd gives a shared

@@ -57,8 +57,16 @@ const ROWS: &[Row] = &[
         name: "bookworm",
         slurm: "22.05",
         has_old_libc: false,
-        // File systems of users; MPI; root-less network of Podman 4.
-        packages: &["aardvark-dns", "fuse3", "iptables", "openmpi-bin", "slirp4netns"],
+        // File systems of users; MPI; root-less network of Podman 4; what docs/users-more.md speaks of.
+        packages: &[
+            "aardvark-dns",
+            "dbus-x11",
+            "docker-compose",
+            "fuse3",
+            "iptables",
+            "openmpi-bin",
+            "slirp4netns",
+        ],
         apt_options: &[],
         lines: &[],
     },
@@ -70,6 +78,8 @@ const ROWS: &[Row] = &[
         // Memcheck, the polkit rule and Ansible are tried on this release alone.
         packages: &[
             "aardvark-dns",
+            "dbus-x11",
+            "docker-compose",
             "fuse3",
             "nftables",
             "passt",
@@ -86,7 +96,7 @@ const ROWS: &[Row] = &[
         slurm: "26.05",
         has_old_libc: false,
         // Its Slurm has no PMIx, without which Open MPI is of no use.
-        packages: &["aardvark-dns", "fuse3", "nftables", "passt"],
+        packages: &["aardvark-dns", "dbus-x11", "docker-compose", "fuse3", "nftables", "passt"],
         // A mirror that lags serves a Release file past its Valid-Until.
         apt_options: &["Acquire::Check-Valid-Until \"false\""],
         lines: &[],

@@ -1,8 +1,9 @@
 //! Ends a job's own session: what runs in it, and its cgroups.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use crate::outside::crash;
 use crate::outside::processes::send;
 use crate::outside::text::text;
 use crate::outside::tree::remove;
+use crate::own::pause::PAUSE;
 use crate::record::own::Started;
 use crate::terms::error::{Error, Result};
 
@@ -19,11 +21,25 @@ use crate::terms::error::{Error, Result};
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Asks the manager to end all that it has, as at a logout, and waits for it until then: a container gets SIGTERM.
-pub(crate) fn ask(proc: &Path, manager: Started, cgroup: &Path, until: Instant) {
+pub(crate) fn ask(proc: &Path, manager: Started, session: &Path, until: Instant) {
     signal(proc, manager, Signal::TERM);
-    while is_populated(cgroup) && Instant::now() < until {
+    while is_at_work(session) && Instant::now() < until {
         sleep(LOOK_AGAIN);
     }
+}
+
+/// Whether anything runs in it but Podman's pause process, which no unit has and nobody tells to end: who waited for it
+/// waited for all of the grace, in each job.
+fn is_at_work(session: &Path) -> bool {
+    below(session).iter().any(|cgroup| !cgroup.ends_with(PAUSE) && is_populated(cgroup))
+}
+
+// Most of its code is the directory's, which each caller would have.
+#[inline(never)]
+fn below(cgroup: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cgroup).into_iter().flatten().flatten();
+    let cgroups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    cgroups.map(|entry| entry.path()).collect()
 }
 
 /// Sends a signal to a process of ours, if it is that one still.
@@ -61,20 +77,19 @@ pub(crate) fn end(cgroup: &Path, until: Instant) -> Result<()> {
 
 /// Whether a task runs in one of the job's steps but its script: `step_0/user` and so on.
 pub(crate) fn has_step(job: &Path) -> bool {
-    let entries = fs::read_dir(job).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let steps = names.filter(|name| {
-        name.strip_prefix("step_").is_some_and(|id| id.starts_with(|c: char| c.is_ascii_digit()))
-    });
-    steps.into_iter().any(|step| is_populated(&job.join(step).join("user")))
+    let is_step = |step: &Path| {
+        let name = step.file_name().and_then(OsStr::to_str);
+        let id = name.and_then(|name| name.strip_prefix("step_"));
+        id.is_some_and(|id| id.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    below(job).iter().any(|step| is_step(step) && is_populated(&step.join("user")))
 }
 
 /// Kills what moved itself from a task's cgroup into another of the user's own, and what the job left in its steps.
 pub(crate) fn kill_steps(job: &Path) {
-    let entries = fs::read_dir(job).into_iter().flatten().flatten();
-    for kill in entries.map(|entry| entry.path().join("user/cgroup.kill")) {
+    for step in below(job) {
         crash::point();
-        let _ = fs::write(&kill, "1");
+        let _ = fs::write(step.join("user/cgroup.kill"), "1");
     }
 }
 
@@ -82,9 +97,7 @@ pub(crate) fn kill_steps(job: &Path) {
 /// the job's steps, and the job's if nothing is left in it. Where a slurmstepd is there it does so itself: it stops at
 /// one that is gone.
 pub(crate) fn remove_steps(job: &Path) {
-    let entries = fs::read_dir(job).into_iter().flatten().flatten();
-    let steps = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    for step in steps.map(|entry| entry.path()) {
+    for step in below(job) {
         crash::point();
         let is_busy = fs::remove_dir(step.join("slurm")).is_err_and(|error| !is_gone(&error));
         if !is_busy {

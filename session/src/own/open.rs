@@ -53,7 +53,7 @@ fn begin_pause(
     if !pause::is_needed(becoming.roots) {
         return Ok(None);
     }
-    let cgroup = session.join("pause");
+    let cgroup = session.join(pause::PAUSE);
     let _ = make_dir(&cgroup, OPEN);
     pause::begin(becoming, &cgroup, launch, budget.deadline())
 }

@@ -53,6 +53,9 @@ podman --storage-driver=vfs --events-backend=none --root=$PWD/first/root --runro
     --tmpdir=$PWD/first/tmp unshare true
 [ -e tmp/pause.pid ] || ln -s ../first/tmp/pause.pid tmp/pause.pid"#;
 
+/// Its cgroup, in the session's.
+pub(crate) const PAUSE: &str = "pause";
+
 const SHELL: &str = "/bin/sh";
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
