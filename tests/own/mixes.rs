@@ -29,7 +29,8 @@ const ACTS: [&str; 8] = [
      systemctl --user show-environment | grep --quiet JOB=$name || wrong environment",
     "$box $image true || wrong 'another container'",
     "$box --health-cmd=true --health-interval=1s $image sleep 2 || wrong 'health check'",
-    "podman network create --ignore net$name >/dev/null && podman network rm net$name >/dev/null || wrong network",
+    "{ podman network exists net$name || podman network create net$name; } >/dev/null
+     podman network rm net$name >/dev/null || wrong network",
     "sleep 1",
 ];
 
