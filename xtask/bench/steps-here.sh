@@ -71,7 +71,7 @@ echo "{\"version\":1,\"wanted\":$limits,\"set\":$limits,\"touched\":[\"MemoryMax
     \"allowed_cpus\":[],\"device_policy\":\"auto\",\"device_allow\":[]},\"had_drop_in\":[]}" >$state/slice
 
 echo '{"version":1,"state":"open","kind":"own"}' >$run/$own_uid/$own_job
-# Its guard lives, else each step would start one, and a hundred of them were beside the others.
+# Its guard lives, else each step would start one.
 this="{\"pid\":$$,\"start\":$start}"
 echo "{\"version\":1,\"outside\":$(stat --dereference --format=%i /proc/self/ns/mnt),\"cgroup\":\"$session\",
     \"manager\":$this,\"guard\":$this,\"is_ready\":true}" >$run/$own_uid/$own_job.own
