@@ -1,12 +1,12 @@
 //! The processes in a user's slice, and signals that reach the right one.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::outside::text::{bytes, text};
+use crate::outside::tree::dirs_in;
 use crate::outside::{crash, scan};
 use crate::terms::decimal::decimal;
 use crate::terms::error::{Error, Result};
@@ -53,9 +53,7 @@ fn cgroups(slice: &Path) -> Option<Vec<PathBuf>> {
         if found.len() > MOST || dir.as_os_str().len() > LONGEST {
             return None;
         }
-        let entries = fs::read_dir(slice.join(&dir)).into_iter().flatten().flatten();
-        let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        found.extend(dirs.map(|entry| dir.join(entry.file_name())));
+        found.extend(dirs_in(&slice.join(&dir)).iter().map(|name| dir.join(name)));
     }
     Some(found)
 }
@@ -146,6 +144,8 @@ pub(crate) fn all_gone(left: &[Process]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn process(pid: i32, cgroup: &str) -> Process {

@@ -1,6 +1,6 @@
-//! Removes a cgroup with all below it, however deep its user has made it.
+//! The cgroups in another, and its removal with all below it, however deep its user has made it.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -13,6 +13,15 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 /// A user can make any number of cgroups.
 const LONGEST: Duration = Duration::from_secs(5);
+
+/// The directories in another, by their names. What is gone has none.
+// Most of its code is the directory's, which each caller would have.
+#[inline(never)]
+pub(crate) fn dirs_in(dir: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    dirs.map(|entry| entry.file_name()).collect()
+}
 
 /// Removes a directory and those below it. systemd may be doing the same as far as it
 /// reaches (seen with 247): what has gone meanwhile is no reason to leave the rest.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::outside::crash;
 use crate::outside::processes::send;
 use crate::outside::text::text;
-use crate::outside::tree::remove;
+use crate::outside::tree::{dirs_in, remove};
 use crate::own::pause::PAUSE;
 use crate::record::own::Started;
 use crate::terms::error::{Error, Result};
@@ -31,15 +31,7 @@ pub(crate) fn ask(proc: &Path, manager: Started, session: &Path, until: Instant)
 /// Whether anything runs in it but Podman's pause process, which no unit has and nobody tells to end: who waited for it
 /// waited for all of the grace, in each job.
 fn is_at_work(session: &Path) -> bool {
-    below(session).iter().any(|cgroup| !cgroup.ends_with(PAUSE) && is_populated(cgroup))
-}
-
-// Most of its code is the directory's, which each caller would have.
-#[inline(never)]
-fn below(cgroup: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(cgroup).into_iter().flatten().flatten();
-    let cgroups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    cgroups.map(|entry| entry.path()).collect()
+    dirs_in(session).iter().any(|name| name != PAUSE && is_populated(&session.join(name)))
 }
 
 /// Sends a signal to a process of ours, if it is that one still.
@@ -77,19 +69,19 @@ pub(crate) fn end(cgroup: &Path, until: Instant) -> Result<()> {
 
 /// Whether a task runs in one of the job's steps but its script: `step_0/user` and so on.
 pub(crate) fn has_step(job: &Path) -> bool {
-    let is_step = |step: &Path| {
-        let name = step.file_name().and_then(OsStr::to_str);
-        let id = name.and_then(|name| name.strip_prefix("step_"));
+    let is_step = |name: &OsStr| {
+        let id = name.to_str().and_then(|name| name.strip_prefix("step_"));
         id.is_some_and(|id| id.starts_with(|c: char| c.is_ascii_digit()))
     };
-    below(job).iter().any(|step| is_step(step) && is_populated(&step.join("user")))
+    let steps = dirs_in(job);
+    steps.iter().any(|name| is_step(name) && is_populated(&job.join(name).join("user")))
 }
 
 /// Kills what moved itself from a task's cgroup into another of the user's own, and what the job left in its steps.
 pub(crate) fn kill_steps(job: &Path) {
-    for step in below(job) {
+    for name in dirs_in(job) {
         crash::point();
-        let _ = fs::write(step.join("user/cgroup.kill"), "1");
+        let _ = fs::write(job.join(name).join("user/cgroup.kill"), "1");
     }
 }
 
@@ -97,7 +89,7 @@ pub(crate) fn kill_steps(job: &Path) {
 /// the job's steps, and the job's if nothing is left in it. Where a slurmstepd is there it does so itself: it stops at
 /// one that is gone.
 pub(crate) fn remove_steps(job: &Path) {
-    for step in below(job) {
+    for step in dirs_in(job).iter().map(|name| job.join(name)) {
         crash::point();
         let is_busy = fs::remove_dir(step.join("slurm")).is_err_and(|error| !is_gone(&error));
         if !is_busy {

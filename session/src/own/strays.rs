@@ -18,7 +18,7 @@ use crate::outside::mounts::hold;
 use crate::outside::proc::{self, sees_this_process};
 use crate::outside::processes::pids_in;
 use crate::outside::text::{bytes, text};
-use crate::outside::tree;
+use crate::outside::tree::{self, dirs_in};
 use crate::own::close::{is_gone, remove_steps};
 use crate::own::guard::{OURS, is_slurmstepd};
 use crate::record;
@@ -144,9 +144,7 @@ fn in_scope(root: &Path, scope: &Path) -> Vec<PathBuf> {
 }
 
 fn dirs(root: &Path, dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(root.join(dir)).into_iter().flatten().flatten();
-    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    dirs.map(|entry| dir.join(entry.file_name())).collect()
+    dirs_in(&root.join(dir)).iter().map(|name| dir.join(name)).collect()
 }
 
 /// What is written down: the jobs with sessions of their own, by their cgroups, each with its processes of Slurm's.
