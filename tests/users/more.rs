@@ -16,6 +16,9 @@ perl -MSocket -e '
     syswrite $docker, "GET /v1.40/version HTTP/1.0\r\n\r\n";
     print while <$docker>'"#;
 
+/// What Compose has not taken away.
+const LEFT: &str = "\necho left: $(podman ps --all --quiet --filter=name=shop).";
+
 /// On the bus that `dbus-run-session` starts.
 const ON_ANOTHER_BUS: &str = "\
     dbus-run-session -- systemd-run --user --wait --pipe --quiet echo in a unit || echo refused";
@@ -32,7 +35,7 @@ static MORE: LazyLock<Ran> = LazyLock::new(|| {
             ("another bus", ON_ANOTHER_BUS.to_owned()),
             plain("xstartup"),
             ("socket", format!("{}{IN_DOCKERS_WORDS}", example("socket"))),
-            ("compose", format!("{}{}", file("compose.yaml"), example("compose"))),
+            ("compose", format!("{}{}{LEFT}", file("compose.yaml"), example("compose"))),
             plain("ulimit"),
         ],
     )
@@ -108,7 +111,7 @@ fn compose_speaks_to_the_socket() {
     if let Some(reason) = lacks_more() {
         return skipped(reason);
     }
-    let said = more("compose").ok();
+    let said = more("compose").ok().says("left: .\n");
     assert!(said.stdout.contains(SERVED.trim()), "{said:#?}");
 }
 
