@@ -226,6 +226,22 @@ fn a_killed_manager_is_started_again() {
     });
 }
 
+/// Show that nobody is left waiting for a manager that was killed, as where memory runs out: what it had ends with it,
+/// and Podman says at once that it cannot.
+#[test]
+fn a_killed_manager_is_waited_for_by_nobody() {
+    configured(|| {
+        let script = "
+            systemd-run --user --quiet sleep 7012
+            pid=$(pgrep --uid alice --full 'systemd --user'); kill -KILL $pid
+            for i in $(seq 50); do pgrep --full 'sleep 701[2]' >/dev/null || break; sleep 0.1; done
+            timeout --kill-after=5 30 podman run --rm --network=none $image true; echo ended=$?.
+            pgrep --uid alice --list-full 'dbus|systemd|sleep'; echo over";
+        let said = job(script).run_within(120).says("over\n").never_says("dbus");
+        said.says("ended=").never_says("ended=137.").never_says("ended=124.");
+    });
+}
+
 /// Show that a site may change the kind while jobs run: each keeps what it began with, and Podman's books are one for
 /// both.
 #[test]

@@ -46,13 +46,14 @@ fn there_is_no_second_allocation() {
              echo memory=$(outer cat $slice/memory.max); echo tasks=$(outer cat $slice/pids.max)
              attempt little outer dd if=/dev/zero of=/dev/null bs=10M count=1
              attempt much outer dd if=/dev/zero of=/dev/null bs=400M count=1
-             machine() {{ timeout 60 systemd-run --machine=$(id -un)@.host --user --quiet --wait --pipe \"$@\"; }}
-             attempt machine machine dd if=/dev/zero of=/dev/null bs=400M count=1
              for parent in user.slice /user.slice system.slice; do
                  echo parent $(podman run --rm --network=none --cgroup-parent=$parent $image cat /proc/1/cgroup 2>/dev/null) end
                  echo files $(podman run --rm --network=none --cgroup-manager=cgroupfs --cgroup-parent=$parent $image cat /proc/1/cgroup 2>/dev/null) end
              done
              podman run --rm --network=none --cgroupns=host $image cat /proc/1/cgroup | home -
+             # Last: memory that runs out may cost the job its manager, beside what has taken it.
+             machine() {{ timeout 60 systemd-run --machine=$(id -un)@.host --user --quiet --wait --pipe \"$@\"; }}
+             attempt machine machine dd if=/dev/zero of=/dev/null bs=400M count=1
              echo over"
         );
         let started = job(&script).start();

@@ -1,4 +1,4 @@
-//! Watches that Slurm's own processes stay Slurm's.
+//! Watches that Slurm's own processes stay Slurm's, and that nobody waits for a manager that has ended.
 //!
 //! To move a process of theirs from a task's cgroup into the session's, a user needs the right to do so with all that
 //! is in the job's cgroup. Each slurmstepd, which is root's, is there for a moment as its step begins, and its
@@ -6,6 +6,7 @@
 //! for its answer for ever, which takes the node from everybody. Before Linux 6.6 the kernel does not let them
 //! (cpuset_can_attach() asks whether the process may be scheduled by them); after it, whoever does so loses the job.
 
+use std::fs;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -13,12 +14,14 @@ use std::time::Duration;
 use nix::unistd::User as Account;
 
 use crate::outside::account::User;
+use crate::outside::mounts::{by_descriptor, hold};
 use crate::outside::podmans_lock;
 use crate::outside::processes::pids_in;
 use crate::outside::text::text;
 use crate::own::close::kill_steps;
 use crate::own::linger::note_soon;
 use crate::own::place::Place;
+use crate::record::own::Started;
 use crate::terms::decimal::decimal;
 use crate::terms::roots::Roots;
 
@@ -32,8 +35,15 @@ const SLURMS: &str = "slurmstepd";
 pub(crate) const OURS: &str = "linger";
 
 /// Returns when there is nothing left to watch.
-pub(crate) fn watch(roots: &Roots, place: &Place, user: Option<&Account>) {
+pub(crate) fn watch(
+    roots: &Roots,
+    place: &Place,
+    user: Option<&Account>,
+    manager: Option<Started>,
+) {
     let (job, session) = (roots.cgroup.join(place.job()), roots.cgroup.join(place.session()));
+    // Of this manager: the next one's is another by the same name.
+    let held = hold(&session);
     let user = user.map(|user| User { uid: user.uid.as_raw(), name: user.name.clone(), roots });
     let mut known = Vec::new();
     while session.exists() {
@@ -41,6 +51,12 @@ pub(crate) fn watch(roots: &Roots, place: &Place, user: Option<&Account>) {
             // Else it is noted as the last of the user's jobs ends.
             let _ = note_soon(user);
             podmans_lock::keep(roots, user.uid);
+        }
+        // Its bus would let whoever asks for it wait for ever, as Podman does. systemd ends the rest of a user's, too.
+        if manager.is_some_and(|manager| !manager.lives(&roots.proc))
+            && let Ok(held) = &held
+        {
+            let _ = fs::write(by_descriptor(held).join("cgroup.kill"), "1");
         }
         if has_slurmstepd(roots, &session, &mut known) {
             kill_steps(&job);
@@ -72,7 +88,6 @@ pub(crate) fn is_slurmstepd(proc: &Path, pid: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     /// Show that a slurmstepd is found, and neither one that its user names so, nor one of ours, nor what sudo runs; and
     /// that what cannot be searched is taken to have one.

@@ -78,10 +78,11 @@ impl Opening<'_> {
                 Err(error) => return error.to_string(),
             }
             let user = account(job.uid);
-            if !own.is_ready {
-                self.open(state, job, place, user.as_ref());
-            }
-            watch(roots, place, user.ok().as_ref());
+            let manager = match own.is_ready {
+                true => own.manager,
+                false => self.open(state, job, place, user.as_ref()),
+            };
+            watch(roots, place, user.ok().as_ref(), manager);
             String::new()
         });
         let session = roots.cgroup.join(place.session());
@@ -89,8 +90,14 @@ impl Opening<'_> {
         guard.map(drop).map_err(|cause| failed(io::Error::other(cause)))
     }
 
-    /// In the guard.
-    fn open(&self, state: &State, job: Job, place: &Place, user: Result<&User, &Error>) {
+    /// In the guard: the manager, unless the record says why there is none.
+    fn open(
+        &self,
+        state: &State,
+        job: Job,
+        place: &Place,
+        user: Result<&User, &Error>,
+    ) -> Option<Started> {
         let opened = user.map_err(Error::to_string).and_then(|user| {
             let books = Books::of(&self.site.roots, job.uid);
             let (becoming, heard) = (self.becoming(&books, job, user), books.ready(job.id));
@@ -98,13 +105,15 @@ impl Opening<'_> {
             let manager = opened.map_err(|error| error.to_string())?;
             let manager = Started::of(manager, &self.site.roots.proc);
             self.note(state, job, &|own| (own.manager, own.is_ready) = (manager, true))
-                .map_err(|error| error.to_string())
+                .map_err(|error| error.to_string())?;
+            Ok(manager)
         });
-        if let Err(cause) = opened {
+        opened.unwrap_or_else(|cause: String| {
             let cgroup = self.site.roots.cgroup.join(place.session());
             let _ = end(&cgroup, Instant::now() + DYING);
             let _ = self.note(state, job, &|own| own.failed = Some(cause.clone()));
-        }
+            None
+        })
     }
 
     /// With the job's lock: a step may note something, too.
