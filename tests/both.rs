@@ -8,7 +8,7 @@ use cluster_tests::{Batch, FIRST, N1, OPTIONAL, QUICK, many};
 /// no prolog met a closing one.
 #[test]
 fn many_jobs_in_a_row() {
-    let jobs = many(25, 100);
+    let jobs = many(15, 100);
     N1.configure(OPTIONAL);
     let before = N1.snapshot();
     let row = Batch::of("alice", &format!("({FIRST}) >row.$SLURM_ARRAY_TASK_ID 2>&1"));

@@ -4,8 +4,11 @@
 #![allow(clippy::expect_used, missing_docs)]
 
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
-use cluster_tests::{AtEnd, Batch, GO, N1, QUICK, RESTART, epilog_of, has_own_sessions, hears};
+use cluster_tests::{
+    AtEnd, Batch, GO, N1, QUICK, RESTART, epilog_of, has_own_sessions, hears, many,
+};
 
 /// Whom to kill, and at which of its points (session/src/outside/crash.rs).
 const ORDER: &str = "/run/linger-crash";
@@ -45,11 +48,15 @@ fn killed_at(role: &str, number: u32, script: &str) -> bool {
         .contains("killed")
 }
 
-/// Runs `at` with 1, 2 and so on until it says that nobody was killed.
+/// Runs `at` with 1, 2 and so on until it says that nobody was killed. An ordinary run takes every third, others each
+/// day.
 fn each_point(least: u32, at: impl Fn(u32) -> bool) {
-    let points = (1..MOST).take_while(|number| at(*number)).count();
-    println!("killed at {points} points");
-    assert!(points >= least as usize, "only {points} points");
+    let stride = many(3, 1);
+    let days = UNIX_EPOCH.elapsed().expect("a clock").as_secs() / (24 * 60 * 60);
+    let first = 1 + u32::try_from(days % u64::from(stride)).expect("a small number");
+    let points = (first..MOST).step_by(stride as usize).take_while(|number| at(*number)).count();
+    println!("killed at {points} points, from {first} on, each {stride}");
+    assert!(points >= (least / stride) as usize, "only {points} points");
 }
 
 /// Show that a prolog that is killed, wherever that is, leaves what its epilog

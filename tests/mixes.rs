@@ -60,7 +60,7 @@ fn mixes_leave_nothing() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed = env::var(SEED).map_or(now, |seed| seed.parse().expect("a number"));
     let mut random = Random::new(seed);
-    for number in 1..=many(15, 50) {
+    for number in 1..=many(8, 50) {
         let script = mix(&mut random);
         println!("mix {number} of {SEED}={seed}:\n{script}");
         N1.sh(&script).ok();

@@ -23,6 +23,9 @@ pub const OF_SESSION: u64 = CASES - OF_PLUGIN;
 /// A debug build runs one case of so many.
 const DEBUG: u64 = 100;
 
+/// And an ordinary run one of so many: not `cargo xtask test --all`.
+const ORDINARY: u64 = 4;
+
 /// Repeats a run that failed: the number that it printed.
 const SEED: &str = "LINGER_HOSTILE_SEED";
 
@@ -61,7 +64,11 @@ pub fn run(parsers: &[Parser], full: u64) {
 }
 
 fn in_this_build(cases: u64) -> u64 {
-    if cfg!(debug_assertions) { cases / DEBUG } else { cases }
+    match env::var_os("LINGER_ALL") {
+        _ if cfg!(debug_assertions) => cases / DEBUG,
+        Some(_) => cases,
+        None => cases / ORDINARY,
+    }
 }
 
 impl Parser {

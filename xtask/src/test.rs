@@ -109,7 +109,7 @@ fn run_all(options: &Options, units: &[&Unit]) -> Result<Run> {
     let queue = Mutex::new(units.iter().copied());
     thread::scope(|scope| {
         let has_host = options.wants(Part::Host) && options.area.is_empty();
-        let host = has_host.then(|| scope.spawn(test_host));
+        let host = has_host.then(|| scope.spawn(|| test_host(options)));
         let workers = (0..WORKERS).map(|_| scope.spawn(|| work(&queue, options, &left)));
         // All begin before one is waited for.
         let workers: Vec<_> = host.into_iter().chain(workers).collect();
@@ -181,10 +181,10 @@ impl Options {
     }
 }
 
-fn test_host() -> Result<Run> {
+fn test_host(options: &Options) -> Result<Run> {
     let mut run = Run::default();
     let began = Instant::now();
-    host::test(&mut run)?;
+    host::test(&mut run, options.all)?;
     run.times.note_host(began.elapsed(), run.tally);
     Ok(run)
 }

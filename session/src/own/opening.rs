@@ -78,9 +78,10 @@ impl Opening<'_> {
                 Err(error) => return error.to_string(),
             }
             let user = account(job.uid);
-            let manager = match own.is_ready {
-                true => own.manager,
-                false => self.open(state, job, place, user.as_ref()),
+            let manager = if own.is_ready {
+                own.manager
+            } else {
+                self.open(state, job, place, user.as_ref())
             };
             watch(roots, place, user.ok().as_ref(), manager);
             String::new()

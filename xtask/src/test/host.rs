@@ -24,10 +24,10 @@ const PANIC: Duration = Duration::from_secs(60);
 
 /// Beside the nodes: what they compile is done before the lints, which have a directory of their own.
 /// Who builds in the same one waits.
-pub(super) fn test(checks: &mut Run) -> Result<()> {
+pub(super) fn test(checks: &mut Run, all: bool) -> Result<()> {
     checks.check("formatting", || run(&["fmt", "--all", "--check"]))?;
     checks.cargo_test("unit tests", &mut unit_tests(), BUILD)?;
-    checks.cargo_test("hostile input", &mut hostile_input(), BUILD)?;
+    checks.cargo_test("hostile input", &mut hostile_input(all), BUILD)?;
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     checks.check("lints", || run(&lints))?;
     checks.check("no release build can be killed by a test", crash_points_are_not_released)?;
@@ -48,9 +48,10 @@ fn unit_tests() -> Command {
 
 /// The tests named "hostile" once more, with as many inputs as an optimised build has time for. They
 /// print how many there were.
-fn hostile_input() -> Command {
+fn hostile_input(all: bool) -> Command {
     let mut tests = cargo(&["test", "--quiet", "--profile", "hostile", "-p", "slurm-spank-linger"]);
     tests.args(["-p", "user-session", "hostile", "--", "--nocapture"]);
+    tests.envs(all.then_some(("LINGER_ALL", "1")));
     tests
 }
 
