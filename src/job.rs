@@ -7,7 +7,7 @@ use user_session::{Error, Job, Lease, Moment, SessionKind, Sessions};
 use crate::arguments::{Arguments, OnError};
 use crate::policy::{Request, Verdict, decide};
 
-/// The prolog: takes the job's lease and returns when its session is live.
+/// The prolog: takes the job's lease and returns when its session is live, or on its way.
 ///
 /// # Errors
 /// Only when the site wants the node drained for it.
@@ -28,12 +28,13 @@ pub(crate) fn begin(
     };
     match done {
         Ok(()) => {
-            // Of a session in the job's cgroup the line comes at its end.
-            let level = match sessions.kind(job) {
-                SessionKind::Shared => log::Level::Info,
-                SessionKind::Own => log::Level::Debug,
+            // Of a session in the job's cgroup the line comes at its end, and of one that starts from its first step.
+            let (level, how_far) = match sessions.kind(job) {
+                SessionKind::Shared if sessions.is_starting(job) => (log::Level::Debug, "begun"),
+                SessionKind::Shared => (log::Level::Info, "done"),
+                SessionKind::Own => (log::Level::Debug, "done"),
             };
-            log::log!(level, "{job}: {tried}: done in {} ms", ms(began));
+            log::log!(level, "{job}: {tried}: {how_far} in {} ms", ms(began));
             Ok(())
         }
         Err(error) => report(arguments, sessions, &format!("{job}: {tried}: {error}"), &error),
@@ -107,7 +108,7 @@ pub(crate) fn end_step(sessions: &Sessions, job: Job, id: u32) -> Result<(), Str
 }
 
 /// The standard library counts them in 128 bits.
-fn ms(since: Instant) -> u64 {
+pub(crate) fn ms(since: Instant) -> u64 {
     let passed = since.elapsed();
     passed.as_secs() * 1000 + u64::from(passed.subsec_millis())
 }

@@ -8,6 +8,7 @@ use std::panic::set_hook;
 use slurm_spank::{Context, Plugin, SpankHandle, SpankOption};
 use user_session::{Job, Moment, Role};
 
+use crate::arguments::OnError;
 use crate::asked::{read_arguments, request, sessions, this_job, waits_for_others};
 use crate::launch::Forks;
 use crate::outcome::{Outcome, guarded};
@@ -92,7 +93,10 @@ unsafe impl Plugin for Linger {
             let job = this_job(spank)?;
             let partition = env::var("SLURM_JOB_PARTITION").ok();
             let request = Request { partition, ..request(spank)? };
-            Ok(job::begin(&arguments, &sessions(&arguments), job, &request, Moment::Prolog)?)
+            // A node that is to be drained for it is drained by its prolog.
+            let waits = arguments.on_error == OnError::Drain;
+            let moment = if waits { Moment::Prolog } else { Moment::Early };
+            Ok(job::begin(&arguments, &sessions(&arguments), job, &request, moment)?)
         })
     }
 

@@ -1,8 +1,11 @@
 //! A step of the job, decided once, as root, for all its tasks.
 
+use std::time::Instant;
+
 use user_session::{Job, Launch, Lease, Moment, SessionKind, Sessions, Standing};
 
 use crate::arguments::Arguments;
+use crate::job::ms;
 use crate::policy::{Request, Verdict, Wish, decide};
 
 /// What the tasks of a step are to find.
@@ -55,9 +58,16 @@ pub(crate) fn plan(
     }
 }
 
-/// The session, as long as it can be held to its jobs. One that an admin, the
+/// The session, as long as it can be held to its jobs. The first step waits for what its prolog has begun. One that an admin, the
 /// user or a crash of its manager has ended since is opened again.
 fn session(sessions: &Sessions, job: Job) -> Plan {
+    if sessions.is_starting(job) {
+        let began = Instant::now();
+        if let missing @ Plan::Missing { .. } = take(sessions, job) {
+            return missing;
+        }
+        log::info!("{job}: open session: done in {} ms", ms(began));
+    }
     let mut found = sessions.check(job);
     if let Standing::Gone(gone) = &found {
         log::warn!("{job}: find its session: {gone}; it is opened again");
@@ -144,7 +154,6 @@ fn missing(sessions: &Sessions, job: Job, cause: String, tell: bool) -> Plan {
 mod tests {
     use super::*;
     use crate::arguments::OnError;
-    use std::time::Instant;
 
     use crate::job::tests::{node_without_bus, request};
 

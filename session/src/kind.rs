@@ -49,9 +49,9 @@ pub(crate) const DYING: Duration = Duration::from_secs(10);
 
 /// A kind of session: how it is opened, found, entered and ended.
 pub(crate) trait Kind {
-    /// Opens the session for a job that has begun, and returns when it is live. `is_shared`: another
-    /// job holds it.
-    fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool) -> Result<()>;
+    /// Opens the session for a job that has begun, and returns when it is live; or, unless it `waits`, when it is on
+    /// its way. `is_shared`: another job holds it.
+    fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool, waits: bool) -> Result<()>;
 
     /// Whether it lives beside its jobs' cgroups, in the user's slice: if that cannot be held to what they may use
     /// there is no session. One that does not is bound by each step.

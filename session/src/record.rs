@@ -11,6 +11,7 @@
 //! /run/spank-linger/<uid>/ended.audit   those of ended jobs that left something
 //! /run/spank-linger/<uid>/undo     a copy of what is to be undone
 //! /run/spank-linger/<uid>/manager  the manager that systemd has said is up
+//! /run/spank-linger/<uid>/starting there while a manager was told to start, and nobody has seen it up
 //! /run/spank-linger/<uid>/found    what ran in the session when it was found
 //! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
 //! /run/spank-linger/<uid>/no-audit-ids  that it has been said that this node has none
@@ -129,6 +130,9 @@ const UNDO: &str = "undo";
 
 /// The managers that systemd has said are up, the last one last.
 const MANAGER: &str = "manager";
+
+/// There while a manager has been told to start, and nobody has waited for it yet.
+const STARTING: &str = "starting";
 
 /// There while a session is kept; in it the seconds since boot until which it is.
 const KEPT: &str = "kept";

@@ -12,20 +12,36 @@ mod probes;
 use cluster_tests::N1;
 use place::contract;
 
+/// Of a prolog that waits until the session is live: the others leave that to the first step.
+pub(crate) const WAITS: &str = "on_error=drain";
+
 /// Show which messages a cold prolog and the last epilog send, and that nothing
 /// is left of them. This logind leaves the start to whoever wants it, unlike the
 /// real one.
 #[test]
 fn a_prolog_and_an_epilog_ask_for_what_they_need() {
-    // What is in a slice that is still there is opened to all devices again: two questions more.
-    N1.waits_until("[ ! -e /sys/fs/cgroup/user.slice/user-1001.slice ]");
-    let all = contract("works", "", "stepd prolog; ls /var/lib/systemd/linger; stepd epilog").ok();
-    let all = all.says("open session: done").says("prolog: exit 0\nalice\n").says("epilog: exit 0");
-    let (_, asked) = all.stdout.split_once("asked:\n").expect("the bus was asked");
-    let opens = "GetAll\nSetUnitProperties\nSubscribe\nListUnitsByNames\nSetUserLinger 1001 true\nListUnitsByNames\n";
-    let starts = "StartUnit\nListUnitsByNames\n";
-    let epilog = "Subscribe\nSetUserLinger 1001 false\nListUnitsByNames\nSetUnitProperties\n";
-    assert_eq!(asked, format!("listening\n{opens}{starts}{epilog}"));
+    for (arguments, watches) in [("", ""), (WAITS, "Subscribe\n")] {
+        // What is in a slice that is still there is opened to all devices again: two questions more.
+        N1.waits_until("[ ! -e /sys/fs/cgroup/user.slice/user-1001.slice ]");
+        let script = "stepd prolog; ls /var/lib/systemd/linger; stepd epilog";
+        let all = contract("works", arguments, script).ok();
+        let all = all.says("open session: ").says("prolog: exit 0\nalice\n").says("epilog: exit 0");
+        let (_, asked) = all.stdout.split_once("asked:\n").expect("the bus was asked");
+        let caps = "GetAll\nSetUnitProperties\n";
+        let opens = "ListUnitsByNames\nSetUserLinger 1001 true\nListUnitsByNames\n";
+        let starts = "StartUnit\nListUnitsByNames\n";
+        let epilog = "Subscribe\nSetUserLinger 1001 false\nListUnitsByNames\nSetUnitProperties\n";
+        assert_eq!(asked, format!("listening\n{caps}{watches}{opens}{starts}{epilog}"));
+    }
+}
+
+/// Show that a prolog does not wait for a start that takes its time, and that its epilog ends it all the same.
+#[test]
+fn a_start_is_not_waited_for() {
+    let timed = "begin=$SECONDS; stepd prolog; echo took $((SECONDS - begin)).; stepd epilog";
+    let all = contract("hangs", "timeout=60", timed).ok();
+    let all = all.says("prolog: exit 0").says("epilog: exit 0").never_says("was killed");
+    assert!(all.value("took ").trim_end_matches('.').parse::<u32>().expect("seconds") <= 5);
 }
 
 /// Show that a prolog that runs twice, an epilog without a prolog, and an epilog
@@ -60,7 +76,8 @@ fn no_bus_can_hang_the_prolog() {
 /// Show that a start that hangs is begun again within the timeout.
 #[test]
 fn a_start_that_hangs_is_begun_again() {
-    let all = contract("hangs", "timeout=60", "patience=200; stepd prolog; stepd epilog").ok();
+    let arguments = &format!("timeout=60 {WAITS}");
+    let all = contract("hangs", arguments, "patience=200; stepd prolog; stepd epilog").ok();
     let all = all.says("hung, and was killed").says("KillUnit\n").says("open session: done");
     assert_eq!(all.stdout.matches("StartUnit\n").count(), 2, "{all:?}");
 }

@@ -5,7 +5,7 @@ use cluster_tests::N1;
 use crate::place::{cold_node, stepd};
 
 /// An emulated node takes a minute for what valgrind makes of a callback.
-const ARGUMENTS: &str = "timeout=400";
+const ARGUMENTS: &str = "timeout=400 on_error=drain";
 
 const UNDER: &str = "patience=500\n\
     under='valgrind --error-exitcode=99 --trace-children=no --leak-check=no --num-callers=40 \

@@ -35,6 +35,14 @@ impl Sessions {
         record::state(&self.site.roots, job.uid).kind(job.id)
     }
 
+    /// Whether the session of `job` was told to start, and nobody has seen since that it is live: [`Sessions::take`]
+    /// waits for it. Costs one look for a file.
+    #[must_use]
+    pub fn is_starting(&self, job: Job) -> bool {
+        let state = record::state(&self.site.roots, job.uid);
+        state.is_starting() && state.kind(job.id) == SessionKind::Shared
+    }
+
     /// Whether `job` has a lease of this run of it: its first run, or another job
     /// that had its id, may have left one. One that cannot be read counts.
     #[must_use]

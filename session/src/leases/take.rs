@@ -17,7 +17,7 @@ use crate::terms::job::{Job, Moment};
 use crate::terms::site::Site;
 
 impl Sessions {
-    /// Takes a lease for `job` and returns when the session is live. This process
+    /// Takes a lease for `job` and returns when the session is live, or, if it is early, on its way. This process
     /// is noted with it, as [`Sessions::note_keeper`] does.
     ///
     /// # Errors
@@ -26,7 +26,9 @@ impl Sessions {
     /// holds the session.
     pub fn take(&self, job: Job, moment: Moment) -> Result<()> {
         moment.role().into_iter().for_each(crash::acts_as);
-        let was_open = moment == Moment::Step && matches!(self.lease(job), Ok(Some(Lease::Open)));
+        let was_open = moment == Moment::Step
+            && matches!(self.lease(job), Ok(Some(Lease::Open)))
+            && !self.is_starting(job);
         self.open(job, moment).inspect_err(|error| {
             // What runs in a session that is there must not end for what passes, or for what its user did.
             if !(was_open && kinds::of(self.kind(job)).lives(&self.site, job)) {
@@ -99,7 +101,7 @@ pub(crate) fn take(on: &mut On<'_>, job: Job, moment: Moment) -> Result<()> {
     if has_dropped || dropped == Some(true) || !is_shared {
         confine(on)?;
     }
-    kinds::of(kind).begin(on, job, is_shared)?;
+    kinds::of(kind).begin(on, job, is_shared, moment != Moment::Early)?;
     state.put(job.id, &before.unwrap_or(Lease::Open), kind)
 }
 

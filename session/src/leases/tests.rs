@@ -23,6 +23,7 @@ use crate::terms::roots::Roots;
 use crate::terms::site::{Confine, Containment, Means, Site};
 
 mod closing;
+mod early;
 mod keeping;
 mod killed;
 mod manager;
@@ -63,12 +64,21 @@ impl Node {
     }
 
     fn take(&self, id: u32, script: impl IntoIterator<Item = Ask>) -> Result<()> {
+        self.take_at(Moment::Prolog, id, script)
+    }
+
+    fn take_at(
+        &self,
+        moment: Moment,
+        id: u32,
+        script: impl IntoIterator<Item = Ask>,
+    ) -> Result<()> {
         let budget = Budget::starting_now(Duration::from_secs(15));
         let (site, job) = (&self.site, self.job(id));
         let mut systemd = self.systemd(script);
         let taken = record::lock(&self.roots, self.uid, budget).and_then(|state| {
             let (uid, state, systemd) = (self.uid, &state, &mut systemd);
-            take(&mut On { site, uid, state, systemd, budget }, job, Moment::Prolog)
+            take(&mut On { site, uid, state, systemd, budget }, job, moment)
         });
         if let Err(error) = &taken {
             let _ = give_up(&mut systemd, site, job, error.to_string(), budget);

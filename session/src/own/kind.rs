@@ -41,7 +41,7 @@ impl Kind for Own {
     }
 
     /// Only what it shares with the user's other jobs: there is no cgroup yet.
-    fn begin(&self, on: &mut On<'_>, job: Job, _is_shared: bool) -> Result<()> {
+    fn begin(&self, on: &mut On<'_>, job: Job, _is_shared: bool, _waits: bool) -> Result<()> {
         let roots = &on.site.roots;
         let here = roots.proc.join("self/ns/mnt");
         let outside = namespace(&roots.proc).map_err(Error::file("look at", &here))?;

@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::ops::Deref;
 
 use super::lease::Record;
-use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, State, UNDO, Undo, state};
+use super::{
+    FOUND, Found, KEPT, Lease, MANAGER, Marked, SLICE, STARTING, State, UNDO, Undo, state,
+};
 use crate::outside::crash;
 use crate::outside::files::{
     any_number_in, append, make_private, remove, temporary, write, write_to_disk,
@@ -123,6 +125,15 @@ impl Locked {
     /// Notes the manager that systemd says is up.
     pub(crate) fn put_manager(&self, id: u64) -> Result<()> {
         if self.manager() == Some(id) { Ok(()) } else { append(&self.dir.join(MANAGER), &id) }
+    }
+
+    /// Notes that one is being told to start, and that somebody is to wait for it.
+    pub(crate) fn put_starting(&self) -> Result<()> {
+        append(&self.dir.join(STARTING), &"")
+    }
+
+    pub(crate) fn remove_starting(&self) -> Result<()> {
+        remove(&self.dir.join(STARTING))
     }
 
     /// Notes in the copy whether logind is being asked.

@@ -5,7 +5,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use super::lease::Record;
-use super::{FOUND, Found, KEPT, Lease, MANAGER, Marked, NO_AUDIT_IDS, SLICE, UNDO, Undo, lists};
+use super::{
+    FOUND, Found, KEPT, Lease, MANAGER, Marked, NO_AUDIT_IDS, SLICE, STARTING, UNDO, Undo, lists,
+};
 use crate::limits::amounts::Limits;
 use crate::outside::audit;
 use crate::outside::files::{any_number_in, names_in, numbers_in, read, read_lines, write};
@@ -171,6 +173,11 @@ impl State {
     /// has said so.
     pub(crate) fn manager(&self) -> Option<u64> {
         decimal(text(&self.dir.join(MANAGER)).ok()?.lines().last()?)
+    }
+
+    /// Whether a manager was told to start, and nobody has seen since that it is up.
+    pub(crate) fn is_starting(&self) -> bool {
+        self.dir.join(STARTING).exists()
     }
 
     /// Whether logind has been asked to turn linger on.

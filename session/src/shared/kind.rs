@@ -21,6 +21,7 @@ use crate::shared::leftovers::{end_marked, end_strangers, note_found};
 use crate::shared::linger::forget_undo;
 use crate::shared::open::{Opened, Opening, open};
 use crate::shared::space;
+use crate::shared::spare::spare;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
@@ -34,7 +35,7 @@ pub(crate) struct Shared;
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Kind for Shared {
-    fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool) -> Result<()> {
+    fn begin(&self, on: &mut On<'_>, job: Job, is_shared: bool, waits: bool) -> Result<()> {
         let undo = on.state.undo()?;
         let (uid, roots) = (job.uid, &on.site.roots);
         let user = match &undo {
@@ -42,10 +43,22 @@ impl Kind for Shared {
             None => User::look_up(uid, roots)?,
         };
         end_keep(on)?;
-        if open(on, &Opening { user: &user, is_shared }, undo)? == Opened::AfterHanging {
-            log::warn!("{job}: start user@{uid}.service: hung, and was killed and begun again");
-        }
         let books = Books::of(roots, uid);
+        // Beside jobs with sessions of their own what `bind` does in this one needs it at once.
+        let waits = waits || books.exist();
+        match open(on, &Opening { user: &user, is_shared, waits }, undo)? {
+            Opened::NotYet => return Ok(()),
+            Opened::Before if !on.state.is_starting() => {}
+            opened => {
+                spare(roots, uid);
+                on.state.remove_starting()?;
+                if opened == Opened::AfterHanging {
+                    log::warn!(
+                        "{job}: start user@{uid}.service: hung, and was killed and begun again"
+                    );
+                }
+            }
+        }
         if books.exist() {
             let joined = beside::join(roots, uid, &books, First::Books);
             joined.map_err(Error::file("share Podman's books with", &roots.runtime_dir(uid)))?;

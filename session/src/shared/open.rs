@@ -7,7 +7,6 @@ use crate::outside::account::User;
 use crate::outside::systemd::{Awaited, RECHECK, Systemd, Units};
 use crate::record::Undo;
 use crate::shared::remains;
-use crate::shared::spare::spare;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
 use crate::terms::site::Means;
@@ -15,7 +14,11 @@ use crate::terms::site::Means;
 /// How a session came to be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opened {
-    /// It was, or a start did it.
+    /// It was.
+    Before,
+    /// It is not yet: it was told to start.
+    NotYet,
+    /// A start did it.
     Smoothly,
     /// The first start hung.
     AfterHanging,
@@ -26,6 +29,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) user: &'a User<'a>,
     /// Another job holds it open.
     pub(crate) is_shared: bool,
+    /// For its start, once that is under way.
+    pub(crate) waits: bool,
 }
 
 /// Opens the session unless it is open; `undo` is what is noted already. Nothing is done twice: every
@@ -37,9 +42,13 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
     let (user, uid, state) = (opening.user, on.uid, on.state);
     let undo = remember(on, user, undo)?;
     if is_open(on, opening)? {
-        return Ok(Opened::Smoothly);
+        return Ok(Opened::Before);
     }
-    on.systemd.watch(uid, Awaited::Start)?;
+    if opening.waits {
+        on.systemd.watch(uid, Awaited::Start)?;
+    } else {
+        state.put_starting()?;
+    }
     if wait_out_closing(on.systemd, uid)?.manager.is_down() {
         // What systemd could not remove: 247 starts no manager above it.
         remains::end(user.roots, uid);
@@ -53,11 +62,14 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
         set?;
         require_linger(user)?;
     }
-    let opened = start(on.systemd, uid, on.budget)?;
+    let units = begin(on.systemd, uid)?;
+    if !opening.waits && !units.have_no_job() {
+        return Ok(Opened::NotYet);
+    }
+    let opened = start(on.systemd, uid, units, on.budget)?;
     let manager = on.systemd.manager(uid);
     on.systemd.look(&user.runtime_dir(), uid)?;
     manager.map_or(Ok(()), |manager| state.put_manager(manager))?;
-    spare(user.roots, uid);
     Ok(opened)
 }
 
@@ -71,7 +83,7 @@ fn require_linger(user: &User<'_>) -> Result<()> {
 /// nobody but an admin: that its manager is still the one that was up tells enough.
 /// For any other, which may be half-way up, systemd is asked.
 fn is_open(on: &mut On<'_>, opening: &Opening<'_>) -> Result<bool> {
-    let Opening { user, is_shared } = *opening;
+    let Opening { user, is_shared, .. } = *opening;
     let (systemd, state, means) = (&mut *on.systemd, on.state, on.site.means);
     let lingers = user.lingers()?;
     let is_kept = means == Means::Manager || lingers;
@@ -131,12 +143,11 @@ fn wait_out_closing(systemd: &mut dyn Systemd, uid: u32) -> Result<Units> {
 /// hang; a new one then takes less than a second.
 const PATIENCE: Duration = Duration::from_secs(9);
 
-/// Starts the manager, and once more if the first start hangs.
-fn start(systemd: &mut dyn Systemd, uid: u32, budget: Budget) -> Result<Opened> {
+/// Waits for the start that has `begun`, and starts the manager once more if that hangs.
+fn start(systemd: &mut dyn Systemd, uid: u32, begun: Units, budget: Budget) -> Result<Opened> {
     let left = budget.deadline().saturating_duration_since(systemd.now());
     let hangs = systemd.now() + PATIENCE.max(left / 2);
-    let units = begin(systemd, uid)?;
-    if let Some(units) = job_ends(systemd, uid, units, hangs)? {
+    if let Some(units) = job_ends(systemd, uid, begun, hangs)? {
         return require_up(uid, units).map(|()| Opened::Smoothly);
     }
     systemd.kill_manager(uid)?;

@@ -36,6 +36,8 @@ pub enum Role {
 pub enum Moment {
     /// Before any of its steps.
     Prolog,
+    /// The same, which waits for no start: the first step does, while Slurm is at work.
+    Early,
     /// The first step, where no prolog was (PrologFlags=RunInJob).
     Extern,
     /// Any time later.
@@ -51,7 +53,7 @@ impl Moment {
     /// As what this process shows that the job is not over; a prolog ends too soon.
     pub(crate) fn role(self) -> Option<Role> {
         match self {
-            Self::Prolog => None,
+            Self::Prolog | Self::Early => None,
             Self::Extern => Some(Role::Extern),
             Self::Step => Some(Role::Step),
         }

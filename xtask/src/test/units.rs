@@ -92,7 +92,7 @@ const ROWS: [Row; 15] = [
         Suite::Trixie,
         1,
         Kind::Light,
-        &["contract", "faults", "buses", "opponent", "hold", "capped", "drains"],
+        &["contract", "early", "faults", "buses", "opponent", "hold", "capped", "drains"],
         &[],
     ),
     (

@@ -166,12 +166,12 @@ impl Checked {
         assert!(is_there || !is_held || !earlier.is_live, "closed under a job");
     }
 
-    /// After a prolog that was not killed: an open lease means a live session, and
+    /// After a prolog that was not killed: an open lease means a live session, or one that starts, and
     /// no lease is open without one. What a failure has undone is undone.
     fn check_taken(&self, earlier: &Earlier, id: u32, trouble: Trouble, done: &Result<()>) {
         let is_open = self.holds(id);
         assert_eq!(is_open, done.is_ok(), "the lease after {done:?}");
-        let is_live = self.world.logind.is_live() || self.world.logind.comes_back();
+        let is_live = self.is_live_or_to_be();
         assert!(!is_open || is_live, "open without a session");
         self.check_swept(Some(id));
         if done.is_err() && !matches!(trouble, Trouble::NoBus { .. }) {
@@ -183,10 +183,16 @@ impl Checked {
         }
     }
 
+    /// A step waits for what starts.
+    fn is_live_or_to_be(&self) -> bool {
+        let (world, logind) = (&self.world, &self.world.logind);
+        logind.is_live() || logind.comes_back() || world.is_starting() && logind.lingers()
+    }
+
     /// After a prolog that was killed: it has opened no lease without a session.
     fn check_killed(&self, earlier: &Earlier, id: u32) {
         let was_open = earlier.leases.get(&id).is_some_and(Lease::is_open);
-        let is_live = self.world.logind.is_live() || self.world.logind.comes_back();
+        let is_live = self.is_live_or_to_be();
         assert!(was_open || is_live || !self.holds(id), "open without a session");
     }
 

@@ -51,7 +51,9 @@ impl World {
 
     /// The prolog, which is `Sessions::take`. One that is killed has no job.
     pub(super) fn prolog(&mut self, id: u32, trouble: Trouble) -> Option<Result<()>> {
-        let done = self.during(trouble, |world| world.take(id, Moment::Prolog));
+        // Of one node all wait or none does; what both leave is to be right in any order.
+        let moment = if id.is_multiple_of(2) { Moment::Early } else { Moment::Prolog };
+        let done = self.during(trouble, |world| world.take(id, moment));
         let job = self.jobs.entry(id).or_default();
         if job.processes.is_empty() {
             *job = JobNow { waits: done.is_some(), ..JobNow::default() };
@@ -150,7 +152,9 @@ impl World {
         let is_extern = role == Role::Extern;
         let is_due = match self.lease(id) {
             None => true,
-            Some(lease) => !(is_extern || lease.is_open() && self.logind.is_live()),
+            Some(lease) => {
+                !is_extern && (!lease.is_open() || !self.logind.is_live() || self.is_starting())
+            }
         };
         if is_due && self.jobs[&id].processes == [pid].into() {
             // What was there was of another job with the same id.
@@ -165,6 +169,10 @@ impl World {
             Some(_) => self.hold(id, (is_extern || !is_known).then_some(limits)),
             None => Ok(()),
         }
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        record::state(&self.site.roots, self.uid).is_starting()
     }
 
     fn note_keeper(&mut self, id: u32, role: Role, pid: u32) -> Result<()> {

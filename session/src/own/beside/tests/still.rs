@@ -39,6 +39,7 @@ fn begins(node: &Node, job: u32) -> crate::terms::error::Result<()> {
         &mut On { site, uid: USER, state, systemd, budget },
         Job { id: job, uid: USER },
         false,
+        true,
     )
 }
 

@@ -1,0 +1,82 @@
+//! A prolog that has the session started, and a step that waits for it.
+
+use super::*;
+
+/// What an early prolog asks.
+const BEGINS: [Ask; 3] =
+    [Ask::Units("inactive"), Ask::Linger(true), Ask::Units("activating+start")];
+
+/// What the first step asks that finds it on its way.
+const WAITS: [Ask; 7] = [
+    Ask::Look(false),
+    Ask::Watch,
+    Ask::Units("activating+start"),
+    Ask::Linger(true),
+    Ask::Units("activating+start"),
+    Ask::Changed(Some(1)),
+    Ask::Units("active"),
+];
+
+fn waits() -> impl Iterator<Item = Ask> {
+    WAITS.into_iter().chain([Ask::Look(true)])
+}
+
+/// Show that an early prolog returns as soon as the manager starts, that the first step waits for it, and the next one
+/// for nothing.
+#[test]
+fn the_first_step_waits() {
+    let node = Node::new();
+    let (sessions, job) = (node.sessions(), node.job(1));
+    node.take_at(Moment::Early, 1, BEGINS).unwrap();
+    assert_eq!(node.lease(1), Some(Lease::Open));
+    assert!(sessions.is_starting(job));
+    node.take_at(Moment::Step, 1, waits()).unwrap();
+    assert!(!sessions.is_starting(job));
+    node.release(1, CLOSES).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that what has come up meanwhile is not waited for, nor what was there before.
+#[test]
+fn what_is_up_is_not_waited_for() {
+    let node = Node::new();
+    node.take_at(Moment::Early, 1, BEGINS).unwrap();
+    node.take_at(Moment::Early, 2, [Ask::Look(true), Ask::Units("active")]).unwrap();
+    assert!(!node.sessions().is_starting(node.job(1)));
+    node.take_at(Moment::Early, 3, [Ask::Look(true)]).unwrap();
+    assert!(!node.sessions().is_starting(node.job(3)));
+}
+
+/// Show that a prolog that waits does so for what an early one has begun.
+#[test]
+fn a_prolog_waits_for_an_early_one() {
+    let node = Node::new();
+    node.take_at(Moment::Early, 1, BEGINS).unwrap();
+    node.take(2, waits()).unwrap();
+    assert!(!node.sessions().is_starting(node.job(1)));
+}
+
+/// Show that a job which ends before any step has its session ended, and that one whose session could not start is
+/// told of it by its step, with linger put back.
+#[test]
+fn what_nobody_waited_for_ends_as_well() {
+    let node = Node::new();
+    node.take_at(Moment::Early, 1, BEGINS).unwrap();
+    node.release(1, CLOSES).unwrap();
+    assert!(node.is_clean());
+    node.take_at(Moment::Early, 2, BEGINS).unwrap();
+    let failed = [
+        Ask::Look(false),
+        Ask::Watch,
+        Ask::Units("failed"),
+        Ask::Linger(true),
+        Ask::Units("failed"),
+        Ask::Start(Err("Unit user@1.service is masked")),
+        Ask::Watch,
+        Ask::Linger(false),
+    ];
+    node.take_at(Moment::Step, 2, failed).unwrap_err();
+    assert!(matches!(node.lease(2), Some(Lease::Failed { .. })) && !node.lingers());
+    node.release(2, []).unwrap();
+    assert!(node.is_clean());
+}
