@@ -1,6 +1,6 @@
 //! A prolog has the session started, and the first step waits for it.
 // Tests say what they expect by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use cluster_tests::{AtEnd, Batch, GO, N1, QUICK, Started};
 
