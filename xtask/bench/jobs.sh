@@ -2,6 +2,8 @@
 # `srun` beside another job and without one, and so many of `srun true` in a row.
 . /opt/linger-bench/common.sh
 conf=/etc/slurm/slurm.conf
+# As on most sites: with on_error=drain a prolog waits for the session.
+for variant in "${!line[@]}"; do line[$variant]=${line[$variant]/on_error=drain/on_error=fail}; done
 clean
 cp $conf /tmp/slurm.conf.before
 trap 'cp /tmp/slurm.conf.before $conf; restart; clean' EXIT
