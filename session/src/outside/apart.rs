@@ -1,4 +1,4 @@
-//! Tests that are root, with real mounts and users.
+//! Tests in processes of their own: as root, with real mounts and users; or alone.
 
 use nix::unistd::Uid;
 
@@ -16,5 +16,20 @@ pub(crate) fn is_done_apart(name: &str) -> bool {
     let this = std::env::current_exe().unwrap();
     let ended = std::process::Command::new("sh").args(["-c", &line]).arg(this).status().unwrap();
     assert!(ended.success(), "{line}: {ended}");
+    true
+}
+
+/// In a process that no other test is in.
+const ALONE: &str = "LINGER_ALONE";
+
+/// Whether the test of that whole name has been done so, and passed. What another test forks has the descriptors of this
+/// one until it is another program, and with them the locks that this one takes for free.
+pub(crate) fn is_done_alone(name: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return false;
+    }
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    let ended = alone.args(["--exact", "--nocapture", name]).env(ALONE, "1").status().unwrap();
+    assert!(ended.success(), "{name}: {ended}");
     true
 }
