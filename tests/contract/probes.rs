@@ -78,8 +78,10 @@ fn compare_counts(run: &str, probed: &str) -> BTreeMap<String, Vec<String>> {
     }
     let mut by_callback = BTreeMap::<_, Vec<_>>::new();
     for ((callback, _), counts) in counts {
-        by_callback.entry(callback).or_default().push(counts[1].to_owned());
+        by_callback.entry(callback).or_default().extend(counts.last().map(ToString::to_string));
     }
-    by_callback.values_mut().for_each(|counts| counts.sort());
+    for counts in by_callback.values_mut() {
+        counts.sort();
+    }
     by_callback
 }

@@ -48,7 +48,7 @@ sweep() {
 }
 
 for _ in $(seq "$1"); do
-    for count in 1 10 100 1000; do
+    for count in 1 10 100 256 1000; do
         own_leases $((count - 1))
         pair "own-$count"
         case $count in 1 | 1000) sweep "own-$count" ;; esac

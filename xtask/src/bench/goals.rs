@@ -65,13 +65,20 @@ const GOALS: &[Goal] = &[
     goal("epilog beside leases of 1000 users, to 1", Times, AtMost(1.2), |all| {
         grown(all, "others-1000-epilog", "others-1-epilog")
     }),
-    shown("jobs a minute: ours to the floor", Times, |all| in_a_row(all, "ours", "floor")),
+    goal("epilog beside 256 leases of the user, to 1", Times, AtMost(1.2), |all| {
+        grown(all, "own-256-epilog", "own-1-epilog")
+    }),
+    goal("jobs a minute: ours to the floor", Times, AtLeast(20.0 / 31.0), |all| {
+        in_a_row(all, "ours", "floor")
+    }),
     shown("jobs a minute: ours to the recipe", Times, |all| in_a_row(all, "ours", "recipe")),
     shown("jobs a minute: with keep=30 to ours", Times, |all| in_a_row(all, "keep", "ours")),
     goal("cold job: session=job to the floor", Times, AtMost(1.5), |all| {
         to_the_floor(all, "cold-job", "job", WALL)
     }),
-    shown("cold job: ours to the floor", Times, |all| to_the_floor(all, "cold-job", "ours", WALL)),
+    goal("cold job: ours to the floor", Times, AtMost(1.5), |all| {
+        to_the_floor(all, "cold-job", "ours", WALL)
+    }),
     shown("cold job until its task: session=job to the floor", Times, |all| {
         to_the_floor(all, "cold-job", "job", FIRST)
     }),
@@ -104,6 +111,18 @@ const GOALS: &[Goal] = &[
     }),
     goal("a later podman run in it: session=job to ours", Times, AtMost(1.0), |all| {
         wall(all, "next-podman", "job")?.over(&wall(all, "next-podman", "ours")?).median()
+    }),
+    goal("first podman run in a job: ours to a login of the user", Times, AtMost(1.0), |all| {
+        wall(all, "first-podman", "ours")?.over(&wall(all, "first-podman", "login")?).median()
+    }),
+    goal("a later podman run in it: ours to a login of the user", Times, AtMost(1.0), |all| {
+        wall(all, "next-podman", "ours")?.over(&wall(all, "next-podman", "login")?).median()
+    }),
+    shown("wakes a minute of a session that nobody uses: ours", Count, |all| {
+        all.series("idle", "ours", "wakes_per_min")?.median()
+    }),
+    shown("the same of session=job, with its guard", Count, |all| {
+        all.series("idle", "job", "wakes_per_min")?.median()
     }),
     goal("the .so", Kb, AtMost(1250.0), |all| {
         Some(all.series("plugin", "ours", "size_bytes")?.median()? / 1000.0)
