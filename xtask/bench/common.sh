@@ -123,3 +123,35 @@ clean() {
     rm -rf /run/spank-linger/* /var/lib/spank-linger/*
 }
 trap clean EXIT
+
+# With on_error=drain a prolog waits for the session.
+as_on_most_sites() {
+    local variant
+    for variant in "${!line[@]}"; do line[$variant]=${line[$variant]/on_error=drain/on_error=fail}; done
+}
+
+restart() {
+    systemctl reset-failed slurmd slurmctld
+    systemctl restart slurmctld slurmd
+    until_true 120 idle
+}
+
+# Until the end of the script slurm.conf may be changed, with `restart`.
+conf=/etc/slurm/slurm.conf
+change_slurm() {
+    cp $conf /tmp/slurm.conf.before
+    trap 'cp /tmp/slurm.conf.before $conf; restart; clean' EXIT
+}
+
+# whole MEASURE VARIANT [OPTION...]: a job of srun's, from the submission to the task, from there until Slurm is
+# through with the job, and what srun takes between the two. No command is as short and tells when it ran; the file's time is right to 4 ms.
+whole() {
+    local begun ended sign=/tmp/begun-$2 submitted=${EPOCHREALTIME/./}
+    as_user "$2" "$here/stopwatch" "$1" "$2" srun --ntasks=1 --mem=64 "${@:3}" touch "$sign"
+    pause=0.02 until_true 120 over "$2"
+    ended=${EPOCHREALTIME/./}
+    begun=$(stat --format=%.6Y "$sign")
+    rm "$sign"
+    sample "$1" "$2" first_us $((${begun/./} - submitted))
+    sample "$1" "$2" end_us $((ended - ${begun/./}))
+}

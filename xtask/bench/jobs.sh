@@ -1,18 +1,9 @@
 # jobs.sh ROUNDS WHOLE ROW: jobs as Slurm runs them. In each round each variant has so many of a short
 # `srun` beside another job and without one, and so many of `srun true` in a row.
 . /opt/linger-bench/common.sh
-conf=/etc/slurm/slurm.conf
-# As on most sites: with on_error=drain a prolog waits for the session.
-for variant in "${!line[@]}"; do line[$variant]=${line[$variant]/on_error=drain/on_error=fail}; done
+as_on_most_sites
 clean
-cp $conf /tmp/slurm.conf.before
-trap 'cp /tmp/slurm.conf.before $conf; restart; clean' EXIT
-
-restart() {
-    systemctl reset-failed slurmd slurmctld
-    systemctl restart slurmctld slurmd
-    until_true 120 idle
-}
+change_slurm
 
 # slurmd looks for scripts and for plugins with a prolog only when it starts.
 move_in() {
@@ -24,19 +15,6 @@ Epilog=$here/recipe-epilog.sh
 TaskProlog=$here/recipe-task-prolog.sh
 END
     restart
-}
-
-# From the submission to the task, from there until Slurm is through with the job, and what srun takes
-# between the two. No command is as short and tells when it ran; the file's time is right to 4 ms.
-whole() {
-    local begun ended sign=/tmp/begun-$2 submitted=${EPOCHREALTIME/./}
-    as_user "$2" "$here/stopwatch" "$1" "$2" srun --ntasks=1 --mem=64 touch "$sign"
-    pause=0.02 until_true 120 over "$2"
-    ended=${EPOCHREALTIME/./}
-    begun=$(stat --format=%.6Y "$sign")
-    rm "$sign"
-    sample "$1" "$2" first_us $((${begun/./} - submitted))
-    sample "$1" "$2" end_us $((ended - ${begun/./}))
 }
 
 # The recipe's session may have been forgotten by logind, when its job was over before it was up.

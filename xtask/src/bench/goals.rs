@@ -112,6 +112,13 @@ const GOALS: &[Goal] = &[
     goal("a later podman run in it: session=job to ours", Times, AtMost(1.0), |all| {
         wall(all, "next-podman", "job")?.over(&wall(all, "next-podman", "ours")?).median()
     }),
+    shown("on a crowded node, a job until its task: ours beyond the floor", Ms, |all| {
+        beyond_the_floor(all, "crowd-job", "ours", FIRST)
+    }),
+    shown("the same of session=job", Ms, |all| beyond_the_floor(all, "crowd-job", "job", FIRST)),
+    shown("on a crowded node, from its task to its end: ours beyond the floor", Ms, |all| {
+        beyond_the_floor(all, "crowd-job", "ours", END)
+    }),
     goal("first podman run in a job: ours to a login of the user", Times, AtMost(1.0), |all| {
         wall(all, "first-podman", "ours")?.over(&wall(all, "first-podman", "login")?).median()
     }),
