@@ -148,8 +148,8 @@ unsafe impl Plugin for Linger {
         guarded(|| {
             let Some(step) = &mut self.step else { return Ok(()) };
             let sessions = sessions(&step.arguments);
-            if let Plan::Session(_) = step.plan
-                && let Err(error) = sessions.enter(step.job, &self.forks)
+            if let Plan::Session(kind) = step.plan
+                && let Err(error) = sessions.enter(step.job, kind, &self.forks)
             {
                 // The user is told in `task_init`.
                 log::debug!("{}: enter its session: {error}", step.job);
@@ -211,6 +211,6 @@ fn take_unless_taken(spank: &SpankHandle<'_>, ends: &mut bool) -> Outcome {
 fn begin_extern_step(spank: &SpankHandle<'_>, forks: &Forks) -> Outcome {
     let arguments = read_arguments(spank)?;
     // The steps that follow see a failure in the lease.
-    let _ = step::bind(&sessions(&arguments), forks, this_job(spank)?, true);
+    let _ = step::bind(&sessions(&arguments), forks, this_job(spank)?, None);
     Ok(())
 }

@@ -114,8 +114,8 @@ fn take(sessions: &Sessions, job: Job) -> Plan {
 /// Holds what the user runs beside Slurm's cgroups to what the job may use, whether it has a
 /// session or not: as root, in a process of the job,
 /// after its tasks were forked and before they become the user's programs. The
-/// first step to come here does it, and the extern step again (`anew`), whose
-/// view of the job is not narrowed to a step.
+/// first step to come here does it, and the extern step, which plans nothing, again: its
+/// view of the job is not narrowed to a step. What the step has planned tells the kind of its session.
 ///
 /// # Errors
 /// That it could not be. Empty, because why is in the log.
@@ -123,9 +123,13 @@ pub(crate) fn bind(
     sessions: &Sessions,
     launch: &dyn Launch,
     job: Job,
-    anew: bool,
+    planned: Option<&Plan>,
 ) -> Result<(), String> {
-    let is_due = anew || !sessions.is_bound(job);
+    let is_bound = |plan: &Plan| match plan {
+        Plan::Session(kind) => sessions.is_bound(job, *kind),
+        _ => sessions.is_bound(job, sessions.kind(job)),
+    };
+    let is_due = !planned.is_some_and(is_bound);
     if !is_due || matches!(sessions.lease(job), Ok(None)) {
         return Ok(());
     }
@@ -213,14 +217,14 @@ mod tests {
     #[test]
     fn what_cannot_be_confined_is_no_session() {
         let (_dir, sessions, job) = node_without_bus();
-        assert_eq!(bind(&sessions, &NoForks, job, true), Ok(()));
+        assert_eq!(bind(&sessions, &NoForks, job, None), Ok(()));
         sessions.note(job, &Lease::Open, Moment::Step).unwrap();
-        assert_eq!(bind(&sessions, &NoForks, job, false), Err(String::new()));
+        assert_eq!(bind(&sessions, &NoForks, job, Some(&Plan::Decline)), Err(String::new()));
         let Ok(Some(Lease::Failed { cause, .. })) = sessions.lease(job) else {
             panic!("the lease still holds")
         };
         assert!(cause.starts_with("confine it: "), "{cause}");
         // Its job still counts for what its user may use.
-        assert_eq!(bind(&sessions, &NoForks, job, true), Err(String::new()));
+        assert_eq!(bind(&sessions, &NoForks, job, None), Err(String::new()));
     }
 }

@@ -158,7 +158,7 @@ pub(crate) fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step, forks: &Fork
             None
         });
     }
-    let confined = step::bind(&sessions, forks, job, false);
+    let confined = step::bind(&sessions, forks, job, Some(&step.plan));
     if step.arguments.on_error == OnError::Warn { Ok(()) } else { Ok(confined?) }
 }
 

@@ -55,10 +55,11 @@ fn what_starts_ends_with_its_jobs() {
     N1.configure(QUICK);
     let before = N1.snapshot();
     let slow = before_the_manager("/bin/sleep 6");
+    // A second one may find that the first one's step waits already, and has the user's lock.
     let begin = || {
         let job = Batch::of("alice", &format!("{RUNNING}; {GO}")).start();
         N1.waits_until(&format!(
-            "grep -q 'job {} uid 1001: open session: begun' /var/log/slurm/slurmd.log",
+            "grep --quiet --extended-regexp 'job {} uid 1001: open session: (begun|done)' /var/log/slurm/slurmd.log",
             job.0
         ));
         job

@@ -12,7 +12,7 @@ use crate::slice::confine::{confine, is_capped};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
-use crate::terms::site::{Confine, Site};
+use crate::terms::site::{Confine, SessionKind, Site};
 
 impl Sessions {
     /// Holds the session to what `job` may use, together with the user's other
@@ -64,10 +64,10 @@ impl Sessions {
         record::state(&self.site.roots, job.uid).put_limits(job.id, &limits)
     }
 
-    /// Whether [`Self::bind`] has been called for `job`, and its next steps need not.
+    /// Whether [`Self::bind`] has been called for `job`, whose session is of that kind, and its next steps need not.
     #[must_use]
-    pub fn is_bound(&self, job: Job) -> bool {
-        kinds::of(self.kind(job)).is_beside() && self.has_limits(job)
+    pub fn is_bound(&self, job: Job, kind: SessionKind) -> bool {
+        kinds::of(kind).is_beside() && self.has_limits(job)
     }
 
     fn has_limits(&self, job: Job) -> bool {

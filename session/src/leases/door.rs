@@ -35,13 +35,14 @@ impl Sessions {
         held.map_or_else(Standing::Unbound, |()| Standing::Bound(kind))
     }
 
-    /// As root, in a task of `job` before it becomes the user's: joins what its session lives in.
+    /// As root, in a task of `job`, whose session is of that kind, before it becomes the user's: joins what its session
+    /// lives in.
     ///
     /// # Errors
     /// That there is nothing to join, or not in time.
-    pub fn enter(&self, job: Job, launch: &dyn Launch) -> Result<(), Error> {
+    pub fn enter(&self, job: Job, kind: SessionKind, launch: &dyn Launch) -> Result<(), Error> {
         let budget = Budget::starting_now(self.site.timeout);
-        kinds::of(self.kind(job)).enter(&self.site, job, launch, budget)
+        kinds::of(kind).enter(&self.site, job, launch, budget)
     }
 
     /// Whether the user of `job` has been told why that failed: once a job and node is enough. It is noted that they

@@ -6,8 +6,8 @@
 //! of a mount's root (O_PATH), and to ask /proc which one it is, need no answer.
 
 use std::ffi::{CString, OsStr};
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,7 +17,7 @@ use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, umount2};
 
 use crate::outside::processes::printable;
-use crate::outside::text::text;
+use crate::outside::text::{USUAL, text};
 use crate::terms::decimal::decimal;
 
 /// The file system of a runtime directory.
@@ -59,7 +59,8 @@ pub(crate) fn mount_of(held: &File) -> io::Result<Option<Mount>> {
     let Some(id) = id_in(&about) else { return Ok(None) };
     // Whatever its size: a user's mounts with long names, which need be no text, must not
     // hide another's.
-    let mounts = fs::read("/proc/self/mountinfo")?;
+    let mut mounts = Vec::with_capacity(USUAL);
+    File::open("/proc/self/mountinfo")?.take(u64::MAX).read_to_end(&mut mounts)?;
     Ok(String::from_utf8_lossy(&mounts).split('\n').find_map(|line| mount_in(line, id)))
 }
 

@@ -10,7 +10,7 @@ const MOST: u64 = 16 << 20;
 
 /// As much as most of them hold. /proc does not tell the size of its files, and
 /// std begins with 32 bytes then: five reads for a process's `stat`.
-const USUAL: usize = 4096;
+pub(crate) const USUAL: usize = 4096;
 
 /// The content of a file.
 pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
