@@ -42,7 +42,7 @@ mend() {
         for pid in $(pgrep --full 'slurmstepd spank prolog'); do
             case $killed in *" $pid "*) continue ;; esac
             killed="$killed$pid "; met=$((met + 1))
-            [ $((met % 20)) != 10 ] || { kill -KILL "$pid"; kills=$((kills + 1)); }
+            [ $((met % 20)) != 3 ] || { kill -KILL "$pid"; kills=$((kills + 1)); }
         done
         pause 0.2
     done
@@ -69,7 +69,7 @@ echo "max_ms=$(echo "$times" | tail -n 1)"
 /// longer than its timeout after as long a wait for another one of the user, and the node is as it was when all are over.
 #[test]
 fn a_busy_node_is_as_it_was() {
-    let jobs = env::var(JOBS).map_or(many(16, 60), |jobs| jobs.parse().expect("a number"));
+    let jobs = env::var(JOBS).map_or(many(20, 60), |jobs| jobs.parse().expect("a number"));
     N1.configure(&format!("optional spank_linger.so log_level=debug timeout={TIMEOUT_S} grace=1"));
     N1.sh("useradd --uid 1005 erin; truncate --size=0 /var/log/slurm/slurmd.log").ok();
     let end = AtEnd(
