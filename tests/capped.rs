@@ -61,7 +61,8 @@ fn enabled(unit: &str, target: &str) -> AtEnd {
 /// with the session has little memory and opens no device that Slurm gives to jobs.
 #[test]
 fn before_the_first_step_there_is_a_floor() {
-    N1.configure(QUICK);
+    // The prolog waits: else the manager may start when the job's limits are known and set.
+    N1.configure(&format!("{QUICK} on_error=drain"));
     let before = N1.snapshot();
     // With systemd's default, OOMPolicy=stop, the manager may end the shell before it says a word more.
     let unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nOOMPolicy=continue\n\
