@@ -20,18 +20,18 @@ pub(crate) const WAITS: &str = "on_error=drain";
 /// real one.
 #[test]
 fn a_prolog_and_an_epilog_ask_for_what_they_need() {
-    for (arguments, watches) in [("", ""), (WAITS, "Subscribe\n")] {
+    for arguments in ["", WAITS] {
         // What is in a slice that is still there is opened to all devices again: two questions more.
         N1.waits_until("[ ! -e /sys/fs/cgroup/user.slice/user-1001.slice ]");
         let script = "stepd prolog; ls /var/lib/systemd/linger; stepd epilog";
         let all = contract("works", arguments, script).ok();
         let all = all.says("open session: ").says("prolog: exit 0\nalice\n").says("epilog: exit 0");
         let (_, asked) = all.stdout.split_once("asked:\n").expect("the bus was asked");
-        let caps = "GetAll\nSetUnitProperties\n";
+        let caps = "GetAll\nSetUnitProperties\nSubscribe\n";
         let opens = "ListUnitsByNames\nSetUserLinger 1001 true\nListUnitsByNames\n";
         let starts = "StartUnit\nListUnitsByNames\n";
         let epilog = "Subscribe\nSetUserLinger 1001 false\nListUnitsByNames\nSetUnitProperties\n";
-        assert_eq!(asked, format!("listening\n{caps}{watches}{opens}{starts}{epilog}"));
+        assert_eq!(asked, format!("listening\n{caps}{opens}{starts}{epilog}"));
     }
 }
 

@@ -44,11 +44,10 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
     if is_open(on, opening)? {
         return Ok(Opened::Before);
     }
-    if opening.waits {
-        on.systemd.watch(uid, Awaited::Start)?;
-    } else {
+    if !opening.waits {
         state.put_starting()?;
     }
+    on.systemd.watch(uid, Awaited::Start)?;
     if wait_out_closing(on.systemd, uid)?.manager.is_down() {
         // What systemd could not remove: 247 starts no manager above it.
         remains::end(user.roots, uid);
@@ -62,8 +61,8 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
         set?;
         require_linger(user)?;
     }
-    let units = begin(on.systemd, uid)?;
-    if !opening.waits && !units.have_no_job() {
+    let mut units = begin(on.systemd, uid)?;
+    if !opening.waits && is_on_its_way(on, user, &mut units)? {
         return Ok(Opened::NotYet);
     }
     let opened = start(on.systemd, uid, units, on.budget)?;
@@ -71,6 +70,25 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
     on.systemd.look(&user.runtime_dir(), uid)?;
     manager.map_or(Ok(()), |manager| state.put_manager(manager))?;
     Ok(opened)
+}
+
+/// So often: it is mounted in a part of the time that the manager takes.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Waits until there is a runtime directory, if the manager is being started. Slurm makes the job's mount namespace after
+/// its prolog, and what is mounted later may not be seen in there (job_container/tmpfs, namespace/tmpfs).
+fn is_on_its_way(on: &mut On<'_>, user: &User<'_>, units: &mut Units) -> Result<bool> {
+    let uid = user.uid;
+    let mut recheck = on.systemd.now() + RECHECK;
+    while !units.have_no_job() && on.systemd.look(&user.runtime_dir(), uid).is_err() {
+        let again = on.systemd.now() + LOOK_AGAIN;
+        on.systemd.changed(&starting(uid), again)?;
+        if on.systemd.now() >= recheck {
+            *units = on.systemd.units(uid)?;
+            recheck = on.systemd.now() + RECHECK;
+        }
+    }
+    Ok(!units.have_no_job())
 }
 
 /// A session without linger would not end when linger is put back, so none is

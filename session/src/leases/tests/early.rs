@@ -3,8 +3,15 @@
 use super::*;
 
 /// What an early prolog asks.
-const BEGINS: [Ask; 3] =
-    [Ask::Units("inactive"), Ask::Linger(true), Ask::Units("activating+start")];
+const BEGINS: [Ask; 7] = [
+    Ask::Watch,
+    Ask::Units("inactive"),
+    Ask::Linger(true),
+    Ask::Units("activating+start"),
+    Ask::Look(false),
+    Ask::Changed(None),
+    Ask::Look(true),
+];
 
 /// What the first step asks that finds it on its way.
 const WAITS: [Ask; 7] = [
@@ -78,5 +85,26 @@ fn what_nobody_waited_for_ends_as_well() {
     node.take_at(Moment::Step, 2, failed).unwrap_err();
     assert!(matches!(node.lease(2), Some(Lease::Failed { .. })) && !node.lingers());
     node.release(2, []).unwrap();
+    assert!(node.is_clean());
+}
+
+/// Show that a start which fails before there is a runtime directory is its prolog's to tell.
+#[test]
+fn a_start_that_fails_at_once_is_told_at_once() {
+    let node = Node::new();
+    let failed = [
+        Ask::Watch,
+        Ask::Units("inactive"),
+        Ask::Linger(true),
+        Ask::Units("activating+start"),
+        Ask::Look(false),
+        Ask::Changed(Some(1)),
+        Ask::Units("failed"),
+        Ask::Watch,
+        Ask::Linger(false),
+    ];
+    node.take_at(Moment::Early, 1, failed).unwrap_err();
+    assert!(matches!(node.lease(1), Some(Lease::Failed { .. })) && !node.lingers());
+    node.release(1, []).unwrap();
     assert!(node.is_clean());
 }
