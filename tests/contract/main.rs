@@ -27,6 +27,8 @@ fn a_prolog_and_an_epilog_ask_for_what_they_need() {
         let all = contract("works", arguments, script).ok();
         let all = all.says("open session: ").says("prolog: exit 0\nalice\n").says("epilog: exit 0");
         let (_, asked) = all.stdout.split_once("asked:\n").expect("the bus was asked");
+        // Once more for each second that a busy host takes.
+        let asked = asked.replace("ListUnitsByNames\nListUnitsByNames\n", "ListUnitsByNames\n");
         let caps = "GetAll\nSetUnitProperties\nSubscribe\n";
         let opens = "ListUnitsByNames\nSetUserLinger 1001 true\nListUnitsByNames\n";
         let starts = "StartUnit\nListUnitsByNames\n";
