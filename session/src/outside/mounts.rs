@@ -7,7 +7,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,7 +17,7 @@ use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, umount2};
 
 use crate::outside::processes::printable;
-use crate::outside::text::{USUAL, text};
+use crate::outside::text::{all_bytes, text};
 use crate::terms::decimal::decimal;
 
 /// The file system of a runtime directory.
@@ -59,8 +59,7 @@ pub(crate) fn mount_of(held: &File) -> io::Result<Option<Mount>> {
     let Some(id) = id_in(&about) else { return Ok(None) };
     // Whatever its size: a user's mounts with long names, which need be no text, must not
     // hide another's.
-    let mut mounts = Vec::with_capacity(USUAL);
-    File::open("/proc/self/mountinfo")?.take(u64::MAX).read_to_end(&mut mounts)?;
+    let mounts = all_bytes(Path::new("/proc/self/mountinfo"))?;
     Ok(String::from_utf8_lossy(&mounts).split('\n').find_map(|line| mount_in(line, id)))
 }
 

@@ -10,11 +10,16 @@ const MOST: u64 = 16 << 20;
 
 /// As much as most of them hold. /proc does not tell the size of its files, and
 /// std begins with 32 bytes then: five reads for a process's `stat`.
-pub(crate) const USUAL: usize = 4096;
+const USUAL: usize = 4096;
 
 /// The content of a file.
 pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     first(File::open(path)?, MOST)
+}
+
+/// The same, whatever its size.
+pub(crate) fn all_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    first(File::open(path)?, u64::MAX)
 }
 
 /// The content of a file that should be text.

@@ -106,8 +106,8 @@ impl Opening<'_> {
             let manager = opened.map_err(|error| error.to_string())?;
             let manager = Started::of(manager, &self.site.roots.proc);
             self.note(state, job, &|own| (own.manager, own.is_ready) = (manager, true))
-                .map_err(|error| error.to_string())?;
-            Ok(manager)
+                .map(|()| manager)
+                .map_err(|error| error.to_string())
         });
         opened.unwrap_or_else(|cause: String| {
             let cgroup = self.site.roots.cgroup.join(place.session());

@@ -28,6 +28,14 @@ fn waits() -> impl Iterator<Item = Ask> {
     WAITS.into_iter().chain([Ask::Look(true)])
 }
 
+/// Requires that the job then has no session, that linger is put back, and that its epilog has nothing to ask.
+fn fails(node: &Node, moment: Moment, id: u32, script: impl IntoIterator<Item = Ask>) {
+    node.take_at(moment, id, script).unwrap_err();
+    assert!(matches!(node.lease(id), Some(Lease::Failed { .. })) && !node.lingers());
+    node.release(id, []).unwrap();
+    assert!(node.is_clean());
+}
+
 /// Show that an early prolog returns as soon as the manager starts, that the first step waits for it, and the next one
 /// for nothing.
 #[test]
@@ -82,10 +90,7 @@ fn what_nobody_waited_for_ends_as_well() {
         Ask::Watch,
         Ask::Linger(false),
     ];
-    node.take_at(Moment::Step, 2, failed).unwrap_err();
-    assert!(matches!(node.lease(2), Some(Lease::Failed { .. })) && !node.lingers());
-    node.release(2, []).unwrap();
-    assert!(node.is_clean());
+    fails(&node, Moment::Step, 2, failed);
 }
 
 /// Show that a start which fails before there is a runtime directory is its prolog's to tell.
@@ -103,8 +108,5 @@ fn a_start_that_fails_at_once_is_told_at_once() {
         Ask::Watch,
         Ask::Linger(false),
     ];
-    node.take_at(Moment::Early, 1, failed).unwrap_err();
-    assert!(matches!(node.lease(1), Some(Lease::Failed { .. })) && !node.lingers());
-    node.release(1, []).unwrap();
-    assert!(node.is_clean());
+    fails(&node, Moment::Early, 1, failed);
 }
