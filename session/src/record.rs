@@ -13,6 +13,7 @@
 //! /run/spank-linger/<uid>/manager  the manager that systemd has said is up
 //! /run/spank-linger/<uid>/starting there while a manager was told to start, and nobody has seen it up
 //! /run/spank-linger/<uid>/found    what ran in the session when it was found
+//! /run/spank-linger/<uid>/limits   those of all jobs once more, for who wants their sum
 //! /run/spank-linger/<uid>/slice    the slice as it was before its first cap
 //! /run/spank-linger/<uid>/no-audit-ids  that it has been said that this node has none
 //! /run/spank-linger/<uid>/kept     until when the session is kept, without a job
@@ -44,10 +45,12 @@ mod lock;
 mod locked;
 pub(crate) mod own;
 mod state;
+mod together;
 use lease::Record;
 pub(crate) use lock::lock_file;
 pub(crate) use locked::{Locked, lock, lock_unless, try_lock};
-pub(crate) use state::{State, Together};
+pub(crate) use state::State;
+pub(crate) use together::Together;
 
 /// How one job stands with the session of its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,6 +56,10 @@ const COLD: [Bound; 2] = [
 /// All callbacks of a step of one task, with what it takes to load the plugin.
 const STEP: Bound = Bound { callback: "step", syscalls: 183, instructions: 400_000, calls: &[] };
 
+/// System calls of an epilog beside 256 leases of its user's: their names, in five reads, and three jobs that are seen
+/// to go on.
+const MORE_BESIDE_MANY: i64 = 75;
+
 /// The last number of the line that a tool ends with.
 const COUNT: &str = "\
     mkdir -p /tmp/contract\n\
@@ -193,6 +197,36 @@ fn a_step_costs_no_more_than_before() {
     });
     job.cancel();
     STEP.holds("a", ours, floor);
+}
+
+/// Leases beside that of a job that runs, as that many of the same user's would have left them.
+const BESIDE: &str = "\
+    cd /run/spank-linger/1001; umask 077\n\
+    for job in $(seq 1000001 1000255); do for kind in '' .limits .keepers .audit; do\n\
+    cp \"$like$kind\" $job$kind; done; done\n";
+
+/// Show that an epilog reads no more of 256 jobs of its user's than of one: what they may use together is noted.
+#[test]
+fn an_epilog_reads_no_more_beside_many() {
+    N1.configure(QUICK);
+    let other = other_job();
+    let epilog = || {
+        let script = format!(
+            "{}{COUNT}stepd prolog; stepd epilog; stepd prolog; under=$trace; stepd epilog; counted epilog",
+            stepd(ARGUMENTS)
+        );
+        let counted = N1.sh_within(PATIENCE_S, &script).ok().stdout;
+        assert_eq!(counted.matches(": exit 0").count(), 4, "{counted}");
+        let of_calls = |line: &str| line.strip_prefix("epilog syscalls ")?.parse::<i64>().ok();
+        counted.lines().find_map(of_calls).unwrap_or_else(|| panic!("{counted}"))
+    };
+    let beside_one = epilog();
+    N1.sh_within(PATIENCE_S, &format!("like={}\n{BESIDE}", other.0)).ok();
+    let beside_many = epilog();
+    N1.sh("cd /run/spank-linger/1001 && rm -f 1000???*").ok();
+    println!("beside one: {beside_one} system calls, beside 256: {beside_many}");
+    assert!(beside_many <= beside_one + MORE_BESIDE_MANY, "{beside_one}, {beside_many}");
+    other.cancel();
 }
 
 /// A job of alice's that stays.

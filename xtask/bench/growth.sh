@@ -15,9 +15,13 @@ copies() {
     [ "$2" = 0 ] || tee <"$1" $(printf "$3\n" $(seq 1000001 $((1000000 + $2)))) >/dev/null
 }
 
+# In the order that jobs leave them in, by which they are listed.
 own_leases() {
-    for kind in "" .keepers .audit; do
-        copies "$mine/${held[ours]}$kind" "$1" "$mine/%s$kind"
+    local kind job
+    declare -A text
+    for kind in lease .limits .keepers .audit; do text[$kind]=$(<"$mine/${held[ours]}${kind#lease}"); done
+    for job in $(seq 1000001 $((1000000 + $1))); do
+        for kind in lease .limits .keepers .audit; do echo "${text[$kind]}" >"$mine/$job${kind#lease}"; done
     done
 }
 no_own_leases() { find "$mine" -name '1??????*' ! -name "${held[ours]}*" -delete; }
@@ -28,6 +32,9 @@ leases_of_others() {
     echo '{"version":1,"name":"nobody","linger_before":false}' >/tmp/undo
     copies /tmp/lease "$1" "$run/%s/7"
     copies "$mine/${held[ours]}.keepers" "$1" "$run/%s/7.keepers"
+    # Jobs that have begun, in slices that are held to it.
+    copies "$mine/${held[ours]}.limits" "$1" "$run/%s/7.limits"
+    copies "$mine/slice" "$1" "$run/%s/slice"
     copies /tmp/undo "$1" "/var/lib/spank-linger/%s"
 }
 no_leases_of_others() {

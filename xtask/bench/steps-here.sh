@@ -65,7 +65,8 @@ state=$run/$uid
 start=$(sed 's/.*) //' /proc/$$/stat | cut --delimiter=' ' --fields=20)
 mkdir -m 700 $run $state $run/$own_uid{,.own}
 limits='{"memory":67108864,"cpus":"0"}'
-echo "{\"version\":1,\"state\":\"open\",\"limits\":$limits}" >$state/$job
+echo '{"version":1,"state":"open"}' >$state/$job
+echo "{\"version\":1,${limits#?}" >$state/$job.limits
 echo "{\"version\":1,\"wanted\":$limits,\"set\":$limits,\"touched\":[\"MemoryMax\",\"AllowedCPUs\"],\"done\":true,
     \"before\":{\"memory_max\":18446744073709551615,\"memory_swap_max\":18446744073709551615,\"tasks_max\":5185,
     \"allowed_cpus\":[],\"device_policy\":\"auto\",\"device_allow\":[]},\"had_drop_in\":[]}" >$state/slice

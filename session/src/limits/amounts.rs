@@ -31,13 +31,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What several jobs may use together. Where one of them is not limited,
-    /// nor are they all.
-    pub(crate) fn together(jobs: impl IntoIterator<Item = Self>) -> Option<Self> {
-        jobs.into_iter().reduce(Self::plus)
-    }
-
-    fn plus(self, other: Self) -> Self {
+    /// What two jobs may use together. Where one of them is not limited, nor are both.
+    pub(crate) fn plus(self, other: Self) -> Self {
         let sum = |one: Option<u64>, two: Option<u64>| Some(one?.saturating_add(two?));
         Self {
             memory: sum(self.memory, other.memory),
@@ -47,6 +42,13 @@ impl Limits {
             denied: self.denied.intersection(&other.denied),
             closed: self.closed && other.closed,
         }
+    }
+
+    /// What so many jobs may use together, each of which may use this.
+    pub(crate) fn times(self, jobs: u64) -> Self {
+        let times = |each: Option<u64>| Some(each?.saturating_mul(jobs));
+        let (memory, swap, tasks) = (times(self.memory), times(self.swap), times(self.tasks));
+        Self { memory, swap, tasks, ..self }
     }
 
     /// The same, nowhere above what `outer` allows. Where CPUs of the two do not
@@ -96,10 +98,10 @@ mod tests {
     fn jobs_together_have_the_sum() {
         let (small, large) = (limits(Some(100), "0"), limits(Some(200), "1"));
         let free = limits(None, "0");
-        assert_eq!(Limits::together([small.clone(), large]), Some(limits(Some(300), "0-1")));
-        assert_eq!(Limits::together([small.clone()]), Some(small.clone()));
-        assert_eq!(Limits::together([small, free.clone()]), Some(free));
-        assert_eq!(Limits::together([]), None);
+        assert_eq!(small.clone().plus(large), limits(Some(300), "0-1"));
+        assert_eq!(small.clone().plus(free.clone()), free);
+        assert_eq!(small.clone().times(3), small.clone().plus(small.clone()).plus(small));
+        assert_eq!(free.clone().times(3), free);
     }
 
     /// Show that a limit that was there is never raised, and none is invented.

@@ -6,12 +6,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use libc::O_NOFOLLOW;
-use nix::dir::Dir;
+use libc::{O_DIRECTORY, O_NOFOLLOW};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkdir;
+use rustix::fs::RawDir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::outside::crash;
@@ -37,6 +36,9 @@ struct AnyVersion {
 }
 
 const VERSION: u32 = 1;
+
+/// Of a directory's entries, in bytes: there may be a thousand, and who looks for one has it among these.
+const AT_ONCE: usize = 8 << 10;
 
 /// Makes a directory that only we can enter, or checks that it is one: what is
 /// in it decides what root does.
@@ -106,7 +108,8 @@ fn check_version(path: &Path, text: &str) -> Result<()> {
     Err(untrusted(path, format!("has version {version}, this plugin reads {VERSION}")))
 }
 
-fn fields_in<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+/// Of a text that tells no version.
+pub(crate) fn fields_in<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     let mut from = serde_json::Deserializer::from_str(text);
     let read = fields(&mut from)?;
     from.end()?;
@@ -239,17 +242,23 @@ pub(crate) fn any_number_in(dir: &Path, mut is: impl FnMut(u32) -> bool) -> Resu
     any_name_in(dir, &mut |name| decimal(name).is_some_and(&mut is))
 }
 
-/// The standard library makes two strings of each name: felt where there are
-/// thousands.
 fn any_name_in(dir: &Path, is: &mut dyn FnMut(&str) -> bool) -> Result<bool> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    let mut entries = match Dir::open(dir, flags, Mode::empty()) {
-        Err(Errno::ENOENT) => return Ok(false),
-        entries => entries.map_err(|error| Error::file("list", dir)(error.into()))?,
+    any_entry_in(dir, &mut |name, _inode| is(name))
+}
+
+/// Whether `is` holds for an entry, by its name and inode, without a look at the others. The standard library makes
+/// two strings of each name: felt where there are thousands.
+pub(crate) fn any_entry_in(dir: &Path, is: &mut dyn FnMut(&str, u64) -> bool) -> Result<bool> {
+    let held = match OpenOptions::new().read(true).custom_flags(O_NOFOLLOW | O_DIRECTORY).open(dir)
+    {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        held => held.map_err(Error::file("list", dir))?,
     };
-    for entry in entries.iter() {
+    let mut some = Vec::with_capacity(AT_ONCE);
+    let mut entries = RawDir::new(held, some.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
         let entry = entry.map_err(|error| Error::file("list", dir)(error.into()))?;
-        if entry.file_name().to_str().is_ok_and(&mut *is) {
+        if entry.file_name().to_str().is_ok_and(|name| is(name, entry.ino())) {
             return Ok(true);
         }
     }

@@ -25,17 +25,6 @@ use crate::terms::site::SessionKind;
 /// Leases of one user: more than there are jobs of one on most nodes.
 const SOME: usize = 64;
 
-/// What the user's jobs may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Together {
-    /// There is no job.
-    NoJob,
-    /// There are jobs, and none of them has begun.
-    NotBegun,
-    /// Those that have begun, whatever their leases say.
-    Limits(Limits),
-}
-
 /// One user's state, to be read. Each file is replaced whole, so without the
 /// lock what is read may be old, and never half written.
 #[derive(Debug)]
@@ -130,23 +119,6 @@ impl State {
     /// Writes down what a job may use.
     pub(crate) fn put_limits(&self, job: u32, limits: &Limits) -> Result<()> {
         write(&self.limits_path(job), limits)
-    }
-
-    /// What all jobs of the user may use together: each counts as long as it has a
-    /// lease of any kind.
-    pub(crate) fn together(&self) -> Result<Together> {
-        let (jobs, mut known) = (self.jobs()?, Vec::new());
-        for job in &jobs {
-            known.extend(self.limits(*job).unwrap_or_else(|error| {
-                log::error!("{error}; taken for those of a job that has not begun");
-                None
-            }));
-        }
-        Ok(match Limits::together(known) {
-            Some(limits) => Together::Limits(limits),
-            None if jobs.is_empty() => Together::NoJob,
-            None => Together::NotBegun,
-        })
     }
 
     /// From the copy where the disk has lost it: before a reboot that will do.

@@ -5,9 +5,10 @@ use std::str::FromStr;
 /// Reads digits, and nothing else: no sign, no zero in front. So whoever prints
 /// the number has the same text again, say the name of a file.
 pub(crate) fn decimal<T: FromStr>(text: &str) -> Option<T> {
+    // What is no number ends here: it is asked of each name in a directory.
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_shortest = text == "0" || !text.starts_with('0');
-    text.parse().ok().filter(|_| is_plain && is_shortest)
+    let is_shortest = text.len() == 1 || text.bytes().next() != Some(b'0');
+    if is_plain && is_shortest { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
