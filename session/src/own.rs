@@ -4,6 +4,7 @@
 //! directory is in a file system of the job's own, which only the job's mount namespace has. What Podman writes down
 //! once for a user and node is shared by the user's jobs.
 
+pub(crate) mod alarm;
 pub(crate) mod beside;
 pub(crate) mod books;
 pub(crate) mod close;

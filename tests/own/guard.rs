@@ -74,6 +74,43 @@ fn a_killed_guard_is_replaced() {
     });
 }
 
+/// Of the guard of a job, how often it was given a CPU in ten seconds.
+fn wakes_of_the_guard() -> u32 {
+    let said = N1.sh("switches() { awk '/ctxt_switches/ { sum += $2 } END { print sum }' /proc/$(pgrep --exact linger)/status; }
+        before=$(switches); sleep 10; echo $(($(switches) - before))");
+    said.ok().stdout.trim().parse().expect("one guard")
+}
+
+/// Show that a guard sleeps while nothing happens, and wakes for a step; and that where inotify is short it looks again
+/// every second instead of taking what others need.
+#[test]
+fn a_guard_sleeps_until_something_happens() {
+    configured(|| {
+        let run = |room: &str, asked: u32| {
+            let script =
+                format!("echo it is ready; {GO}\nsrun --overlap true; echo again; sleep 7019");
+            let started = job(&script).start();
+            started.wait_says("it is ready");
+            N1.sh("sleep 15").ok();
+            let asleep = wakes_of_the_guard();
+            started.go();
+            started.wait_says("again");
+            let awake = wakes_of_the_guard();
+            started.cancel();
+            started.wait_over();
+            println!("{room}: {asleep} wakes in 10 s, {awake} after a step");
+            assert!(awake >= 5, "{room}: {awake}");
+            assert!(if asked == 0 { asleep == 0 } else { asleep >= asked }, "{room}: {asleep}");
+        };
+        run("with room", 0);
+        let before = N1.sh("cat /proc/sys/fs/inotify/max_user_instances").ok().stdout;
+        let restore = format!("echo {} >/proc/sys/fs/inotify/max_user_instances", before.trim());
+        let _end = AtEnd(restore);
+        N1.sh("echo 3 >/proc/sys/fs/inotify/max_user_instances").ok();
+        run("without", 5);
+    });
+}
+
 /// Show that a step which finds that the session could not be opened has one, if it can be opened by then.
 #[test]
 fn a_step_has_what_another_could_not_open() {

@@ -73,10 +73,15 @@ pub(crate) fn processes_in(roots: &Roots, tree: &Path) -> Vec<Process> {
 /// Their numbers, with their cgroups; none where there are more cgroups than can be searched, or longer paths.
 pub(crate) fn pids_in(tree: &Path) -> Option<Vec<(i32, PathBuf)>> {
     let in_cgroup = |cgroup: PathBuf| {
-        let listed = text(&tree.join(&cgroup).join("cgroup.procs")).unwrap_or_default();
-        pids(&listed).into_iter().map(move |pid| (pid, cgroup.clone()))
+        let pids = pids_at(&tree.join(&cgroup));
+        pids.into_iter().map(move |pid| (pid, cgroup.clone()))
     };
     Some(cgroups(tree)?.into_iter().flat_map(in_cgroup).collect())
+}
+
+/// Of a cgroup itself.
+pub(crate) fn pids_at(cgroup: &Path) -> Vec<i32> {
+    pids(&text(&cgroup.join("cgroup.procs")).unwrap_or_default())
 }
 
 fn named(roots: &Roots, found: Vec<(i32, PathBuf)>) -> Vec<Process> {

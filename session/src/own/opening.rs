@@ -10,7 +10,7 @@ use crate::kind::Launch;
 use crate::own::books::Books;
 use crate::own::close::end;
 use crate::own::enter::require_outside;
-use crate::own::guard::watch;
+use crate::own::guard::Guard;
 use crate::own::manager::Becoming;
 use crate::own::open::{account, open};
 use crate::own::place::Place;
@@ -83,7 +83,7 @@ impl Opening<'_> {
             } else {
                 self.open(state, job, place, user.as_ref())
             };
-            watch(roots, place, user.ok().as_ref(), manager);
+            Guard::of(roots, place, user.ok().as_ref(), manager).watch();
             String::new()
         });
         let session = roots.cgroup.join(place.session());
