@@ -148,7 +148,7 @@ unsafe impl Plugin for Linger {
         guarded(|| {
             let Some(step) = &mut self.step else { return Ok(()) };
             let sessions = sessions(&step.arguments);
-            if let Plan::Session(kind) = step.plan
+            if let Plan::Session { kind, .. } = step.plan
                 && let Err(error) = sessions.enter(step.job, kind, &self.forks)
             {
                 // The user is told in `task_init`.
@@ -166,9 +166,9 @@ unsafe impl Plugin for Linger {
             let whereabouts = step.whereabouts();
             let (sessions, job) = (sessions(&step.arguments), step.job);
             let is_first = spank.task_id()? == 0;
-            let door = &|kind| match &step.barred {
+            let door = &|kind, is_held| match &step.barred {
                 Some(cause) => Err(cause.clone()),
-                None => sessions.door(job, kind),
+                None => sessions.door(job, kind, is_held),
             };
             let task = Task { job, door, whereabouts, is_first, was_told: step.was_told };
             Ok(task::enter(&step.plan, &step.arguments, &task, &mut Running(spank))?)

@@ -15,8 +15,13 @@ pub(crate) enum Plan {
     Ignore,
     /// No session, because the job is not to have one.
     Decline,
-    /// The session, of that kind.
-    Session(SessionKind),
+    /// The session.
+    Session {
+        /// Its kind.
+        kind: SessionKind,
+        /// As root saw it before the tasks were forked, it is held to all that the job is limited in: no task has to look.
+        is_held: bool,
+    },
     /// No session, although the job was to have one.
     Missing {
         /// Why.
@@ -46,7 +51,7 @@ pub(crate) fn plan(
         (_, Some(lease)) if lease.is_open() && wish != Wish::No => session(sessions, job),
         (_, Some(Lease::Failed { cause, told })) if wish != Wish::No => {
             if sessions.take_late(job) {
-                Plan::Session(sessions.kind(job))
+                Plan::Session { kind: sessions.kind(job), is_held: false }
             } else {
                 missing(sessions, job, cause, !told)
             }
@@ -77,7 +82,7 @@ fn session(sessions: &Sessions, job: Job) -> Plan {
         found = sessions.check(job);
     }
     match found {
-        Standing::Bound(kind) => Plan::Session(kind),
+        Standing::Bound { kind, is_held } => Plan::Session { kind, is_held },
         Standing::Gone(gone) => {
             log::error!("{job}: open session: {gone}");
             missing(sessions, job, gone, true)
@@ -103,7 +108,7 @@ fn apart() -> Plan {
 
 fn take(sessions: &Sessions, job: Job) -> Plan {
     match sessions.take(job, Moment::Step) {
-        Ok(()) => Plan::Session(sessions.kind(job)),
+        Ok(()) => Plan::Session { kind: sessions.kind(job), is_held: false },
         Err(error) => {
             log::error!("{job}: open session: {error}");
             missing(sessions, job, error.to_string(), true)
@@ -126,11 +131,11 @@ pub(crate) fn bind(
     planned: Option<&Plan>,
 ) -> Result<(), String> {
     let is_bound = |plan: &Plan| match plan {
-        Plan::Session(kind) => sessions.is_bound(job, *kind),
+        Plan::Session { kind, is_held } => *is_held || sessions.is_bound(job, *kind),
         _ => sessions.is_bound(job, sessions.kind(job)),
     };
     let is_due = !planned.is_some_and(is_bound);
-    if !is_due || matches!(sessions.lease(job), Ok(None)) {
+    if !is_due {
         return Ok(());
     }
     sessions.bind(job, launch).map_err(|error| {

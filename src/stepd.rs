@@ -59,6 +59,11 @@ impl Step {
             None => Whereabouts::after(&self.before),
         }
     }
+
+    /// Whether it is the script of a job with a session of its own.
+    fn is_own_script(&self) -> bool {
+        self.is_script && matches!(self.plan, Plan::Session { kind: SessionKind::Own, .. })
+    }
 }
 
 /// How the tasks of a step have ended, at worst.
@@ -132,7 +137,7 @@ pub(crate) fn note_keeper(sessions: &Sessions, job: Job, role: Role) {
 /// What the user could reach Slurm's processes by could not be taken back.
 pub(crate) fn note_end(spank: &SpankHandle<'_>, step: &mut Step) -> Outcome {
     step.end = step.end.max(End::of(spank.task_exit_status()?));
-    if step.is_script && step.plan == Plan::Session(SessionKind::Own) {
+    if step.is_own_script() {
         sessions(&step.arguments).withdraw(step.job)?;
     }
     Ok(())
@@ -165,7 +170,7 @@ pub(crate) fn begin_tasks(spank: &SpankHandle<'_>, step: &mut Step, forks: &Fork
 /// What is in the session of a step whose task was killed ends with it, as if it were in the step's cgroup: who
 /// was killed could hand no signal on to it.
 pub(crate) fn end_step(step: &Step) -> Outcome {
-    if step.is_script && step.plan == Plan::Session(SessionKind::Own) {
+    if step.is_own_script() {
         let (sessions, job) = (sessions(&step.arguments), step.job);
         let is_told = step.end == End::Told;
         let end = || job::end_of_script(&sessions, job, is_told);

@@ -13,8 +13,9 @@ use crate::whereabouts::Whereabouts;
 /// One task, as its user, in the job's mount namespace.
 pub(crate) struct Task<'a> {
     pub(crate) job: Job,
-    /// Looks for the runtime directory that it is to use, or why there is none for it.
-    pub(crate) door: &'a dyn Fn(SessionKind) -> Result<PathBuf, String>,
+    /// Looks for the runtime directory that it is to use, or why there is none for it: of that kind of session, and
+    /// without a look at limits that are held.
+    pub(crate) door: &'a dyn Fn(SessionKind, bool) -> Result<PathBuf, String>,
     /// Where it will run.
     pub(crate) whereabouts: Whereabouts,
     /// One task of a step speaks for all.
@@ -40,10 +41,10 @@ pub(crate) fn enter(
         Plan::Ignore => return Ok(()),
         Plan::Decline => return remove_stale(host, exists),
         Plan::Missing { cause, tell } => (cause.clone(), *tell),
-        Plan::Session(_) if task.whereabouts == Whereabouts::Bundle => {
+        Plan::Session { .. } if task.whereabouts == Whereabouts::Bundle => {
             return remove_stale(host, exists);
         }
-        Plan::Session(kind) => match (task.door)(*kind) {
+        Plan::Session { kind, is_held } => match (task.door)(*kind, *is_held) {
             Ok(dir) => return export(host, &dir),
             // It is there, on the node.
             Err(_) if task.whereabouts == Whereabouts::OtherRoot => {
@@ -89,6 +90,8 @@ mod tests {
     use crate::environment::{BUS_ADDRESS, RUNTIME_DIR};
     use crate::host::Scripted;
 
+    const SESSION: Plan = Plan::Session { kind: SessionKind::Shared, is_held: true };
+
     fn enter_with(
         plan: &Plan,
         on_error: OnError,
@@ -108,7 +111,7 @@ mod tests {
         let site = Arguments { on_error, min_uid: 0, ..Arguments::default() };
         let mut host = Scripted::with_env(stale);
         let job = Job { id: 42, uid: 1000 };
-        let door = |_| Err("/nonexistent does not exist".to_owned());
+        let door = |_, _| Err("/nonexistent does not exist".to_owned());
         let task = Task { job, door: &door, whereabouts, is_first, was_told: false };
         let entered = enter(plan, &site, &task, &mut host);
         (entered, host)
@@ -132,7 +135,7 @@ mod tests {
     /// exported, although the node's view said so.
     #[test]
     fn what_is_not_live_here_is_not_exported() {
-        let (entered, host) = enter_with(&Plan::Session(SessionKind::Shared), OnError::Warn, true);
+        let (entered, host) = enter_with(&SESSION, OnError::Warn, true);
         assert_eq!(entered, Ok(()));
         assert_eq!(host.env(RUNTIME_DIR), None);
         assert!(host.told.concat().contains("/nonexistent does not exist"), "{:?}", host.told);
@@ -142,7 +145,7 @@ mod tests {
     /// of a session that is missing, and that the site refuses nothing for it; unless it is missing on the node.
     #[test]
     fn a_container_has_no_session_and_needs_none() {
-        let session = Plan::Session(SessionKind::Shared);
+        let session = SESSION;
         let missing = Plan::Missing { cause: "cause".into(), tell: true };
         for whereabouts in [Whereabouts::OtherRoot, Whereabouts::Bundle] {
             let (entered, host) = enter_at(whereabouts, &session, OnError::Fail, true);
@@ -160,8 +163,8 @@ mod tests {
     fn what_a_container_has_is_its_own() {
         let site = Arguments { min_uid: 0, ..Arguments::default() };
         let job = Job { id: 42, uid: 1000 };
-        let door = |_| Ok(PathBuf::from("/run/user/1000"));
-        let plan = Plan::Session(SessionKind::Shared);
+        let door = |_, _| Ok(PathBuf::from("/run/user/1000"));
+        let plan = SESSION;
         let entered = |whereabouts, value| {
             let mut host = Scripted::with_env([(RUNTIME_DIR, value)]);
             let task = Task { job, door: &door, whereabouts, is_first: true, was_told: false };

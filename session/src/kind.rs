@@ -86,8 +86,8 @@ pub(crate) trait Kind {
     fn lives(&self, site: &Site, job: Job) -> bool;
 
     /// The runtime directory that a task of `job` is to use, looked at as the user in the job's mount
-    /// namespace; or why there is none for it, in one line.
-    fn door(&self, site: &Site, job: Job) -> Result<PathBuf, String>;
+    /// namespace; or why there is none for it, in one line. `is_held`: root has seen the limits of its slice.
+    fn door(&self, site: &Site, job: Job, is_held: bool) -> Result<PathBuf, String>;
 
     /// Takes back what the user could reach Slurm's own processes by, as the job's script has ended.
     fn withdraw(&self, _site: &Site, _job: Job) -> Result<()> {

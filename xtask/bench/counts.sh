@@ -37,28 +37,6 @@ under_callgrind() {
         "$(awk '/Collected/ { print $NF }' "$out/callgrind-$1-$2.log")"
 }
 
-# listen FILE: all messages on the bus from now on, one JSON object a line. Sets `monitor`.
-listen() {
-    rm -f "$1"
-    busctl monitor --json=short >>"$1" 2>/dev/null &
-    monitor=$!
-    until_true 60 is_heard "$1"
-    sleep 1
-    : >"$1"
-}
-
-# The monitor says nothing by itself, so it is given something to hear.
-is_heard() {
-    busctl --quiet call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus GetId >/dev/null
-    test -s "$1"
-}
-
-end_listening() {
-    sleep 1
-    kill "$monitor"
-    wait "$monitor" || true
-}
-
 # The first connection that begins is the callback's.
 under_busctl() {
     local messages="$out/busctl-$1-$2"

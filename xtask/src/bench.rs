@@ -57,11 +57,12 @@ struct Part {
     quick: &'static [u32],
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     Part { name: "callbacks", full: &[60, 12], quick: &[6, 2] },
     Part { name: "counts", full: &[], quick: &[] },
     Part { name: "steps", full: &[100, 40], quick: &[6, 4] },
     Part { name: "growth", full: &[8], quick: &[1] },
+    Part { name: "burst", full: &[3], quick: &[1] },
     Part { name: "idle", full: &[300], quick: &[60] },
     Part { name: "podman", full: &[10, 3], quick: &[1, 1] },
     Part { name: "crowd", full: &[5], quick: &[1] },

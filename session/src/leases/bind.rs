@@ -7,8 +7,8 @@ use crate::limits::amounts::Limits;
 use crate::outside::bus::Bus;
 use crate::outside::proc::sees_this_process;
 use crate::outside::systemd::Systemd;
-use crate::record::{self, Lease};
-use crate::slice::confine::{confine, is_capped};
+use crate::record;
+use crate::slice::confine::{capped_to, confine};
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Result};
 use crate::terms::job::Job;
@@ -16,7 +16,7 @@ use crate::terms::site::{Confine, SessionKind, Site};
 
 impl Sessions {
     /// Holds the session to what `job` may use, together with the user's other
-    /// jobs. To be called in a process of the job, when its cgroup is complete.
+    /// jobs, if it has a lease. To be called in a process of the job, when its cgroup is complete.
     ///
     /// # Errors
     /// Why it could not be. Unless the kernel holds the session to limits all the same, the
@@ -27,12 +27,18 @@ impl Sessions {
         if !sees_this_process(&self.site.roots.proc) {
             return Ok(());
         }
-        let kind = kinds::of(self.kind(job));
+        let found = record::state(&self.site.roots, job.uid).lease_and_kind(job.id);
+        let (is_open, kind) = match &found {
+            Ok(None) => return Ok(()),
+            Ok(Some((lease, kind))) => (lease.is_open(), *kind),
+            Err(_) => (false, SessionKind::default()),
+        };
+        let kind = kinds::of(kind);
         if kind.is_in_slice(&self.site, job) && (kind.is_beside() || !self.has_limits(job)) {
             let done = self.note_limits(job).and_then(|()| self.cap(job));
             done.or_else(|error| self.fail(job, error))?;
         }
-        if !matches!(self.lease(job), Ok(Some(Lease::Open))) {
+        if !is_open {
             return Ok(());
         }
         let budget = Budget::starting_now(self.site.timeout).for_trying();
@@ -45,12 +51,15 @@ impl Sessions {
         })
     }
 
-    /// The same, where it may have been done. Costs a few small files where it has.
-    pub(crate) fn bind_again(&self, job: Job) -> Result<()> {
-        match is_capped(&self.site, job.uid) {
-            Ok(true) => Ok(()),
-            Ok(false) => self.cap(job).or_else(|error| self.fail(job, error)),
-            Err(error) => self.fail(job, error),
+    /// The same, where it may have been done: answers with whether the kernel was seen to hold the slice to all that
+    /// `job` is limited in. Costs a few small files where it does.
+    pub(crate) fn bind_again(&self, job: Job) -> Result<bool> {
+        match capped_to(&self.site, job.uid) {
+            Ok(Some(held)) => Ok(self.limits_of(job).is_some_and(|limits| {
+                held.has_all_of(&limits.only(self.site.containment.confine))
+            })),
+            Ok(None) => self.cap(job).or_else(|error| self.fail(job, error)).map(|()| false),
+            Err(error) => self.fail(job, error).map(|()| false),
         }
     }
 
@@ -71,7 +80,11 @@ impl Sessions {
     }
 
     fn has_limits(&self, job: Job) -> bool {
-        matches!(record::state(&self.site.roots, job.uid).limits(job.id), Ok(Some(_)))
+        self.limits_of(job).is_some()
+    }
+
+    fn limits_of(&self, job: Job) -> Option<Limits> {
+        record::state(&self.site.roots, job.uid).limits(job.id).ok().flatten()
     }
 
     fn cap(&self, job: Job) -> Result<()> {
@@ -101,7 +114,7 @@ pub(crate) fn confine_together(
     job: Job,
     budget: Budget,
 ) -> Result<()> {
-    let is_done = || is_capped(site, job.uid).unwrap_or(false);
+    let is_done = || matches!(capped_to(site, job.uid), Ok(Some(_)));
     match &record::lock_unless(&site.roots, job.uid, budget, is_done)? {
         Some(state) if !matches!(state.lease(job.id), Ok(None)) => {
             confine(&mut On { site, uid: job.uid, state, systemd, budget })

@@ -13,8 +13,13 @@ use crate::terms::site::SessionKind;
 /// How the session of a job stands.
 #[derive(Debug)]
 pub enum Standing {
-    /// It can be used, and is held to its jobs; of this kind.
-    Bound(SessionKind),
+    /// It can be used, and is held to its jobs.
+    Bound {
+        /// Its kind.
+        kind: SessionKind,
+        /// The job's limits are known, and root has seen that the kernel holds its user's slice to as many.
+        is_held: bool,
+    },
     /// An admin, its user, or a crash of its manager has ended it: how that is seen, in one line.
     Gone(String),
     /// It cannot be held to its jobs.
@@ -30,9 +35,9 @@ impl Sessions {
         if let Err(gone) = kinds::of(kind).check(&self.site, job) {
             return Standing::Gone(gone);
         }
-        let is_held = kinds::of(kind).is_in_slice(&self.site, job);
-        let held = if is_held { self.bind_again(job) } else { Ok(()) };
-        held.map_or_else(Standing::Unbound, |()| Standing::Bound(kind))
+        let is_in_slice = kinds::of(kind).is_in_slice(&self.site, job);
+        let held = if is_in_slice { self.bind_again(job) } else { Ok(false) };
+        held.map_or_else(Standing::Unbound, |is_held| Standing::Bound { kind, is_held })
     }
 
     /// As root, in a task of `job`, whose session is of that kind, before it becomes the user's: joins what its session
@@ -61,11 +66,12 @@ impl Sessions {
     }
 
     /// The runtime directory for a task of `job`, whose session is of that kind (its user cannot read
-    /// the lease): as the user, in the job's mount namespace.
+    /// the lease): as the user, in the job's mount namespace. Whether its slice is limited is looked at unless it
+    /// `is_held`.
     ///
     /// # Errors
     /// Why there is none for it, in one line.
-    pub fn door(&self, job: Job, kind: SessionKind) -> Result<PathBuf, String> {
-        kinds::of(kind).door(&self.site, job)
+    pub fn door(&self, job: Job, kind: SessionKind, is_held: bool) -> Result<PathBuf, String> {
+        kinds::of(kind).door(&self.site, job, is_held)
     }
 }

@@ -51,6 +51,14 @@ impl Limits {
         Self { memory, swap, tasks, ..self }
     }
 
+    /// Whether there is a limit wherever `job` has one.
+    pub(crate) fn has_all_of(&self, job: &Self) -> bool {
+        (job.memory.is_none() || self.memory.is_some())
+            && (job.swap.is_none() || self.swap.is_some())
+            && (job.tasks.is_none() || self.tasks.is_some())
+            && (job.cpus.is_none() || self.cpus.is_some())
+    }
+
     /// The same, nowhere above what `outer` allows. Where CPUs of the two do not
     /// meet, those of `outer` hold: to systemd an empty set is all of them.
     pub(crate) fn below(self, outer: &Self) -> Self {

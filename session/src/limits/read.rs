@@ -61,10 +61,7 @@ impl Limits {
         let Some(job) = job_cgroup(roots)? else { return Ok(true) };
         let job = Self::of_cgroup(&job)?.only(confine);
         let slice = Self::of_cgroup(&roots.slice(uid))?;
-        Ok((job.memory.is_none() || slice.memory.is_some())
-            && (job.swap.is_none() || slice.swap.is_some())
-            && (job.tasks.is_none() || slice.tasks.is_some())
-            && (job.cpus.is_none() || slice.cpus.is_some()))
+        Ok(slice.has_all_of(&job))
     }
 }
 

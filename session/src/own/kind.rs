@@ -78,12 +78,12 @@ impl Kind for Own {
 
     fn bind(&self, site: &Site, job: Job, launch: &dyn Launch, budget: Budget) -> Result<()> {
         let (roots, place) = (&site.roots, Place::here(&site.roots)?);
-        place.enable(roots)?;
         let own = record::state(roots, job.uid).own(job.id)?;
         if !own.is_some_and(|own| own.is_guarded(&roots.proc)) {
             let begun = Opening { site, launch, budget }.begin(job, &place);
             begun.inspect_err(|error| note_failed(site, job, Some(error.to_string())))?;
         }
+        place.enable(roots)?;
         let session = roots.cgroup.join(place.session());
         let left = launch.leave().map_err(std::io::Error::other);
         left.map_err(Error::file("leave the job for", &session))?;
@@ -141,7 +141,7 @@ impl Kind for Own {
         own.is_some_and(|own| own.lives(&site.roots.proc))
     }
 
-    fn door(&self, site: &Site, job: Job) -> Result<PathBuf, String> {
+    fn door(&self, site: &Site, job: Job, _is_held: bool) -> Result<PathBuf, String> {
         let dir = site.roots.runtime_dir(job.uid);
         let live = check(&dir, job.uid, Viewpoint::User);
         live.map(|()| dir).map_err(|not_live| not_live.to_string())

@@ -102,27 +102,13 @@ impl Place {
         &self.job
     }
 
-    /// Has the kernel offer the step's tasks what a session has: Podman asks for it where it is itself.
+    /// Has the kernel offer the step's tasks what a session has: Podman asks for it where it is itself. Where there is a
+    /// session, it has been offered to the job.
     ///
     /// # Errors
     /// What the kernel answered, with the file.
     pub(crate) fn enable(&self, roots: &Roots) -> Result<()> {
-        let steps = [&self.step, &self.session_in];
-        let users = steps.map(|step| step.join("user"));
-        for cgroup in [&self.scope, &self.job].into_iter().chain(steps).chain(&users) {
-            let dir = roots.cgroup.join(cgroup);
-            let [offered, enabled] = ["cgroup.controllers", "cgroup.subtree_control"].map(|name| {
-                let file = dir.join(name);
-                text(&file).map_err(Error::file("read", &file))
-            });
-            let (offered, enabled) = (offered?, enabled?);
-            let has = |list: &str, name: &str| list.split_ascii_whitespace().any(|it| it == name);
-            let is_due = |name: &&&str| has(&offered, name) && !has(&enabled, name);
-            for controller in CONTROLLERS.iter().filter(is_due) {
-                write(&dir.join("cgroup.subtree_control"), &format!("+{controller}"))?;
-            }
-        }
-        Ok(())
+        enable(roots, &[&self.step, &self.step.join("user")])
     }
 
     /// Makes the session's cgroup, which is root's as yet. One that was used has its processes in a cgroup below and
@@ -131,7 +117,8 @@ impl Place {
     /// # Errors
     /// What the kernel answered, with the file.
     pub(crate) fn make(&self, roots: &Roots) -> Result<()> {
-        self.enable(roots)?;
+        let users = self.session_in.join("user");
+        enable(roots, &[&self.scope, &self.job, &self.session_in, &users])?;
         let session = roots.cgroup.join(self.session());
         let kill = roots.cgroup.join(&self.job).join("cgroup.kill");
         fs::metadata(&kill).map_err(Error::file("find (Linux 5.14)", &kill))?;
@@ -168,6 +155,24 @@ impl Place {
     fn is_holder(&self) -> bool {
         self.step.file_name() == Some(OsStr::new(HOLDER))
     }
+}
+
+/// From the highest on.
+fn enable(roots: &Roots, cgroups: &[&Path]) -> Result<()> {
+    for cgroup in cgroups {
+        let dir = roots.cgroup.join(cgroup);
+        let [offered, enabled] = ["cgroup.controllers", "cgroup.subtree_control"].map(|name| {
+            let file = dir.join(name);
+            text(&file).map_err(Error::file("read", &file))
+        });
+        let (offered, enabled) = (offered?, enabled?);
+        let has = |list: &str, name: &str| list.split_ascii_whitespace().any(|it| it == name);
+        let is_due = |name: &&&str| has(&offered, name) && !has(&enabled, name);
+        for controller in CONTROLLERS.iter().filter(is_due) {
+            write(&dir.join("cgroup.subtree_control"), &format!("+{controller}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Root's again with 0.

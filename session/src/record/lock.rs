@@ -22,8 +22,11 @@ use crate::terms::error::{Error, Result};
 /// prolog waits here while an epilog of the same user closes, about 300 ms.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
+/// Of hundreds that wait since long each asks less often, or those who have the lock had no CPU.
+const LOCK_RETRY_AT_MOST: Duration = Duration::from_millis(100);
+
 /// So often who waits looks whether what the lock is for has been done by who has it.
-const LOOK_EVERY: u32 = 10;
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Locks the directory of the user's state, which is made if need be. Not, where who has it
 /// meanwhile does what it is for: of hundreds that wait some would have none in their time.
@@ -33,22 +36,27 @@ pub(super) fn lock_unless(
     budget: Budget,
     is_done: impl Fn() -> bool,
 ) -> Result<Option<File>> {
-    for round in 0_u32.. {
-        if let Some(lock) = try_lock(&state.dir)? {
-            return Ok(Some(lock));
-        }
-        if round % LOOK_EVERY == 0 && is_done() {
-            break;
+    let began = Instant::now();
+    let (mut opened, mut next) = (None, began);
+    loop {
+        match ask(&state.dir, opened.take())? {
+            Asked::Ours(lock) => return Ok(Some(lock)),
+            Asked::Held(dir) => opened = dir,
         }
         let now = Instant::now();
+        if now >= next {
+            if is_done() {
+                return Ok(None);
+            }
+            next = now + LOOK_AGAIN;
+        }
         if now >= budget.deadline() {
             let holder = holder(&state.dir, &state.proc);
             let held = holder.map(|holder| format!(", held by pid {holder}")).unwrap_or_default();
             return Err(budget.late(format!("wait for the lock of uid {uid}{held}"), now));
         }
-        sleep(LOCK_RETRY);
+        sleep((now.duration_since(began) / 16).clamp(LOCK_RETRY, LOCK_RETRY_AT_MOST));
     }
-    Ok(None)
 }
 
 /// Locks a file, which is made if need be, among the processes of one job.
@@ -68,16 +76,37 @@ pub(crate) fn lock_file(path: &Path, budget: Budget) -> Result<File> {
 
 /// The same of the user's without waiting.
 pub(super) fn try_lock(dir: &Path) -> Result<Option<File>> {
-    make_private(dir)?;
-    let opened = OpenOptions::new().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(dir);
-    let lock = match opened {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(Error::file("open", dir))?,
+    match ask(dir, None)? {
+        Asked::Ours(lock) => Ok(Some(lock)),
+        Asked::Held(_) => Ok(None),
+    }
+}
+
+enum Asked {
+    Ours(File),
+    /// By somebody else: what to ask for again. Nothing, where the directory has been removed or is a new one.
+    Held(Option<File>),
+}
+
+/// Asks for the lock, of the directory that was `opened` before if it was.
+fn ask(dir: &Path, opened: Option<File>) -> Result<Asked> {
+    let Some(lock) = opened.map_or_else(|| open(dir), |opened| Ok(Some(opened)))? else {
+        return Ok(Asked::Held(None));
     };
     match lock.try_lock() {
-        Ok(()) if is_still_at(&lock, dir) => Ok(Some(lock)),
-        Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+        Ok(()) if is_still_at(&lock, dir) => Ok(Asked::Ours(lock)),
+        Ok(()) => Ok(Asked::Held(None)),
+        Err(TryLockError::WouldBlock) => Ok(Asked::Held(Some(lock))),
         Err(TryLockError::Error(error)) => Err(Error::file("lock", dir)(error)),
+    }
+}
+
+/// None where the last to leave has just removed it.
+fn open(dir: &Path) -> Result<Option<File>> {
+    make_private(dir)?;
+    match OpenOptions::new().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(Error::file("open", dir)),
     }
 }
 

@@ -36,16 +36,27 @@ pub(crate) struct State {
 }
 
 impl State {
+    pub(crate) fn lease(&self, job: u32) -> Result<Option<Lease>> {
+        Ok(self.record(job)?.map(Lease::from))
+    }
+
     // Its callers would have 3 KB of it each.
     #[inline(never)]
-    pub(crate) fn lease(&self, job: u32) -> Result<Option<Lease>> {
+    fn record(&self, job: u32) -> Result<Option<Record>> {
         read(&self.path(job))
+    }
+
+    /// The lease, with the kind of the session that it is of.
+    pub(crate) fn lease_and_kind(&self, job: u32) -> Result<Option<(Lease, SessionKind)>> {
+        Ok(self.record(job)?.map(|record| {
+            let kind = record.kind;
+            (record.into(), kind)
+        }))
     }
 
     /// The kind of a job's session, as its lease says.
     pub(crate) fn kind(&self, job: u32) -> SessionKind {
-        let lease: Result<Option<Record>> = read(&self.path(job));
-        lease.ok().flatten().map_or_else(SessionKind::default, |lease| lease.kind)
+        self.record(job).ok().flatten().map_or_else(SessionKind::default, |record| record.kind)
     }
 
     /// Whether a job holds the session open. A lease that cannot be read does:
@@ -73,8 +84,7 @@ impl State {
         if let Some(limits) = read(&self.limits_path(job))? {
             return Ok(Some(limits));
         }
-        let lease: Result<Option<Record>> = read(&self.path(job));
-        Ok(lease.ok().flatten().and_then(|lease| lease.limits))
+        Ok(self.record(job).ok().flatten().and_then(|record| record.limits))
     }
 
     /// Where a job's own session is.

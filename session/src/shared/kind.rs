@@ -108,9 +108,12 @@ impl Kind for Shared {
         check_manager(&site.roots.slice(job.uid), job.uid).is_ok()
     }
 
-    fn door(&self, site: &Site, job: Job) -> Result<PathBuf, String> {
+    fn door(&self, site: &Site, job: Job, is_held: bool) -> Result<PathBuf, String> {
         let dir = site.roots.runtime_dir(job.uid);
         check(&dir, job.uid, Viewpoint::User).map_err(|not_live| not_live.to_string())?;
+        if is_held {
+            return Ok(dir);
+        }
         // Root's callbacks came after this task was forked: no way to tell it.
         match Limits::hold_the_slice(&site.roots, job.uid, site.containment.confine) {
             Ok(true) => Ok(dir),

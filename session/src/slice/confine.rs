@@ -30,13 +30,14 @@ fn is_at_floor(state: &Locked) -> bool {
     state.capped().is_some_and(|capped| capped.is_at_floor())
 }
 
-/// Whether it is held to that, by what is written down and by the kernel. Costs a few small files.
-pub(crate) fn is_capped(site: &Site, uid: u32) -> Result<bool> {
+/// What it is held to, by what is written down and by the kernel; None where that is not what it should be. Costs a few
+/// small files.
+pub(crate) fn capped_to(site: &Site, uid: u32) -> Result<Option<Limits>> {
     let state = record::state(&site.roots, uid);
-    let Together::Limits(wanted) = state.together()? else { return Ok(true) };
+    let Together::Limits(wanted) = state.together()? else { return Ok(Some(Limits::default())) };
     let wanted = wanted.only(site.containment.confine);
     Ok(match state.capped() {
-        Some(capped) => capped.is_right(&wanted, &site.roots.slice(uid)),
-        None => wanted == Limits::default(),
+        Some(capped) => capped.is_right(&wanted, &site.roots.slice(uid)).then_some(capped.set),
+        None => (wanted == Limits::default()).then_some(wanted),
     })
 }

@@ -15,7 +15,7 @@ pub(super) struct Report {
 }
 
 /// What a quantity is called, what it is divided by, and its digits. The others are in JSON only.
-const QUANTITIES: [(&str, &str, f64, usize); 18] = [
+const QUANTITIES: [(&str, &str, f64, usize); 19] = [
     ("wall_us", "ms", 1000.0, 1),
     ("first_us", "ms until its task", 1000.0, 1),
     ("end_us", "ms from its task to its end", 1000.0, 1),
@@ -32,6 +32,7 @@ const QUANTITIES: [(&str, &str, f64, usize); 18] = [
     ("wakes_per_min", "wakes a minute", 1.0, 0),
     ("threads", "threads", 1.0, 0),
     ("bus_connections", "connections to the bus", 1.0, 0),
+    ("bus_calls", "calls on the bus", 1.0, 0),
     ("jobs_per_min", "jobs a minute", 1.0, 1),
     ("lost", "jobs that did not run", 1.0, 0),
 ];
