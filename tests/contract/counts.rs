@@ -217,8 +217,7 @@ fn an_epilog_reads_no_more_beside_many() {
         );
         let counted = N1.sh_within(PATIENCE_S, &script).ok().stdout;
         assert_eq!(counted.matches(": exit 0").count(), 4, "{counted}");
-        let of_calls = |line: &str| line.strip_prefix("epilog syscalls ")?.parse::<i64>().ok();
-        counted.lines().find_map(of_calls).unwrap_or_else(|| panic!("{counted}"))
+        syscalls("epilog", &counted)
     };
     let beside_one = epilog();
     N1.sh_within(PATIENCE_S, &format!("like={}\n{BESIDE}", other.0)).ok();
@@ -227,6 +226,34 @@ fn an_epilog_reads_no_more_beside_many() {
     println!("beside one: {beside_one} system calls, beside 256: {beside_many}");
     assert!(beside_many <= beside_one + MORE_BESIDE_MANY, "{beside_one}, {beside_many}");
     other.cancel();
+}
+
+/// Show that a prolog that waits for the lock of its user asks less often the longer it waits: 256 that did so a hundred
+/// times a second, and looked at three directories each time, left no CPU to the one that had it.
+#[test]
+fn who_waits_leaves_others_the_cpu() {
+    N1.configure(QUICK);
+    let other = other_job();
+    let waits = |seconds: u32| {
+        let script = format!(
+            "{}{COUNT}(flock 9; sleep {seconds}) 9</run/spank-linger/1001 & sleep 0.5\n\
+             under=$trace; stepd prolog; counted prolog; under=; stepd epilog; wait",
+            stepd(ARGUMENTS)
+        );
+        let counted = N1.sh_within(PATIENCE_S, &script).ok().stdout;
+        assert_eq!(counted.matches(": exit 0").count(), 2, "{counted}");
+        syscalls("prolog", &counted)
+    };
+    let (no_wait, wait) = (waits(0), waits(4));
+    other.cancel();
+    println!("without a wait: {no_wait} system calls, with one of 4 s: {wait}");
+    assert!(wait > no_wait + 20 && wait < no_wait + 400, "{no_wait}, {wait}");
+}
+
+fn syscalls(callback: &str, counted: &str) -> i64 {
+    let of_calls =
+        |line: &str| line.strip_prefix(callback)?.strip_prefix(" syscalls ")?.parse().ok();
+    counted.lines().find_map(of_calls).unwrap_or_else(|| panic!("{counted}"))
 }
 
 /// A job of alice's that stays.
