@@ -90,6 +90,23 @@ fn before_the_first_step_there_is_a_floor() {
     early.says("began.").never_says("used.").never_says("opened.");
 }
 
+/// Show that no cgroup of the user's slice is left when the caps are taken back: neither after a session, nor after a job
+/// without one.
+#[test]
+fn no_cgroup_of_the_slice_is_left() {
+    N1.configure(QUICK);
+    let before = N1.snapshot();
+    let slice = "/sys/fs/cgroup/user.slice/user-1001.slice";
+    // By an earlier test, which sets something of a slice that is down.
+    N1.sh(&format!("rmdir {slice} 2>/dev/null"));
+    for options in ["", "--user-session=no"] {
+        let job = Batch::of("alice", &format!("[ -d {slice} ] && echo it is there")).with(options);
+        job.run().says("it is there");
+        N1.is_again(&before);
+        N1.waits_until(&format!("[ ! -e {slice} ]"));
+    }
+}
+
 /// Show that what passes does not end a session under a running container: while the lock is held for too long
 /// a step that wants to cap goes without a session, and is told by whom; the next one has it.
 #[test]

@@ -24,7 +24,7 @@ pub const OF_SESSION: u64 = CASES - OF_PLUGIN;
 const DEBUG: u64 = 100;
 
 /// And an ordinary run one of so many: not `cargo xtask test --all`.
-const ORDINARY: u64 = 4;
+const ORDINARY: u64 = 10;
 
 /// Repeats a run that failed: the number that it printed.
 const SEED: &str = "LINGER_HOSTILE_SEED";

@@ -51,6 +51,8 @@ pub(crate) use lock::lock_file;
 pub(crate) use locked::{Locked, lock, lock_unless, try_lock};
 pub(crate) use state::State;
 pub(crate) use together::Together;
+#[cfg(test)]
+pub(crate) use together::reads as reads_noted;
 
 /// How one job stands with the session of its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

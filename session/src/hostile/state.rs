@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use crate::outside::files::{parse, text_of};
 use crate::record::capped::Capped;
-use crate::record::{Found, Lease, Undo};
+use crate::record::{Found, Lease, Undo, reads_noted};
 
-pub(super) const PARSERS: [Parser; 4] = [
+pub(super) const PARSERS: [Parser; 5] = [
     Parser {
         name: "leases",
-        cases: 1_400_000,
+        cases: 1_200_000,
         grammar: Grammar {
             tokens: &[
                 "{",
@@ -66,6 +66,19 @@ pub(super) const PARSERS: [Parser; 4] = [
             ],
         },
         holds: holds::<Capped>,
+    },
+    Parser {
+        name: "notes of all limits",
+        cases: 200_000,
+        grammar: Grammar {
+            tokens: &["{", "}", " ", "\n", "-", "0-3", "\"memory\":", "7", "18446744073709551615"],
+            samples: &[
+                "7 123 0-3 {\"memory\":1}\n12 124 - {\"memory\":1}\n",
+                "7 123 - {}",
+                "9 18446744073709551615 0 {\"denied\":[{\"kind\":\"char\",\"major\":4,\"minor\":60}]}",
+            ],
+        },
+        holds: |case| reads_noted(&case.text),
     },
     Parser {
         name: "records of what was found",

@@ -217,6 +217,20 @@ fn is_tmpfs(state: &State) -> bool {
     statfs(&state.dir).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC)
 }
 
+/// Whether something can be read of a note.
+#[cfg(test)]
+pub(crate) fn reads(text: &str) -> bool {
+    let (mut run, mut sum) = (None, None);
+    let read = text.lines().filter_map(Noted::of).filter(|noted| noted.join(&mut run, &mut sum));
+    let jobs = read.count();
+    if let Some(run) = run {
+        assert!(run.jobs <= jobs as u64);
+        run.end(&mut sum);
+    }
+    assert_eq!(sum.is_some(), jobs > 0);
+    jobs > 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,12 @@
 //! Capping a user's slice, and taking the caps back.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::kind::On;
 use crate::limits::amounts::Limits;
 use crate::limits::devices;
+use crate::outside::crash;
 use crate::outside::files;
 use crate::outside::properties::{NAMES, Name, Property};
 use crate::record::capped::Capped;
@@ -40,14 +41,21 @@ pub(crate) fn cap(on: &mut On<'_>, wanted: Limits, is_floor: bool) -> Result<()>
         noted?;
     }
     let before = undone.iter().map(|name| capped.before.of(*name));
+    let (slice, is_over) = (roots.slice(uid), kept.is_empty());
+    let was_down = is_over && !slice.exists();
     on.systemd.set_slice(uid, caps.into_iter().chain(before).collect())?;
-    if undone.contains(&Name::DeviceAllow) && !capped.before.has_device_rules() {
+    let has_devices = undone.contains(&Name::DeviceAllow) && !capped.before.has_device_rules();
+    // systemd makes the cgroup of a slice that is down to set something, and leaves it (seen with 257). One that is in
+    // use has others below and stays.
+    if !(was_down && remove_empty(&slice)) && has_devices && slice.exists() {
         open_devices(on)?;
     }
     for name in undone.iter().filter(|name| !capped.had_drop_in.contains(name)) {
         remove_drop_in(roots, uid, *name)?;
     }
-    if kept.is_empty() {
+    if is_over {
+        // Or it was made as the caps were set.
+        remove_empty(&slice);
         return state.remove_capped();
     }
     (capped.touched, capped.done) = (kept, true);
@@ -67,13 +75,15 @@ fn begin(on: &mut On<'_>, wanted: &Limits) -> Result<Capped> {
     Ok(Capped::new(before, NAMES.into_iter().filter(has_drop_in).collect()))
 }
 
+fn remove_empty(cgroup: &Path) -> bool {
+    crash::point();
+    fs::remove_dir(cgroup).is_ok()
+}
+
 /// To the cgroup of a slice that has no device rules any more systemd does not go for devices, and leaves the
 /// program there that it has attached last (seen with 252 and 257): so that is one that allows everything.
 /// A cgroup that comes from now on has none.
 fn open_devices(on: &mut On<'_>) -> Result<()> {
-    if !on.site.roots.slice(on.uid).exists() {
-        return Ok(());
-    }
     on.systemd.set_slice(on.uid, vec![Property::Devices(devices::allow_all())])?;
     on.systemd.set_slice(on.uid, vec![Property::Devices(Vec::new())])
 }

@@ -142,7 +142,7 @@ fn device_rules_of_an_admin_stay() {
 }
 
 /// Show that a slice that had no device rules and stays is opened to all devices when its list has been taken
-/// back: what systemd has attached last stays. One that is gone has nothing attached.
+/// back: what systemd has attached last stays. One that is gone has nothing attached, and one that is empty is removed.
 #[test]
 fn the_last_list_allows_everything() {
     let node = Node::new();
@@ -152,6 +152,8 @@ fn the_last_list_allows_everything() {
         let all = Ask::SetSlice(vec![Property::Devices(devices::allow_all())]);
         [all, Ask::SetSlice(vec![nothing()])]
     };
+    let slice = node.site.roots.slice(UID);
+    fs::create_dir(slice.join("user@7.service")).unwrap();
     let floor = Limits { closed: true, ..memory(1 << 20) };
     let caps = Ask::SetSlice(vec![Property::Number(Name::MemoryMax, 1 << 20), usual()]);
     node.cap(&floor, [Ask::Slice(untouched()), caps]).unwrap();
@@ -163,11 +165,16 @@ fn the_last_list_allows_everything() {
         let floor = Limits { closed: true, ..Limits::default() };
         node.cap(&floor, [Ask::Slice(untouched()), Ask::SetSlice(vec![usual()])]).unwrap();
         if !stays {
-            fs::remove_dir(node.site.roots.slice(UID)).unwrap();
+            fs::remove_dir_all(&slice).unwrap();
         }
         let opens = opens().into_iter().filter(|_| stays);
         let undoes = [Ask::SetSlice(vec![nothing()])].into_iter().chain(opens);
         node.cap(&Limits::default(), undoes).unwrap();
         assert!(node.is_clean());
+        assert_eq!(slice.exists(), stays);
     }
+    fs::create_dir(&slice).unwrap();
+    node.cap(&memory(1 << 20), [Ask::Slice(untouched()), sets_memory(1 << 20)]).unwrap();
+    node.cap(&Limits::default(), [sets_memory(INFINITY)]).unwrap();
+    assert!(!slice.exists());
 }
