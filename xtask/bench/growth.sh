@@ -8,6 +8,7 @@ job=2000000
 hold ours
 become ours
 mine=$run/$(uid ours)
+cp "$mine/slice" /tmp/slice
 
 # copies FILE COUNT FORMAT: with ids from 1000001 on in the place of %s.
 copies() {
@@ -34,7 +35,7 @@ leases_of_others() {
     copies "$mine/${held[ours]}.keepers" "$1" "$run/%s/7.keepers"
     # Jobs that have begun, in slices that are held to it.
     copies "$mine/${held[ours]}.limits" "$1" "$run/%s/7.limits"
-    copies "$mine/slice" "$1" "$run/%s/slice"
+    copies /tmp/slice "$1" "$run/%s/slice"
     copies /tmp/undo "$1" "/var/lib/spank-linger/%s"
 }
 no_leases_of_others() {
