@@ -17,7 +17,7 @@ pub enum Standing {
     Bound {
         /// Its kind.
         kind: SessionKind,
-        /// The job's limits are known, and root has seen that the kernel holds its user's slice to as many.
+        /// The job's limits are known, and root has seen that the kernel holds the slice that it is in to as many.
         is_held: bool,
     },
     /// An admin, its user, or a crash of its manager has ended it: how that is seen, in one line.
@@ -37,7 +37,9 @@ impl Sessions {
         }
         let is_in_slice = kinds::of(kind).is_in_slice(&self.site, job);
         let held = if is_in_slice { self.bind_again(job) } else { Ok(false) };
-        held.map_or_else(Standing::Unbound, |is_held| Standing::Bound { kind, is_held })
+        // A session of the job's own is not in the slice that a login beside it has, and each step is led to it.
+        let is_held = |held| held && kinds::of(kind).is_beside();
+        held.map_or_else(Standing::Unbound, |held| Standing::Bound { kind, is_held: is_held(held) })
     }
 
     /// As root, in a task of `job`, whose session is of that kind, before it becomes the user's: joins what its session
