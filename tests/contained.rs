@@ -24,14 +24,19 @@ fn slurm_constrains_devices() -> bool {
 }
 
 /// What the attempts share. A service that dd has its memory in says so itself: the kernel may end the
-/// user's bus beside dd, and then `systemd-run --wait` of systemd 262 ends with 0, whatever became of it.
+/// user's bus beside dd, and then `systemd-run --wait` of systemd 262 ends with 0, whatever became of it. Where it has
+/// ended the user's manager, too (seen once, with a second kill while dd was dying), the next step has it started again.
 const TOOLS: &str = r#"
 slice=/sys/fs/cgroup/user.slice/user-$UID.slice
 big='dd if=/dev/zero of=/dev/null bs=300M count=1'
 box='podman run --rm --network=none'
 killed() { sed -n 's/^oom_kill //p' $slice/memory.events; }
 serve() { systemd-run --user --wait --pipe --quiet "$@" 2>&1 | grep --quiet 'records out'; }
-attempt() { local what=$1; shift; "$@" >/dev/null; echo "$what=$?."; }
+attempt() {
+    local what=$1; shift
+    systemctl --user --quiet is-active default.target || srun --overlap true
+    "$@" >/dev/null; echo "$what=$?."
+}
 "#;
 
 /// Uses 300 MB in every place that is not Slurm's own, and counts its CPUs there.
