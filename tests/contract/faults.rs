@@ -10,7 +10,7 @@ const COLD: &str = "begin=$SECONDS; stepd prolog; echo prolog took $((SECONDS - 
     begin=$SECONDS; stepd epilog; echo epilog took $((SECONDS - begin))\n\
     echo again:; stepd epilog";
 
-/// With it Slurm sees which of the two failed.
+/// With it Slurm sees which of the two failed, and the prolog waits.
 const DRAIN: &str = "timeout=45 on_error=drain";
 
 /// Requires that neither of the two takes more than `limit` seconds.
@@ -85,10 +85,10 @@ fn an_answer_may_be_lost_to_what_was_done() {
 #[test]
 fn late_answers_cost_no_more_than_the_timeout() {
     let late = "late 300";
-    let all = in_time(late, 45, contract_behind(late, "timeout=45", COLD));
+    let all = in_time(late, 45, contract_behind(late, DRAIN, COLD));
     nothing_is_left(&all);
     all.says("open session: done").says("prolog: exit 0").says("epilog: exit 0");
-    let all = in_time(late, 15, contract_behind(late, "timeout=2", COLD));
+    let all = in_time(late, 15, contract_behind(late, "timeout=2 on_error=drain", COLD));
     nothing_is_left(&all);
     all.says(": no end after ")
         .says(" s (timeout=2)")
@@ -100,7 +100,7 @@ fn late_answers_cost_no_more_than_the_timeout() {
 /// what logind did meanwhile.
 #[test]
 fn a_systemd_that_only_says_yes_is_found_out() {
-    let all = in_time("promises", 15, contract("promises", "timeout=3", COLD));
+    let all = in_time("promises", 15, contract("promises", "timeout=3 on_error=drain", COLD));
     nothing_is_left(&all);
     all.says("open session: start user@1001.service: it is inactive");
 }

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
@@ -241,10 +242,11 @@ impl Systemd for Bus<'_> {
     }
 
     fn changed(&mut self, what: &str, until: Instant) -> Result<bool> {
-        let (Some(messages), Some(link)) = (&mut self.messages, &self.link) else {
-            return Ok(false);
-        };
         let last = self.budget.deadline();
+        let (Some(messages), Some(link)) = (&mut self.messages, &self.link) else {
+            sleep(until.min(last).saturating_duration_since(Instant::now()));
+            return if until > last { Err(self.late(what)) } else { Ok(false) };
+        };
         match link.event_loop.run_until(until.min(last), next_signal(messages)) {
             None if until > last => Err(self.late(what)),
             None => Ok(false),

@@ -137,6 +137,6 @@ pub(crate) trait Systemd {
     fn watch(&mut self, uid: u32, awaited: Awaited) -> Result<()>;
 
     /// Waits for the next report, for the sake of `what`; false if `until` comes
-    /// first.
+    /// first, as it does where none is.
     fn changed(&mut self, what: &str, until: Instant) -> Result<bool>;
 }

@@ -1,14 +1,17 @@
 //! Opens a session and waits until it is live.
 
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use crate::kind::On;
 use crate::outside::account::User;
 use crate::outside::systemd::{Awaited, RECHECK, Systemd, Units};
+use crate::outside::unified::is_unified;
 use crate::record::Undo;
 use crate::shared::remains;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
+use crate::terms::roots::Roots;
 use crate::terms::site::Means;
 
 /// How a session came to be open.
@@ -44,11 +47,14 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
     if is_open(on, opening)? {
         return Ok(Opened::Before);
     }
-    if !opening.waits {
+    if opening.waits {
+        on.systemd.watch(uid, Awaited::Start)?;
+    } else {
         state.put_starting()?;
     }
-    on.systemd.watch(uid, Awaited::Start)?;
-    if wait_out_closing(on.systemd, uid)?.manager.is_down() {
+    // Slurm begins no step before an early one has returned: each question takes it from the job.
+    let has_none = !opening.waits && is_unified(user.roots) && has_no_unit(user.roots, uid);
+    if !has_none && wait_out_closing(on.systemd, uid)?.manager.is_down() {
         // What systemd could not remove: 247 starts no manager above it.
         remains::end(user.roots, uid);
     }
@@ -61,10 +67,13 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
         set?;
         require_linger(user)?;
     }
-    let mut units = begin(on.systemd, uid)?;
-    if !opening.waits && is_on_its_way(on, user, &mut units)? {
-        return Ok(Opened::NotYet);
+    if !opening.waits {
+        if is_on_its_way(on, user)? {
+            return Ok(Opened::NotYet);
+        }
+        on.systemd.watch(uid, Awaited::Start)?;
     }
+    let units = begin(on.systemd, uid)?;
     let opened = start(on.systemd, uid, units, on.budget)?;
     let manager = on.systemd.manager(uid);
     on.systemd.look(&user.runtime_dir(), uid)?;
@@ -75,20 +84,32 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
 /// So often: it is mounted in a part of the time that the manager takes.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Waits until there is a runtime directory, if the manager is being started. Slurm makes the job's mount namespace after
+/// Waits until there is a runtime directory, while the manager is being started. Slurm makes the job's mount namespace after
 /// its prolog, and what is mounted later may not be seen in there (job_container/tmpfs, namespace/tmpfs).
-fn is_on_its_way(on: &mut On<'_>, user: &User<'_>, units: &mut Units) -> Result<bool> {
+fn is_on_its_way(on: &mut On<'_>, user: &User<'_>) -> Result<bool> {
     let uid = user.uid;
     let mut recheck = on.systemd.now() + RECHECK;
-    while !units.have_no_job() && on.systemd.look(&user.runtime_dir(), uid).is_err() {
+    while on.systemd.look(&user.runtime_dir(), uid).is_err() {
         let again = on.systemd.now() + LOOK_AGAIN;
         on.systemd.changed(&starting(uid), again)?;
         if on.systemd.now() >= recheck {
-            *units = on.systemd.units(uid)?;
+            if begin(on.systemd, uid)?.have_no_job() {
+                return Ok(false);
+            }
             recheck = on.systemd.now() + RECHECK;
         }
     }
-    Ok(!units.have_no_job())
+    Ok(true)
+}
+
+/// Neither the manager nor its runtime directory is up, or on its way down: either has a cgroup in the user's slice.
+fn has_no_unit(roots: &Roots, uid: u32) -> bool {
+    match fs::read_dir(roots.slice(uid)) {
+        Ok(mut found) => found.all(|entry| {
+            entry.and_then(|entry| entry.file_type()).is_ok_and(|file_type| !file_type.is_dir())
+        }),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// A session without linger would not end when linger is put back, so none is

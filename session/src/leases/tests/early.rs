@@ -3,15 +3,7 @@
 use super::*;
 
 /// What an early prolog asks.
-const BEGINS: [Ask; 7] = [
-    Ask::Watch,
-    Ask::Units("inactive"),
-    Ask::Linger(true),
-    Ask::Units("activating+start"),
-    Ask::Look(false),
-    Ask::Changed(None),
-    Ask::Look(true),
-];
+const BEGINS: [Ask; 4] = [Ask::Linger(true), Ask::Look(false), Ask::Changed(None), Ask::Look(true)];
 
 /// What the first step asks that finds it on its way.
 const WAITS: [Ask; 7] = [
@@ -98,15 +90,31 @@ fn what_nobody_waited_for_ends_as_well() {
 fn a_start_that_fails_at_once_is_told_at_once() {
     let node = Node::new();
     let failed = [
-        Ask::Watch,
-        Ask::Units("inactive"),
         Ask::Linger(true),
-        Ask::Units("activating+start"),
         Ask::Look(false),
         Ask::Changed(Some(1)),
         Ask::Units("failed"),
+        Ask::Start(Err("Unit user@1.service is masked")),
         Ask::Watch,
         Ask::Linger(false),
     ];
     fails(&node, Moment::Early, 1, failed);
+}
+
+/// Show that an early prolog asks whether the session before is still ending where something of the user's is there, and
+/// waits for that.
+#[test]
+fn what_ends_is_waited_for() {
+    let node = Node::new();
+    let slice = node.site.roots.slice(node.job(1).uid);
+    fs::create_dir_all(slice.join("user-runtime-dir@1.service")).unwrap();
+    let ends = [
+        Ask::Units("deactivating"),
+        Ask::Watch,
+        Ask::Units("deactivating"),
+        Ask::Changed(Some(1)),
+        Ask::Units("inactive"),
+    ];
+    node.take_at(Moment::Early, 1, ends.into_iter().chain(BEGINS)).unwrap();
+    assert!(node.sessions().is_starting(node.job(1)));
 }
