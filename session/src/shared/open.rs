@@ -5,13 +5,13 @@ use std::{fs, io};
 
 use crate::kind::On;
 use crate::outside::account::User;
+use crate::outside::runtime_dir::is_there;
 use crate::outside::systemd::{Awaited, RECHECK, Systemd, Units};
 use crate::outside::unified::is_unified;
 use crate::record::Undo;
 use crate::shared::remains;
 use crate::terms::budget::Budget;
 use crate::terms::error::{Error, Problem, Result};
-use crate::terms::roots::Roots;
 use crate::terms::site::Means;
 
 /// How a session came to be open.
@@ -53,8 +53,8 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
         state.put_starting()?;
     }
     // Slurm begins no step before an early one has returned: each question takes it from the job.
-    let has_none = !opening.waits && is_unified(user.roots) && has_no_unit(user.roots, uid);
-    if !has_none && wait_out_closing(on.systemd, uid)?.manager.is_down() {
+    let is_bare = !opening.waits && has_no_unit(user);
+    if !is_bare && wait_out_closing(on.systemd, uid)?.manager.is_down() {
         // What systemd could not remove: 247 starts no manager above it.
         remains::end(user.roots, uid);
     }
@@ -68,7 +68,9 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
         require_linger(user)?;
     }
     if !opening.waits {
-        if is_on_its_way(on, user)? {
+        // A directory that was not there shows by itself that logind has queued the start.
+        let is_begun = is_bare || !begin(on.systemd, uid)?.have_no_job();
+        if is_begun && is_on_its_way(on, user)? {
             return Ok(Opened::NotYet);
         }
         on.systemd.watch(uid, Awaited::Start)?;
@@ -102,9 +104,13 @@ fn is_on_its_way(on: &mut On<'_>, user: &User<'_>) -> Result<bool> {
     Ok(true)
 }
 
-/// Neither the manager nor its runtime directory is up, or on its way down: either has a cgroup in the user's slice.
-fn has_no_unit(roots: &Roots, uid: u32) -> bool {
-    match fs::read_dir(roots.slice(uid)) {
+/// Neither the manager nor its runtime directory is up, or on its way: while one of its processes runs a unit has a cgroup in
+/// the user's slice, and what the other has made is there.
+fn has_no_unit(user: &User<'_>) -> bool {
+    if !is_unified(user.roots) || is_there(&user.runtime_dir()) {
+        return false;
+    }
+    match fs::read_dir(user.roots.slice(user.uid)) {
         Ok(mut found) => found.all(|entry| {
             entry.and_then(|entry| entry.file_type()).is_ok_and(|file_type| !file_type.is_dir())
         }),

@@ -115,6 +115,24 @@ fn what_ends_is_waited_for() {
         Ask::Changed(Some(1)),
         Ask::Units("inactive"),
     ];
-    node.take_at(Moment::Early, 1, ends.into_iter().chain(BEGINS)).unwrap();
+    let begins = [Ask::Linger(true), Ask::Units("activating+start"), Ask::Look(true)];
+    node.take_at(Moment::Early, 1, ends.into_iter().chain(begins)).unwrap();
+    assert!(node.sessions().is_starting(node.job(1)));
+}
+
+/// Show that a runtime directory which a killed manager has left is not taken for a start.
+#[test]
+fn what_a_killed_manager_left_is_no_start() {
+    let node = Node::new();
+    fs::create_dir_all(node.site.roots.runtime_dir(node.job(1).uid)).unwrap();
+    let starts = [
+        Ask::Units("failed"),
+        Ask::Linger(true),
+        Ask::Units("failed"),
+        Ask::Start(Ok(())),
+        Ask::Units("activating+start"),
+        Ask::Look(true),
+    ];
+    node.take_at(Moment::Early, 1, starts).unwrap();
     assert!(node.sessions().is_starting(node.job(1)));
 }
