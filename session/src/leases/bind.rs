@@ -37,7 +37,7 @@ impl Sessions {
         let kind = kinds::of(kind);
         if kind.is_in_slice(&self.site, job) && (kind.is_beside() || !self.has_limits(job)) {
             // Without a session no later step looks whether it is done.
-            let waits = waits || !is_open;
+            let waits = waits || !is_open || self.site.containment.confine == Confine::NONE;
             let done = self
                 .note_limits(job)
                 .and_then(|()| if waits { self.cap(job) } else { self.cap_meanwhile(job, launch) });

@@ -53,7 +53,7 @@ pub(crate) fn open(on: &mut On<'_>, opening: &Opening<'_>, undo: Option<Undo>) -
         state.put_starting()?;
     }
     // Slurm begins no step before an early one has returned: each question takes it from the job.
-    let is_bare = !opening.waits && has_no_unit(user);
+    let is_bare = !opening.waits && on.site.means == Means::Linger && has_no_unit(user);
     if !is_bare && wait_out_closing(on.systemd, uid)?.manager.is_down() {
         // What systemd could not remove: 247 starts no manager above it.
         remains::end(user.roots, uid);

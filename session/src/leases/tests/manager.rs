@@ -36,6 +36,23 @@ fn the_manager_is_started_and_stopped() {
     assert!(node.is_clean());
 }
 
+/// Show that a prolog that does not wait starts the manager itself: nobody else would.
+#[test]
+fn an_early_prolog_starts_the_manager() {
+    let node = node();
+    let starts = [
+        Ask::Units("inactive"),
+        Ask::Look(false),
+        Ask::Units("inactive"),
+        Ask::Units("inactive"),
+        Ask::Start(Ok(())),
+        Ask::Units("activating+start"),
+        Ask::Look(true),
+    ];
+    node.take_at(Moment::Early, 1, starts).unwrap();
+    assert!(node.sessions().is_starting(node.job(1)));
+}
+
 /// Show that a session that was up without us stays, as does one in which the user
 /// has logged in or lingers since.
 #[test]
