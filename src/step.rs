@@ -138,7 +138,7 @@ pub(crate) fn bind(
     if !is_due {
         return Ok(());
     }
-    sessions.bind(job, launch, planned.is_some()).map_err(|error| {
+    sessions.bind(job, launch).map_err(|error| {
         let tried = match sessions.kind(job) {
             SessionKind::Shared => "confine the session",
             SessionKind::Own => "open session",

@@ -48,37 +48,6 @@ fn the_first_step_waits() {
     N1.is_again(&before);
 }
 
-/// Show that Slurm begins a job's first step while somebody has the lock that capping the session takes, and that this step
-/// finds the session held to what the job may use.
-#[test]
-fn the_extern_step_does_not_wait() {
-    N1.configure("optional spank_linger.so log_level=debug timeout=120");
-    let before = N1.snapshot();
-    let prolog = "/root/holds-the-lock";
-    // Slurm ends what a prolog has left, but for what systemd runs.
-    N1.sh(&format!(
-        "cat >{prolog} <<'END'\n#!/bin/sh\n\
-         systemd-run --quiet --collect flock /run/spank-linger/1001 sh -c 'until [ -e /tmp/free ]; do sleep 0.1; done'\n\
-         while flock --nonblock /run/spank-linger/1001 true; do sleep 0.1; done\n\
-         END\nchmod 755 {prolog}; rm -f /tmp/free"
-    ))
-    .ok();
-    let _files = AtEnd(format!("touch /tmp/free; scancel --user=alice; rm -f {prolog}"));
-    N1.with_slurm_conf(&[&format!("Prolog={prolog}")], || {
-        let slice = "/sys/fs/cgroup/user.slice/user-1001.slice";
-        let job = Batch::of("alice", &format!("{RUNNING}; cat {slice}/memory.max"));
-        let job = job.with("--mem=200").start();
-        let step = format!("pgrep --full '^slurmstepd: .{}.batch'", job.0);
-        let begins =
-            N1.sh(&format!("for i in $(seq 60); do {step} && exit; sleep 0.5; done; exit 1"));
-        N1.sh("touch /tmp/free").ok();
-        job.wait_over();
-        begins.ok();
-        job.output().says("running\n209715200\n");
-    });
-    N1.is_again(&before);
-}
-
 /// Show that a job which is cancelled while its session starts leaves nothing, nor a second one that waits for the same
 /// start without it.
 #[test]

@@ -16,13 +16,12 @@ use crate::terms::site::{Confine, SessionKind, Site};
 
 impl Sessions {
     /// Holds the session to what `job` may use, together with the user's other
-    /// jobs, if it has a lease. To be called in a process of the job, when its cgroup is complete. Unless it `waits`, a
-    /// child does what takes long, and the job's next step waits for that.
+    /// jobs, if it has a lease. To be called in a process of the job, when its cgroup is complete.
     ///
     /// # Errors
     /// Why it could not be. Unless the kernel holds the session to limits all the same, the
     /// job's lease is marked as failed with the cause: no session rather than one without limits.
-    pub fn bind(&self, job: Job, launch: &dyn Launch, waits: bool) -> Result<()> {
+    pub fn bind(&self, job: Job, launch: &dyn Launch) -> Result<()> {
         // Slurm has the extern step join the job's mount namespace here, and not its
         // pid namespace (namespace/linux, 25.11): the first step will do it.
         if !sees_this_process(&self.site.roots.proc) {
@@ -36,11 +35,7 @@ impl Sessions {
         };
         let kind = kinds::of(kind);
         if kind.is_in_slice(&self.site, job) && (kind.is_beside() || !self.has_limits(job)) {
-            // Without a session no later step looks whether it is done.
-            let waits = waits || !is_open || self.site.containment.confine == Confine::NONE;
-            let done = self
-                .note_limits(job)
-                .and_then(|()| if waits { self.cap(job) } else { self.cap_meanwhile(job, launch) });
+            let done = self.note_limits(job).and_then(|()| self.cap(job));
             done.or_else(|error| self.fail(job, error))?;
         }
         if !is_open {
@@ -95,19 +90,6 @@ impl Sessions {
     fn cap(&self, job: Job) -> Result<()> {
         let budget = Budget::starting_now(self.site.timeout).for_trying();
         confine_together(&mut Bus::new(&self.site.roots, budget), &self.site, job, budget)
-    }
-
-    /// In a child that is not waited for: Slurm begins the job's first step when its extern step is there. Until it is done
-    /// the slice has no more than it is to have: the floor, or what the user's other jobs may use. Whether it is, and why
-    /// not, the job's first step finds.
-    fn cap_meanwhile(&self, job: Job, launch: &dyn Launch) -> Result<()> {
-        let budget = Budget::starting_now(self.site.timeout).for_trying();
-        let begun = launch.detached(budget.deadline(), &|has_begun| {
-            has_begun();
-            let _ = self.cap(job);
-            String::new()
-        });
-        begun.map(drop).or_else(|_| self.cap(job))
     }
 
     /// A session that the kernel holds to limits, if only to the floor, is none without:
