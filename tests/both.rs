@@ -2,19 +2,28 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use cluster_tests::{Batch, FIRST, N1, OPTIONAL, QUICK, many};
+use cluster_tests::{Batch, FIRST, N1, OPTIONAL, QUICK, by_hand, many};
 
-/// Show that of many jobs in a row of one user none misses its session, and that
-/// no prolog met a closing one.
+/// A job's first instructions: is the session up by now, and does the bus answer?
+const AT_ONCE: &str = "systemctl --user is-active basic.target && \
+    busctl --user call org.freedesktop.DBus / org.freedesktop.DBus GetId >/dev/null && echo hit";
+
+/// Show that of many jobs in a row of each user none begins before its session is live, and that no prolog met a
+/// closing one.
 #[test]
 fn many_jobs_in_a_row() {
-    let jobs = many(15, 100);
+    let users = ["alice", "bob", "carol", "dave"];
+    let each = by_hand(many(4, 25) * 4).div_ceil(4);
     N1.configure(OPTIONAL);
     let before = N1.snapshot();
-    let row = Batch::of("alice", &format!("({FIRST}) >row.$SLURM_ARRAY_TASK_ID 2>&1"));
-    let _ = row.with(&format!("--array=1-{jobs}%1")).run_within(300 + 40 * jobs);
-    let count = N1.sh_as("alice", "cat row.* | sort | uniq -c; rm row.*").ok();
-    let all = format!("{jobs} hit {jobs} running");
+    for user in users {
+        let row = Batch::of(user, &format!("({AT_ONCE}) >~/row.$SLURM_ARRAY_TASK_ID 2>&1"));
+        row.with(&format!("--array=1-{each}%1")).start();
+    }
+    N1.sh_within(300 + 40 * each, "while [ -n \"$(squeue --noheader)\" ]; do pause 2; done").ok();
+    let count =
+        N1.sh("cat /home/*/row.* | sort | uniq -c; grep -L hit /home/*/row.*; rm /home/*/row.*");
+    let all = format!("{0} active {0} hit", 4 * each);
     assert_eq!(count.stdout.split_whitespace().collect::<Vec<_>>().join(" "), all);
     N1.is_again(&before);
 }

@@ -6,7 +6,8 @@
 //! `LINGER_OTHER_PLUGIN`, a plugin file built for a release that it does not run;
 //! `LINGER_CRASH_PLUGIN`, one that a test can have killed at each change it makes;
 //! `LINGER_COMMAND`, the command `spank-linger`; `LINGER_PACKAGE`, the .deb;
-//! `LINGER_ANSIBLE`, the program `ansible-playbook`; `LINGER_ALL`, if tests that can be long are to be.
+//! `LINGER_ANSIBLE`, the program `ansible-playbook`; `LINGER_ALL`, if tests that can be long are to be;
+//! `LINGER_JOBS`, how many jobs to run where that can be chosen.
 // A test that cannot go on panics, and most sentences about an output end there.
 #![allow(clippy::expect_used, clippy::must_use_candidate, clippy::return_self_not_must_use)]
 
@@ -60,6 +61,14 @@ pub const LINE: &str = "/etc/slurm/plugstack.conf.d/linger.conf";
 /// How many to try, or in a run of everything.
 pub fn many(usual: u32, all: u32) -> u32 {
     if env::var_os("LINGER_ALL").is_some() { all } else { usual }
+}
+
+/// How many jobs whoever runs a test by hand wants, or `usual`.
+///
+/// # Panics
+/// When it is not a number.
+pub fn by_hand(usual: u32) -> u32 {
+    env::var("LINGER_JOBS").map_or(usual, |jobs| jobs.parse().expect("LINGER_JOBS is a number"))
 }
 
 /// A node that runs.

@@ -3,14 +3,9 @@
 // Tests say what they expect by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::env;
-
-use cluster_tests::{AtEnd, N1, many};
+use cluster_tests::{AtEnd, N1, by_hand, many};
 
 const TIMEOUT_S: u32 = 120;
-
-/// By hand: 300 take a quarter of an hour.
-const JOBS: &str = "LINGER_LOAD_JOBS";
 
 /// Five users' jobs, 12 at once, of up to 3 s; one in ten is cancelled, and one
 /// prolog in twenty is killed. Slurm drains the node for that and holds the job.
@@ -69,7 +64,8 @@ echo "max_ms=$(echo "$times" | tail -n 1)"
 /// longer than its timeout after as long a wait for another one of the user, and the node is as it was when all are over.
 #[test]
 fn a_busy_node_is_as_it_was() {
-    let jobs = env::var(JOBS).map_or(many(20, 60), |jobs| jobs.parse().expect("a number"));
+    // 300 take a quarter of an hour.
+    let jobs = by_hand(many(20, 60));
     N1.configure(&format!("optional spank_linger.so log_level=debug timeout={TIMEOUT_S} grace=1"));
     N1.sh("useradd --uid 1005 erin; truncate --size=0 /var/log/slurm/slurmd.log").ok();
     let end = AtEnd(

@@ -9,18 +9,19 @@ mod tally;
 mod times;
 mod units;
 
+use std::mem;
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use clap::{Args, value_parser};
 
 use crate::{build, marks};
 use matrix::Matrix;
 use nodes::NodeTests;
-use tally::Tally;
+use tally::{Ran, Tally};
 use times::{Clock, Left, Times};
 use units::{Part, Unit};
 
@@ -73,6 +74,8 @@ struct Run {
     matrix: Matrix,
     /// What it took.
     times: Times,
+    /// What failed, by its name: a log can be too long to be read, or be cut.
+    failed: Vec<String>,
 }
 
 /// Runs the tests and prints `N passed, N failed, N skipped` last.
@@ -87,12 +90,19 @@ pub fn run(options: &Options) -> Result<()> {
         keep::check(&units)?;
     }
     let done = run_all(options, &units);
-    let done = done.map(|run| (run.tally, report(options, run, &clock)));
+    let done = done.map(|mut run| {
+        let failed = mem::take(&mut run.failed);
+        (run.tally, failed, report(options, run, &clock))
+    });
     if options.keep_node {
         keep::say(&units);
     }
-    let (tally, reported) = done?;
-    println!("\n{tally}");
+    let (tally, failed, reported) = done?;
+    println!();
+    for what in failed {
+        println!("failed: {what}");
+    }
+    println!("{tally}");
     reported?;
     if tally.failed > 0 {
         bail!("{} failed", tally.failed);
@@ -153,12 +163,30 @@ impl Run {
         self.tally.add(other.tally);
         self.matrix.add(other.matrix);
         self.times.add(other.times);
+        self.failed.extend(other.failed);
+    }
+
+    fn fail(&mut self, what: &str, error: &Error) {
+        self.tally.fail(what, error);
+        self.failed.push(what.to_owned());
+    }
+
+    /// Remembers what failed of it, or it itself where no test did, as in the compiler.
+    fn note_failed(&mut self, what: &str, ran: &Ran) {
+        let tests = ran.tests.iter().filter(|test| test.has_failed);
+        let before = self.failed.len();
+        self.failed.extend(tests.map(|test| format!("{what}: {}", test.name)));
+        if ran.counted.tally.failed > 0 && self.failed.len() == before {
+            self.failed.push(what.to_owned());
+        }
     }
 
     /// A check of the host's part.
     fn check(&mut self, what: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
         let began = Instant::now();
+        let failed = self.tally.failed;
         self.tally.check(what, check)?;
+        self.failed.extend((self.tally.failed > failed).then(|| what.to_owned()));
         self.times.note_step(what, began.elapsed());
         Ok(())
     }
@@ -171,6 +199,7 @@ impl Run {
     fn cargo_test(&mut self, what: &str, tests: &mut Command, timeout: Duration) -> Result<()> {
         let ran = self.tally.cargo_test("", tests, timeout)?;
         self.times.note_step(what, ran.took);
+        self.note_failed(what, &ran);
         Ok(())
     }
 }
@@ -226,6 +255,25 @@ mod tests {
         {
             assert!(parse(&format!("test {bad}")).is_err(), "{bad}");
         }
+    }
+
+    /// Show that what failed is named: its test, or what there was of it.
+    #[test]
+    fn what_failed_is_named() {
+        let mut run = Run::default();
+        let mut cargo = |name: &str, script: &str| {
+            let mut sh = Command::new("sh");
+            run.cargo_test(name, sh.args(["-c", script]), Duration::from_secs(30)).unwrap();
+        };
+        cargo(
+            "unit tests",
+            "echo running 2 tests; echo test good ... ok; echo test bad ... FAILED; \
+            echo 'test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out'; exit 1",
+        );
+        cargo("lints", "exit 1");
+        cargo("others", "exit 0");
+        run.check("formatting", || bail!("a line is too long")).unwrap();
+        assert_eq!(run.failed, ["unit tests: bad", "lints", "formatting"]);
     }
 
     /// Show that the table has its place: an hour of tests ends with writing it.

@@ -57,7 +57,7 @@ impl NodeTests<'_> {
         self.left.end_unit(self.unit);
         if let Err(error) = outcome {
             interrupt::check()?;
-            run.tally.fail(&format!("node tests on {}", self.unit.suite.name()), &error);
+            run.fail(&format!("node tests on {}", self.unit.suite.name()), &error);
         }
         Ok(())
     }
@@ -108,6 +108,7 @@ impl NodeTests<'_> {
             println!("again alone, on a node that stays up: {again}");
         }
         self.left.end(suite, target);
+        run.note_failed(&format!("{} {target}", suite.name()), &ran);
         run.times.note(suite, target, &ran);
         run.matrix.note(suite, target, ran.counted);
         Ok(Verdict::Given)
