@@ -74,7 +74,7 @@ fn the_next_job_has_the_session_sooner() {
     let warm = [prolog(), again(), again()].into_iter().min().unwrap_or(u64::MAX);
     assert!(warm < cold, "{warm} ms after {cold} ms");
     println!("prolog: {cold} ms without a session, {warm} ms with one that was kept");
-    N1.sh_within(400, "while systemctl is-active --quiet user@1001; do sleep 0.5; done").ok();
+    N1.sh_within(400, "while systemctl is-active --quiet user@1001; do sleep 2; done").ok();
     N1.is_again(&before);
     N1.waits_until("! systemctl list-units --all 'spank-linger-*' --no-legend | grep --quiet .");
 }
