@@ -13,7 +13,7 @@ const AT_ONCE: &str = "systemctl --user is-active basic.target && \
 #[test]
 fn many_jobs_in_a_row() {
     let users = ["alice", "bob", "carol", "dave"];
-    let each = by_hand(many(4, 25) * 4).div_ceil(4);
+    let each = by_hand(many(16, 100)).div_ceil(4);
     N1.configure(OPTIONAL);
     let before = N1.snapshot();
     for user in users {

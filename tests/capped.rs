@@ -195,7 +195,8 @@ fn many_jobs_at_once_are_capped_together() {
         "kill $(cat /tmp/calls.pid); rm -f /tmp/calls* /tmp/go.all /tmp/go.steps {PROLOG}"
     ));
     N1.sh(&format!(
-        "printf '#!/bin/bash\\nuntil [ -e /tmp/go.steps ]; do sleep 0.5; done\\n' >{PROLOG}; chmod +x {PROLOG}
+        "printf '#!/bin/bash\\nuntil [ -e /tmp/go.steps ] || [ ! -e {PROLOG} ]; do sleep 0.5; done\\n' >{PROLOG}
+         chmod +x {PROLOG}
          truncate --size=0 /var/log/slurm/slurmd.log
          busctl --system --json=short monitor --match=member=SetUnitProperties >/tmp/calls 2>/dev/null &
          echo $! >/tmp/calls.pid"
